@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod action;
+pub mod csv;
+mod generate;
+mod id;
+mod listing;
+mod lower;
+mod placement;
+mod plan;
+mod program;
+mod simulate;
+mod table;
+mod validate;
+mod walk;
+
+pub use action::{Action, Compute, ComputeOp, Direction, ParseActionError, Transfer};
+pub use generate::{Extent, ExtentProblem, GenerateError, Kind, UnknownKind, generate};
+pub use id::{MicroBatch, Rank, Stage};
+pub use lower::{LowerError, Wait, lower};
+pub use placement::{Placement, PlacementError};
+pub use plan::Plan;
+pub use program::Program;
+pub use simulate::{Cost, CostError, Span, Timeline, simulate};
+pub use table::{program_table, table};
+pub use validate::{Located, Part, Rule, ValidProgram, Violation, Violations, validate};

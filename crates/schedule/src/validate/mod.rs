@@ -1,0 +1,130 @@
+//! Checks a schedule against every rule there is, and says everything that it breaks.
+//!
+//! Ranks and stages (`placement.rs`)
+//! - There is a rank, and there are no more ranks and actions than can be numbered.
+//! - Every rank computes something.
+//! - Every stage is on one rank; stages are numbered without a gap.
+//!
+//! Completeness (`once.rs`)
+//! - Every stage computes every microbatch's forward once.
+//! - If anything goes backward, every stage computes every microbatch's backward: one `B`, or one
+//!   `I` and one `W`. If nothing does, the program is for evaluation.
+//! - Nothing happens twice.
+//!
+//! Order on a rank (`order.rs`)
+//! - The forward comes before the backward, and `I` before `W`.
+//! - A receive comes before the computation that uses it, a send after the one that makes it.
+//! - Of neighbouring stages on the same rank, the one that makes a tensor comes before the one that
+//!   uses it.
+//!
+//! Transfers (`transfers.rs`)
+//! - Whatever a stage needs from another rank is sent once there and received once here.
+//! - Every send has its receive and every receive its send, on the ranks of their stages.
+//! - Nothing is sent that is not made, not needed, or needed on the same rank.
+//!
+//! Messages between two ranks (`sequence.rs`)
+//! - What one rank sends another is received in the order in which it is sent, so that a transport
+//!   without tags delivers the right tensors.
+//!
+//! Progress (`progress.rs`)
+//! - Every rank comes to its end if sends do not wait and receives do. If not, there is a circle of
+//!   ranks, each waiting for the next.
+//!
+//! The last two look at matched messages, so they are checked once the rules before them hold.
+
+mod index;
+mod once;
+mod order;
+mod placement;
+mod progress;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod transfers;
+mod valid_program;
+mod violation;
+
+pub use valid_program::ValidProgram;
+pub use violation::{Located, Part, Rule, Violation, Violations};
+
+use crate::{Action, Compute, Placement, Program};
+use index::Index;
+
+/// Checks a program.
+///
+/// # Errors
+/// Every violation of the rules, each with its place, and the table to show them in. Linear in the
+/// number of actions, but for sorting; whatever the program claims to be, no more memory is used
+/// than its actions call for.
+///
+/// # Examples
+/// ```
+/// use autopipe_schedule::{csv, validate};
+///
+/// let program = csv::read_program("0F0,0B0,0SEND_F0\n1RECV_F0,1F0,1B0,1SEND_B0\n".as_bytes())?;
+/// let violations = validate(program).unwrap_err();
+/// assert_eq!(
+///     violations.to_string(),
+///     "the schedule breaks 2 rules
+/// - rank 0, step 1, 0B0: needs a gradient of rank 1; receive it before with 0RECV_B0
+/// - rank 1, step 3, 1SEND_B0: is never received; add 0RECV_B0 on rank 0",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn validate(program: Program) -> Result<ValidProgram, Violations> {
+    let mut found = Vec::new();
+    let facts = {
+        let rows = program.rows();
+        if let Err(violation) = placement::check_size(rows) {
+            return Err(Violations::new(vec![violation], rows_of(program)));
+        }
+        let index = Index::new(rows.iter().map(|row| row.iter().copied().map(Some)));
+        check_computes(&index, &mut found);
+        transfers::check(&index, &mut found);
+        let facts = index.facts();
+        if let (Some(facts), true) = (&facts, found.is_empty()) {
+            sequence::check(rows, &facts.placement, &mut found);
+            if found.is_empty() {
+                progress::check(rows, &facts.placement, &mut found);
+            }
+        }
+        facts
+    };
+    match facts {
+        Some(facts) if found.is_empty() => Ok(ValidProgram::new(program, facts)),
+        _ => Err(Violations::new(found, rows_of(program))),
+    }
+}
+
+/// What the rules establish about a whole table.
+pub(crate) struct Facts {
+    pub(crate) placement: Placement,
+    pub(crate) num_microbatches: usize,
+    pub(crate) has_backward: bool,
+}
+
+/// Checks the rules for computations alone, for tables that have nothing else.
+pub(crate) fn compute_table(rows: &[Vec<Option<Compute>>]) -> Result<Facts, Violations> {
+    let action = |cell: &Option<Compute>| cell.map(Action::Compute);
+    let rows_of = || rows.iter().map(|row| row.iter().map(action).collect()).collect();
+    if let Err(violation) = placement::check_size(rows) {
+        return Err(Violations::new(vec![violation], rows_of()));
+    }
+    let mut found = Vec::new();
+    let index = Index::new(rows.iter().map(|row| row.iter().map(action)));
+    check_computes(&index, &mut found);
+    match index.facts() {
+        Some(facts) if found.is_empty() => Ok(facts),
+        _ => Err(Violations::new(found, rows_of())),
+    }
+}
+
+fn check_computes(index: &Index, found: &mut Vec<Violation>) {
+    placement::check(index, found);
+    once::check(index, found);
+    order::check(index, found);
+}
+
+fn rows_of(program: Program) -> Vec<Vec<Option<Action>>> {
+    program.into_rows().into_iter().map(|row| row.into_iter().map(Some).collect()).collect()
+}

@@ -1,0 +1,113 @@
+//! Tables that torch 2.15 wrote: what it computes, how it lowers, how it prints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use autopipe_schedule::{Extent, Kind, csv, generate, lower, table, validate};
+
+fn folder(schedule: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(schedule)
+}
+
+/// The files `pp<P>_v<V>_mb<M>.<suffix>` of a schedule, by stem.
+fn stems(schedule: &str, suffix: &str) -> Vec<String> {
+    let mut stems: Vec<String> = fs::read_dir(folder(schedule))
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            Some(name.strip_suffix(suffix)?.to_owned())
+        })
+        .collect();
+    stems.sort();
+    assert!(!stems.is_empty(), "{schedule} has tables");
+    stems
+}
+
+fn read(schedule: &str, stem: &str, suffix: &str) -> String {
+    fs::read_to_string(folder(schedule).join(format!("{stem}{suffix}"))).unwrap()
+}
+
+/// The three numbers of `pp4_v1_mb8`.
+fn extent(stem: &str) -> Extent {
+    let numbers: Vec<usize> = stem
+        .split('_')
+        .map(|part| part.trim_start_matches(char::is_alphabetic).parse().unwrap())
+        .collect();
+    let [num_ranks, stages_per_rank, num_microbatches] = numbers.try_into().unwrap();
+    Extent { num_ranks, stages_per_rank, num_microbatches }
+}
+
+/// A table's cells without the empty ones and without those in which `skip` finds a word.
+fn cells(text: &str, skip: &[&str]) -> Vec<Vec<String>> {
+    text.lines()
+        .map(|line| {
+            line.split(',')
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty() && !skip.iter().any(|word| cell.contains(word)))
+                .map(str::to_owned)
+                .collect()
+        })
+        .collect()
+}
+
+/// torch's actions for sharded parameters, gradient reduction and sends that are waited for.
+const NOT_OURS: [&str; 4] = ["UNSHARD", "RESHARD", "REDUCE_GRAD", "WAIT_SEND"];
+
+#[test]
+fn generated_tables_are_what_torch_executes() {
+    for kind in Kind::ALL {
+        let stems = stems(&kind.to_string(), ".compute_only.csv");
+        assert!(stems.len() >= 12);
+        for stem in stems {
+            let plan = generate(kind, &extent(&stem)).unwrap();
+            let expected = read(&kind.to_string(), &stem, ".compute_only.csv");
+            let got = csv::plan_to_string(&plan);
+            assert_eq!(cells(&got, &[]), cells(&expected, &[]), "{kind} {stem}");
+        }
+    }
+}
+
+#[test]
+fn generated_tables_lower_as_in_torch() {
+    for kind in Kind::ALL {
+        for stem in stems(&kind.to_string(), ".compute_comms.csv") {
+            let program = lower(&generate(kind, &extent(&stem)).unwrap()).unwrap();
+            let expected = read(&kind.to_string(), &stem, ".compute_comms.csv");
+            let got = csv::program_to_string(&program);
+            assert_eq!(cells(&got, &[]), cells(&expected, &NOT_OURS), "{kind} {stem}");
+        }
+    }
+}
+
+const LOADED: [&str; 4] =
+    ["Interleaved1F1B", "InterleavedZeroBubble", "LoopedBFS", "ZBVZeroBubble"];
+
+#[test]
+fn loaded_tables_lower_as_in_torch_and_are_valid() {
+    for schedule in LOADED {
+        for stem in stems(schedule, ".compute_only.csv") {
+            let text = read(schedule, &stem, ".compute_only.csv");
+            let plan = csv::read_plan(text.as_bytes()).unwrap();
+            assert_eq!(csv::plan_to_string(&plan), text, "{schedule} {stem}");
+            assert_eq!(plan.num_stages(), extent(&stem).num_ranks * extent(&stem).stages_per_rank);
+            let program = lower(&plan).unwrap();
+            let expected = read(schedule, &stem, ".send_recv_only.csv");
+            assert_eq!(csv::program_to_string(&program), expected, "{schedule} {stem}");
+            validate(program).unwrap();
+        }
+    }
+}
+
+#[test]
+fn tables_print_as_in_torch() {
+    let lines =
+        |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+    for schedule in LOADED {
+        for stem in stems(schedule, ".format.txt") {
+            let plan = read(schedule, &stem, ".compute_only.csv");
+            let plan = csv::read_plan(plan.as_bytes()).unwrap();
+            let expected = read(schedule, &stem, ".format.txt");
+            assert_eq!(lines(&table(&plan)), lines(&expected), "{schedule} {stem}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The crate from outside: torch's tables, published numbers, properties, and spoiled programs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod corruption; // valid programs, spoiled: the validator is what is tested
+mod golden; // tables that torch wrote
+mod papers; // numbers that others published
+mod properties; // what is true of every schedule
+mod strategies; // schedules to try things on

@@ -1,0 +1,98 @@
+//! Plans to try things on: the named schedules, and tables that nobody designed.
+
+use autopipe_schedule::{
+    Compute, ComputeOp, Extent, Kind, MicroBatch, Placement, Plan, Rank, Stage, generate,
+};
+use proptest::prelude::*;
+
+pub(crate) fn extents() -> impl Strategy<Value = Extent> {
+    (1usize..=6, 0usize..=8).prop_map(|(num_ranks, more)| Extent {
+        num_ranks,
+        stages_per_rank: 1,
+        num_microbatches: num_ranks + more,
+    })
+}
+
+pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
+    prop::sample::select(&Kind::ALL[..])
+}
+
+/// Any plan that can be run: some stages placed at will, and an order drawn action by action from
+/// those that are possible, with whole and split backwards or none, and with waits.
+pub(crate) fn wild_plans() -> impl Strategy<Value = Plan> {
+    let sizes = (1usize..=4, 1usize..=3, 1usize..=4);
+    let choices = prop::collection::vec(any::<prop::sample::Index>(), 200);
+    (sizes, any::<bool>(), choices).prop_map(
+        |((ranks, per_rank, microbatches), trains, choices)| {
+            let mut choices = choices.into_iter().cycle();
+            let mut choose = move |n: usize| choices.next().unwrap().index(n);
+            let num_stages = ranks * per_rank;
+            // The first stages go one to each rank, so that all have one; the others anywhere.
+            let ranks_of = (0..num_stages).map(|s| if s < ranks { s } else { choose(ranks) });
+            let placement = Placement::new(ranks_of.map(Rank::new).collect()).unwrap();
+            let mut rows = vec![Vec::new(); ranks];
+            let mut done: Vec<Compute> = Vec::new();
+            loop {
+                let possible = possible(num_stages, microbatches, trains, &done);
+                if possible.is_empty() {
+                    break;
+                }
+                let compute = possible[choose(possible.len())];
+                done.push(compute);
+                let row = &mut rows[placement.rank_of(compute.stage).index()];
+                row.extend(std::iter::repeat_n(None, choose(4) / 3));
+                row.push(Some(compute));
+            }
+            Plan::from_rows(rows).unwrap()
+        },
+    )
+}
+
+/// What can be computed next.
+fn possible(
+    num_stages: usize,
+    num_microbatches: usize,
+    trains: bool,
+    done: &[Compute],
+) -> Vec<Compute> {
+    let has = |op, stage: usize, microbatch| {
+        done.iter()
+            .any(|c| (c.op, c.stage.index(), c.microbatch.index()) == (op, stage, microbatch))
+    };
+    let mut possible = Vec::new();
+    for stage in 0..num_stages {
+        for microbatch in 0..num_microbatches {
+            let [forward, whole, input, weight] = [
+                ComputeOp::Forward,
+                ComputeOp::Backward,
+                ComputeOp::BackwardInput,
+                ComputeOp::BackwardWeight,
+            ]
+            .map(|op| has(op, stage, microbatch));
+            let mut add = |op| {
+                let (stage, microbatch) = (Stage::new(stage), MicroBatch::new(microbatch));
+                possible.push(Compute { op, stage, microbatch });
+            };
+            if !forward && (stage == 0 || has(ComputeOp::Forward, stage - 1, microbatch)) {
+                add(ComputeOp::Forward);
+            }
+            let has_gradient = stage + 1 == num_stages
+                || has(ComputeOp::Backward, stage + 1, microbatch)
+                || has(ComputeOp::BackwardInput, stage + 1, microbatch);
+            if trains && forward && has_gradient && !whole && !input {
+                add(ComputeOp::Backward);
+                add(ComputeOp::BackwardInput);
+            }
+            if input && !weight {
+                add(ComputeOp::BackwardWeight);
+            }
+        }
+    }
+    possible
+}
+
+/// Both sorts of plan.
+pub(crate) fn plans() -> impl Strategy<Value = Plan> {
+    let named = (kinds(), extents()).prop_map(|(kind, extent)| generate(kind, &extent).unwrap());
+    prop_oneof![named, wild_plans()]
+}
