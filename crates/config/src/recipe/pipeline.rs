@@ -1,0 +1,73 @@
+//! The section `distributed.pipeline`: the options of `PipelineConfig`, and what they must agree
+//! with in the rest of a recipe.
+
+use super::StepScheduler;
+use crate::{
+    LossName, PipelineConfig,
+    section::{Section, choice, flag, list_of, size, text},
+};
+
+/// Reads every option. One that is reported gets a value that leads to no further report.
+pub(super) fn read(section: &mut Section<'_>) -> PipelineConfig {
+    let default = PipelineConfig::default();
+    // Here alone `null` differs from nothing at all: it takes the default schedule away.
+    let schedule_is_default = !section.has("pp_schedule");
+    let pp_schedule = match section.optional("pp_schedule", text) {
+        Ok(name) if !schedule_is_default => name,
+        Ok(_) | Err(_) => default.pp_schedule,
+    };
+    let config = PipelineConfig {
+        pp_schedule,
+        pp_schedule_csv: section.optional("pp_schedule_csv", text).unwrap_or_default(),
+        pp_microbatch_size: section.or("pp_microbatch_size", 1, size).unwrap_or(1),
+        pp_batch_size: section.or("pp_batch_size", 1, size).unwrap_or(1),
+        layers_per_stage: section.optional("layers_per_stage", size).unwrap_or(Some(1)),
+        round_virtual_stages_to_pp_multiple: section
+            .optional("round_virtual_stages_to_pp_multiple", choice)
+            .unwrap_or_default(),
+        module_fqns_per_model_part: section
+            .optional("module_fqns_per_model_part", list_of(list_of(text)))
+            .unwrap_or_default(),
+        patch_inner_model: section.or("patch_inner_model", true, flag).unwrap_or(true),
+        patch_causal_lm_model: section.or("patch_causal_lm_model", true, flag).unwrap_or(true),
+        patch_stage_backward_maybe_with_nosync: section
+            .or("patch_stage_backward_maybe_with_nosync", false, flag)
+            .unwrap_or(false),
+        dtype: section.optional("dtype", choice).unwrap_or_default(),
+        scale_grads_in_schedule: section
+            .or("scale_grads_in_schedule", false, flag)
+            .unwrap_or(false),
+        loss_fn: section.optional("loss_fn", choice).unwrap_or_default(),
+        pp_seq_len: section.optional("pp_seq_len", size).unwrap_or_default(),
+    };
+    section.finish();
+    config
+}
+
+/// Takes over what the recipe decides elsewhere, and reports what does not fit together. Without
+/// the steps, whose problems are reported then, nothing is said about sizes.
+pub(super) fn agree(
+    mut config: PipelineConfig,
+    section: &Section<'_>,
+    steps: Option<&StepScheduler>,
+    loss_fn: LossName,
+) -> PipelineConfig {
+    config.loss_fn = Some(loss_fn);
+    if let Some(StepScheduler { local_batch_size: batch, .. }) = steps {
+        let written = config.pp_batch_size;
+        if section.is_set("pp_batch_size") && written != *batch {
+            let message =
+                format!("{written} differs from `step_scheduler.local_batch_size` {batch}");
+            section.refuse("pp_batch_size", message, "leave it out: it is taken from there");
+        }
+        config.pp_batch_size = *batch;
+        for problem in config.check().err().unwrap_or_default() {
+            section.refuse(problem.option(), problem.to_string(), "");
+        }
+    }
+    for unsupported in config.check_supported().err().unwrap_or_default() {
+        let message = format!("`{}` has no effect", unsupported.value);
+        section.refuse(unsupported.option, message, unsupported.reason);
+    }
+    config
+}

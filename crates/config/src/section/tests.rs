@@ -1,0 +1,82 @@
+//! Tests of a section that is read key by key.
+
+use super::{Problems, Section, choice, list_of, pair_of, positive, size, text};
+use crate::{Rounding, document::parse};
+
+/// What `read` does to a section, and the problems it leads to.
+fn problems(source: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<String> {
+    let problems = Problems::new("r.yaml", source);
+    let document = parse(source, &problems).unwrap();
+    let mut root = Section::root(&document, &problems).unwrap();
+    read(&mut root);
+    root.finish();
+    drop(root);
+    match problems.finish(Ok(())) {
+        Ok(_) => Vec::new(),
+        Err(errors) => {
+            let problem =
+                |p: &crate::Problem| format!("{}:{} {}: {}", p.line, p.column, p.key, p.message);
+            errors.problems().iter().map(problem).collect()
+        }
+    }
+}
+
+#[test]
+fn a_key_is_there_or_has_its_default() {
+    let found = problems("a: 3\nb: none\nc:\n", |section| {
+        assert_eq!(section.required("a", size), Ok(3));
+        assert_eq!(section.or("b", 7, size), Ok(7));
+        assert_eq!(section.optional("c", size), Ok(None));
+        assert_eq!(section.optional("d", size), Ok(None));
+        assert!(section.has("b") && !section.is_set("b") && section.is_set("a"));
+    });
+    assert_eq!(found, [] as [&str; 0]);
+}
+
+#[test]
+fn a_required_key_without_a_value_is_missing() {
+    let found = problems("a: null\n", |section| {
+        assert!(section.required("a", size).is_err());
+        assert!(section.required("b", text).is_err());
+    });
+    assert_eq!(
+        found,
+        ["1:1 a: missing, and there is no default", "1:1 b: missing, and there is no default"]
+    );
+}
+
+#[test]
+fn keys_nobody_asked_for_are_unknown() {
+    let found = problems("sizes: 1\nother: 2\n", |section| {
+        assert_eq!(section.optional("size", size), Ok(None));
+    });
+    assert_eq!(found, ["1:1 sizes: unknown key; did you mean `size`?", "2:1 other: unknown key"]);
+}
+
+#[test]
+fn an_item_of_a_list_has_its_own_place() {
+    let found = problems("a:\n  - [x, 1]\n  - [2, y]\nb: [1, 2, 3]\n", |section| {
+        assert!(section.required("a", list_of(list_of(text))).is_err());
+        assert!(section.required("b", pair_of(positive)).is_err());
+    });
+    assert_eq!(
+        found,
+        [
+            "2:9 a[0][1]: expected text, found a number",
+            "3:6 a[1][0]: expected text, found a number",
+            "4:4 b: expected a list of 2, found a list of 3"
+        ]
+    );
+}
+
+#[test]
+fn a_refusal_stands_where_the_value_is() {
+    let found = problems("a: { b: up }\n", |section| {
+        let mut inner = section.section("a").unwrap();
+        assert_eq!(inner.required("b", choice), Ok(Rounding::Up));
+        inner.refuse("b", "not now", "");
+        inner.refuse("c", "why not", "");
+        inner.refuse_whole("all wrong", "begin again");
+    });
+    assert_eq!(found, ["1:1 a.c: why not", "1:1 a: all wrong", "1:9 a.b: not now"]);
+}
