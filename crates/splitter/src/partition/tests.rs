@@ -1,0 +1,53 @@
+//! What a partition answers, and its table.
+
+use crate::{Module, ModuleGraph, ParameterSpec, Partition, Role, split_even};
+
+fn partition(num_layers: usize, num_stages: usize) -> Partition {
+    let module = |name: &str, role, sizes: &[usize]| Module {
+        name: name.to_owned(),
+        parameters: sizes
+            .iter()
+            .map(|&size| ParameterSpec::new(format!("{name}.{size}"), [size, 8]))
+            .collect(),
+        submodules: Vec::new(),
+        role,
+        flops_per_token: sizes.iter().map(|&size| 16 * size as u64).sum(),
+    };
+    let mut modules = vec![module("model.embed_tokens", Role::Boundary, &[256])];
+    modules.extend(
+        (0..num_layers).map(|i| module(&format!("model.layers.{i}"), Role::Layer, &[8, 32])),
+    );
+    modules.push(module("model.norm", Role::Boundary, &[1]));
+    modules.push(module("model.rotary_emb", Role::EveryStage, &[]));
+    modules.push(module("lm_head", Role::Boundary, &[256]));
+    split_even(&ModuleGraph::chain(modules, &[]).unwrap(), num_stages).unwrap()
+}
+
+#[test]
+fn modules_on_several_stages_have_no_stage() {
+    let two = partition(4, 2);
+    assert_eq!(two.num_stages(), 2);
+    assert_eq!(two.stage_of("model.embed_tokens"), Some(0));
+    assert_eq!(two.stage_of("lm_head"), Some(1));
+    assert_eq!(two.stage_of("model.rotary_emb"), None);
+    assert_eq!(two.stage_of("model"), None);
+    assert_eq!(partition(4, 1).stage_of("model.rotary_emb"), Some(0));
+}
+
+#[test]
+fn the_table_draws_runs_together() {
+    insta::assert_snapshot!(partition(12, 3), @"
+    stage  parameters  flops/token  modules
+        0        3328         6656  model.embed_tokens, model.layers.0-3, model.rotary_emb
+        1        1280         2560  model.layers.4-7, model.rotary_emb
+        2        3336         6672  model.layers.8-11, model.norm, model.rotary_emb, lm_head
+    ");
+}
+
+#[test]
+fn a_stage_of_one_layer() {
+    insta::assert_snapshot!(partition(1, 1), @"
+    stage  parameters  flops/token  modules
+        0        4424         8848  model.embed_tokens, model.layers.0, model.norm, model.rotary_emb, lm_head
+    ");
+}

@@ -1,0 +1,192 @@
+//! Even and explicit splits of one small decoder, and everything that can be wrong with the latter.
+
+use super::*;
+use crate::{Error, Module, ModuleGraph, ParameterSpec, Partition, Role};
+
+fn module(name: &str, role: Role) -> Module {
+    let parameters = match role {
+        Role::EveryStage => Vec::new(),
+        Role::Layer | Role::Boundary => {
+            vec![ParameterSpec::new(format!("{name}.weight"), [10, 10])]
+        }
+    };
+    Module { name: name.to_owned(), parameters, submodules: Vec::new(), role, flops_per_token: 200 }
+}
+
+fn decoder(num_layers: usize) -> Vec<Module> {
+    let mut modules = vec![module("model.embed_tokens", Role::Boundary)];
+    modules.extend((0..num_layers).map(|i| module(&format!("model.layers.{i}"), Role::Layer)));
+    modules.push(module("model.norm", Role::Boundary));
+    modules.push(module("model.rotary_emb", Role::EveryStage));
+    modules.push(module("lm_head", Role::Boundary));
+    modules
+}
+
+fn graph(num_layers: usize) -> ModuleGraph {
+    ModuleGraph::chain(decoder(num_layers), &[]).unwrap()
+}
+
+fn modules(partition: &Partition) -> Vec<String> {
+    partition.stages().iter().map(|stage| stage.modules().join(" ")).collect()
+}
+
+#[test]
+fn the_first_stages_get_what_is_left_over() {
+    let partition = split_even(&graph(7), 3).unwrap();
+    assert_eq!(
+        modules(&partition),
+        [
+            "model.embed_tokens model.layers.0 model.layers.1 model.layers.2 model.rotary_emb",
+            "model.layers.3 model.layers.4 model.rotary_emb",
+            "model.layers.5 model.layers.6 model.norm model.rotary_emb lm_head",
+        ]
+    );
+}
+
+#[test]
+fn a_boundary_between_layers_stays_with_the_layer_before() {
+    let mut middle = decoder(4);
+    middle.insert(3, module("model.middle_norm", Role::Boundary));
+    let graph = ModuleGraph::chain(middle, &[]).unwrap();
+    let partition = split_even(&graph, 2).unwrap();
+    assert_eq!(partition.stage_of("model.layers.1"), Some(0));
+    assert_eq!(partition.stage_of("model.middle_norm"), Some(0));
+    assert_eq!(partition.stage_of("model.layers.2"), Some(1));
+}
+
+#[test]
+fn sizes_that_do_not_fit() {
+    let refused =
+        |graph: &ModuleGraph, num_stages| split_even(graph, num_stages).unwrap_err().to_string();
+    assert_eq!(refused(&graph(4), 0), "0 stages hold no model, a pipeline needs at least 1");
+    assert_eq!(refused(&graph(7), 8), "8 stages need at least 8 layers, the model has 7");
+    assert_eq!(refused(&ModuleGraph::new(), 1), "1 stage needs at least 1 layer, the model has 0");
+}
+
+#[test]
+fn an_unconnected_module_is_refused() {
+    let mut graph = graph(2);
+    graph.add_module(module("tower", Role::Boundary)).unwrap();
+    let expected = Error::Unconnected { module: "tower".to_owned() };
+    assert_eq!(split_even(&graph, 1).unwrap_err(), expected);
+    assert_eq!(split_explicit(&graph, &lists(&["model.norm"])).unwrap_err(), expected);
+}
+
+#[test]
+fn shared_parameters_stay_together() {
+    let mut tied = decoder(2);
+    tied[5].parameters[0].shared_with = Some("model.embed_tokens.weight".to_owned());
+    let graph = ModuleGraph::chain(tied, &[]).unwrap();
+    assert_eq!(split_even(&graph, 1).unwrap().stages()[0].num_parameters(), 400);
+    assert_eq!(
+        split_even(&graph, 2).unwrap_err().to_string(),
+        "the stages do not make up the model: parameter `lm_head.weight` on stage 1 is the same as \
+         `model.embed_tokens.weight` on stage 0; shared parameters have to be on one stage so far, or untied"
+    );
+}
+
+/// A list per text, of the names in it.
+fn lists(texts: &[&str]) -> Vec<Vec<String>> {
+    texts.iter().map(|text| text.split_whitespace().map(ToOwned::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_list_is_a_set() {
+    let partition = split_explicit(
+        &graph(4),
+        &lists(&[
+            "model.embed_tokens model.rotary_emb model.layers.0",
+            "lm_head model.layers.3 model.layers.2 model.layers.1 model.norm",
+        ]),
+    );
+    assert_eq!(
+        modules(&partition.unwrap()),
+        [
+            "model.embed_tokens model.layers.0 model.rotary_emb",
+            "model.layers.1 model.layers.2 model.layers.3 model.norm model.rotary_emb lm_head",
+        ]
+    );
+}
+
+#[test]
+fn the_lists_of_an_even_split_make_it_again() {
+    for num_stages in 1..=5 {
+        let even = split_even(&graph(5), num_stages).unwrap();
+        let lists: Vec<_> = even.stages().iter().map(|stage| stage.modules().to_vec()).collect();
+        assert_eq!(split_explicit(&graph(5), &lists).unwrap(), even);
+    }
+}
+
+#[test]
+fn no_lists_are_no_stages() {
+    assert_eq!(split_explicit(&graph(2), &[]).unwrap_err(), Error::NoStages);
+}
+
+fn refused(texts: &[&str]) -> String {
+    split_explicit(&graph(3), &lists(texts)).unwrap_err().to_string()
+}
+
+#[test]
+fn one_problem_is_told_in_one_line() {
+    assert_eq!(
+        refused(&["model.embed_tokens model.layers.0", "model.layers.2 model.norm lm_head"]),
+        "the stages do not make up the model: module `model.layers.1` is on no stage"
+    );
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    insta::assert_snapshot!(
+        refused(&[
+            "model.embed_token model.layers.1 model.layers.1",
+            "model.layers.0.mlp model.layers.0 model.layers.1",
+            "model.rotary_emb",
+            "model.norm zzz",
+            "",
+        ]),
+        @"
+    the stages do not make up the model:
+      - stage 0: the model has no module `model.embed_token`; did you mean `model.embed_tokens`?
+      - module `model.layers.1` is on stage 0 and again on stage 0, it can be on one only
+      - stage 1: `model.layers.0.mlp` is a part of `model.layers.0`, which can only be listed as a whole
+      - module `model.layers.1` is on stage 0 and again on stage 1, it can be on one only
+      - stage 2 has no module of its own
+      - stage 3: the model has no module `zzz`
+      - stage 4 has no module of its own
+      - module `model.embed_tokens` is on no stage
+      - module `model.layers.2` is on no stage
+      - module `lm_head` is on no stage
+      - module `model.layers.1` takes the output of `model.layers.0`, and is on stage 0 before it on stage 1
+    "
+    );
+}
+
+#[test]
+fn data_does_not_flow_backwards() {
+    assert_eq!(
+        refused(&[
+            "model.layers.1 model.layers.2 model.norm lm_head",
+            "model.embed_tokens model.layers.0"
+        ]),
+        "the stages do not make up the model: module `model.layers.1` takes the output of \
+         `model.layers.0`, and is on stage 0 before it on stage 1"
+    );
+}
+
+#[test]
+fn an_edge_past_other_modules_counts_too() {
+    let mut graph = ModuleGraph::new();
+    for name in ["a", "b", "c"] {
+        graph.add_module(module(name, Role::Layer)).unwrap();
+    }
+    graph.add_edge("a", "c", Vec::new()).unwrap();
+    graph.add_edge("b", "c", Vec::new()).unwrap();
+    // Nothing leads from a to b: they may be in either order.
+    assert!(split_explicit(&graph, &lists(&["b", "a", "c"])).is_ok());
+    let error = split_explicit(&graph, &lists(&["b", "c", "a"])).unwrap_err().to_string();
+    assert!(
+        error
+            .contains("module `c` takes the output of `a`, and is on stage 1 before it on stage 2"),
+        "{error}"
+    );
+}
