@@ -1,0 +1,201 @@
+//! Tests of attention: both forms against loops, and against each other.
+
+use candle_core::{DType, Device, Tensor, Var};
+use proptest::prelude::*;
+
+use super::{Attention, Mask, composed};
+use crate::Parameters;
+use crate::oracle::{DTYPES, assert_agree, assert_close, assert_derivative, random, variable};
+
+const SCALE: f64 = 0.37;
+
+struct Extent {
+    heads: usize,
+    kv_heads: usize,
+    queries: usize,
+    keys: usize,
+}
+
+fn variables(extent: &Extent, dtype: DType) -> [Var; 3] {
+    let kv = [2, extent.kv_heads, extent.keys, 6];
+    [
+        variable(&[2, extent.heads, extent.queries, 6], 1, dtype),
+        variable(&kv, 2, dtype),
+        variable(&kv, 3, dtype),
+    ]
+}
+
+/// Attention number by number.
+fn loops(q: &Tensor, k: &Tensor, v: &Tensor, mask: Mask) -> Tensor {
+    type Heads = Vec<Vec<Vec<f64>>>;
+    let heads =
+        |x: &Tensor, b: usize| x.get(b).unwrap().to_dtype(DType::F64).unwrap().to_vec3().unwrap();
+    let (batch, num_heads, ..) = q.dims4().unwrap();
+    let group = num_heads / k.dim(1).unwrap();
+    let mut out = Vec::new();
+    for b in 0..batch {
+        let [q, k, v]: [Heads; 3] = [heads(q, b), heads(k, b), heads(v, b)];
+        for (h, queries) in q.iter().enumerate() {
+            for (i, query) in queries.iter().enumerate() {
+                let keys = &k[h / group];
+                let seen = if mask == Mask::Causal { i + 1 } else { keys.len() };
+                let dot =
+                    |key: &Vec<f64>| query.iter().zip(key).map(|(a, b)| a * b).sum::<f64>() * SCALE;
+                let weights: Vec<f64> = keys[..seen].iter().map(|key| dot(key).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                for d in 0..query.len() {
+                    let sum: f64 = weights.iter().zip(&v[h / group]).map(|(w, v)| w * v[d]).sum();
+                    out.push(sum / total);
+                }
+            }
+        }
+    }
+    Tensor::from_vec(out, q.shape(), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn both_forms_agree_with_loops() {
+    for mask in [Mask::Causal, Mask::Full] {
+        let attention = Attention::new(SCALE, mask);
+        for (heads, kv_heads) in [(1, 1), (4, 2), (6, 1), (3, 3)] {
+            let [q, k, v] = variables(&Extent { heads, kv_heads, queries: 5, keys: 5 }, DType::F64);
+            let expected = loops(&q, &k, &v, mask);
+            assert_close("fused", &attention.forward(&q, &k, &v).unwrap(), &expected, 1e-13);
+            let composed = composed::forward(&attention, &q, &k, &v).unwrap();
+            assert_close("composed", &composed, &expected, 1e-13);
+        }
+    }
+}
+
+#[test]
+fn the_fused_form_agrees_with_the_composed_one() {
+    for (dtype, tolerance) in DTYPES {
+        for (mask, queries, keys) in [
+            (Mask::Causal, 1, 1),
+            (Mask::Causal, 150, 150),
+            (Mask::Full, 70, 33),
+            (Mask::Full, 64, 64),
+        ] {
+            let attention = Attention::new(SCALE, mask);
+            let vars = variables(&Extent { heads: 4, kv_heads: 2, queries, keys }, dtype);
+            let [q, k, v] = &vars;
+            let slow = || composed::forward(&attention, q, k, v);
+            if keys == 1 {
+                // One key has all the weight: neither it nor the query has a gradient.
+                let y = attention.forward(q, k, v).unwrap();
+                assert_close("output", &y, &slow().unwrap(), tolerance);
+                continue;
+            }
+            assert_agree(
+                &vars.each_ref(),
+                &Parameters::new(),
+                tolerance,
+                || attention.forward(q, k, v),
+                slow,
+            );
+        }
+    }
+}
+
+#[test]
+fn takes_strided_inputs() {
+    for (dtype, tolerance) in DTYPES {
+        let attention = Attention::new(SCALE, Mask::Causal);
+        let packed = variable(&[2, 7, 8, 6], 1, dtype);
+        let view = |start, heads| packed.narrow(2, start, heads)?.transpose(1, 2);
+        let fused = || attention.forward(&view(0, 4)?, &view(4, 2)?, &view(6, 2)?);
+        let slow = || composed::forward(&attention, &view(0, 4)?, &view(4, 2)?, &view(6, 2)?);
+        assert_agree(&[&packed], &Parameters::new(), tolerance, fused, slow);
+        let turned = variable(&[6, 7, 4, 2], 2, dtype);
+        let view = || turned.permute([3, 2, 1, 0]);
+        let fused = || attention.forward(&view()?, &view()?, &view()?);
+        let slow = || composed::forward(&attention, &view()?, &view()?, &view()?);
+        assert_agree(&[&turned], &Parameters::new(), tolerance, fused, slow);
+    }
+}
+
+#[test]
+fn has_the_right_derivative() {
+    for mask in [Mask::Causal, Mask::Full] {
+        let attention = Attention::new(SCALE, mask);
+        let vars = variables(&Extent { heads: 2, kv_heads: 1, queries: 3, keys: 3 }, DType::F64);
+        assert_derivative(&vars.each_ref(), &Parameters::new(), || {
+            attention.forward(&vars[0], &vars[1], &vars[2])
+        });
+    }
+}
+
+#[test]
+fn inputs_may_be_untracked() {
+    let attention = Attention::new(SCALE, Mask::Causal);
+    let (x, var) = (random(&[1, 2, 4, 6], 9, DType::F64), variable(&[1, 2, 4, 6], 1, DType::F64));
+    for place in 0..3 {
+        let mut args = [&x; 3];
+        args[place] = var.as_tensor();
+        let [q, k, v] = args;
+        let slow = || composed::forward(&attention, q, k, v);
+        assert_agree(&[&var], &Parameters::new(), 1e-12, || attention.forward(q, k, v), slow);
+    }
+}
+
+#[test]
+fn large_scores_do_not_overflow() {
+    let attention = Attention::new(1000., Mask::Causal);
+    let q = random(&[1, 1, 9, 6], 1, DType::F32);
+    let y = attention.forward(&q, &q, &q).unwrap();
+    assert!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().all(|y| y.is_finite()));
+}
+
+#[test]
+fn half_precision_works_and_its_mask_follows_the_length() {
+    let attention = Attention::new(SCALE, Mask::Causal);
+    for len in [4, 4, 6] {
+        let vars =
+            variables(&Extent { heads: 4, kv_heads: 2, queries: len, keys: len }, DType::BF16);
+        let [q, k, v] = &vars;
+        let expected = loops(q, k, v, Mask::Causal);
+        assert_close("bf16", &attention.forward(q, k, v).unwrap(), &expected, 0.05);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let attention = Attention::new(SCALE, Mask::Causal);
+    let x = |heads, len, dim| random(&[1, heads, len, dim], 1, DType::F32);
+    let message = |q, k, v| attention.forward(&q, &k, &v).unwrap_err().to_string();
+    assert_eq!(
+        message(x(4, 5, 6), x(3, 5, 6), x(3, 5, 6)),
+        "the attention takes keys of shape [1, a divisor of 4, 5, 6], got [1, 3, 5, 6]"
+    );
+    assert!(message(x(4, 5, 6), x(2, 7, 6), x(2, 7, 6)).contains("a divisor of 4, 5, 6"));
+    assert!(message(x(4, 5, 6), x(2, 5, 8), x(2, 5, 8)).contains("got [1, 2, 5, 8]"));
+    assert_eq!(
+        message(x(4, 5, 6), x(2, 5, 6), x(4, 5, 6)),
+        "the attention takes values of the keys' shape [1, 2, 5, 6], got [1, 4, 5, 6]"
+    );
+    assert_eq!(
+        attention.forward(&x(4, 5, 0), &x(4, 5, 0), &x(4, 5, 0)).unwrap().dims(),
+        [1, 4, 5, 0]
+    );
+    let full = Attention::new(SCALE, Mask::Full);
+    let message = full.forward(&x(4, 5, 6), &x(4, 0, 6), &x(4, 0, 6)).unwrap_err().to_string();
+    assert_eq!(message, "the attention takes at least one key for 5 queries, got [1, 4, 0, 6]");
+    let empty = x(4, 0, 6);
+    assert_eq!(attention.forward(&empty, &empty, &empty).unwrap().dims(), [1, 4, 0, 6]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_forms_agree_for_any_extent(
+        (kv_heads, group, keys, queries, causal) in (1..4usize, 1..4usize, 2..140usize, 1..140usize, any::<bool>()),
+    ) {
+        let (mask, queries) = if causal { (Mask::Causal, keys) } else { (Mask::Full, queries) };
+        let attention = Attention::new(SCALE, mask);
+        let vars = variables(&Extent { heads: kv_heads * group, kv_heads, queries, keys }, DType::F64);
+        let [q, k, v] = &vars;
+        let slow = || composed::forward(&attention, q, k, v);
+        assert_agree(&[q, k, v], &Parameters::new(), 1e-12, || attention.forward(q, k, v), slow);
+    }
+}

@@ -1,0 +1,58 @@
+//! The norm of all gradients, and scaling them: what clipping needs.
+
+#[cfg(test)]
+mod tests;
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::Parameter;
+use crate::cpu::{Real, Values, for_real, has_kernels};
+
+/// The sum of the squares of all gradients, in float64; parameters without a gradient add nothing.
+///
+/// A square, because ranks add theirs before anybody takes the root.
+///
+/// # Errors
+/// If candle cannot read a gradient.
+pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<f64> {
+    let mut total = 0.;
+    for grad in parameters.into_iter().filter_map(Parameter::grad) {
+        total += sum_of_squares(&grad)?;
+    }
+    Ok(total)
+}
+
+/// Multiplies all gradients by `factor`: to clip, the allowed norm over the norm they have.
+///
+/// # Errors
+/// If candle cannot.
+pub fn scale_grads<'a>(
+    parameters: impl IntoIterator<Item = &'a Parameter>,
+    factor: f64,
+) -> Result<()> {
+    parameters.into_iter().try_for_each(|parameter| parameter.scale_grad(factor))
+}
+
+fn sum_of_squares(grad: &Tensor) -> Result<f64> {
+    if !has_kernels(grad) {
+        return grad.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar();
+    }
+    fn run<T: Real>(grad: &[T]) -> f64 {
+        let mut lanes = [0.; 8];
+        let (chunks, rest) = grad.as_chunks::<8>();
+        for chunk in chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                let x = x.to_f64();
+                *lane += x * x;
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(rest) {
+            let x = x.to_f64();
+            *lane += x * x;
+        }
+        lanes.into_iter().sum()
+    }
+    let grad = grad.contiguous()?;
+    let values = Values::of(&grad);
+    for_real!(grad.dtype(), "gradient norm", T => Ok(run::<T>(values.slice()?)))
+}

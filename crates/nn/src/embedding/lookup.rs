@@ -1,0 +1,117 @@
+//! The lookup of rows whose weight gradient waits.
+
+use std::sync::Arc;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, InplaceOp2, Layout, MetalStorage, Result, Shape, Tensor,
+};
+
+use crate::Parameter;
+use crate::cpu::{Real, add_to, contiguous, contiguous_mut, for_real, has_kernels};
+
+/// The rows of a weight that a flat list of ids names.
+pub(super) struct Lookup {
+    pub(super) weight: Parameter,
+    /// The ids, known to lie in the vocabulary.
+    pub(super) rows: Arc<[usize]>,
+}
+
+fn forward<S: BackendStorage>(
+    w: &S,
+    w_layout: &Layout,
+    ids: &S,
+    ids_layout: &Layout,
+) -> Result<(S, Shape)> {
+    let (_, hidden) = w_layout.shape().dims2()?;
+    let rows = w.index_select(ids, w_layout, ids_layout, 0)?;
+    Ok((rows, Shape::from((ids_layout.shape().elem_count(), hidden))))
+}
+
+impl CustomOp2 for Lookup {
+    fn name(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn cpu_fwd(
+        &self,
+        w: &CpuStorage,
+        wl: &Layout,
+        ids: &CpuStorage,
+        il: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        forward(w, wl, ids, il)
+    }
+
+    fn cuda_fwd(
+        &self,
+        w: &CudaStorage,
+        wl: &Layout,
+        ids: &CudaStorage,
+        il: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        forward(w, wl, ids, il)
+    }
+
+    fn metal_fwd(
+        &self,
+        w: &MetalStorage,
+        wl: &Layout,
+        ids: &MetalStorage,
+        il: &Layout,
+    ) -> Result<(MetalStorage, Shape)> {
+        forward(w, wl, ids, il)
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        ids: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        if self.weight.is_trainable() {
+            let (grad, ids, rows) =
+                (grad.detach().contiguous()?, ids.clone(), Arc::clone(&self.rows));
+            self.weight.defer(move |weight| {
+                if has_kernels(&grad) {
+                    return weight
+                        .accumulate_in_place(|sum| sum.inplace_op2(&grad, &AddRows { rows }));
+                }
+                let zeros = Tensor::zeros(weight.shape(), weight.dtype(), weight.device())?;
+                weight.accumulate(&zeros.index_add(&ids, &grad, 0)?)
+            });
+        }
+        Ok((None, None))
+    }
+}
+
+/// `sum[rows[i]] += x[i]`.
+struct AddRows {
+    rows: Arc<[usize]>,
+}
+
+impl InplaceOp2 for AddRows {
+    fn name(&self) -> &'static str {
+        "add rows"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sum: &mut CpuStorage,
+        sum_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+    ) -> Result<()> {
+        fn run<T: Real>(sum: &mut [T], x: &[T], rows: &[usize], hidden: usize) {
+            for (&row, x) in rows.iter().zip(x.chunks_exact(hidden)) {
+                add_to(&mut sum[row * hidden..][..hidden], x);
+            }
+        }
+        let (_, hidden) = sum_layout.shape().dims2()?;
+        for_real!(x.dtype(), self.name(), T => {
+            run::<T>(contiguous_mut(sum, sum_layout)?, contiguous(x, x_layout)?, &self.rows, hidden.max(1));
+            Ok(())
+        })
+    }
+}

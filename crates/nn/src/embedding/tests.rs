@@ -1,0 +1,81 @@
+//! Tests of the embedding.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::Embedding;
+use crate::oracle::{DTYPES, assert_agree, assert_derivative, numbers, parameter};
+use crate::{Parameters, vjp};
+
+fn layer(dtype: DType) -> (Parameters, Embedding) {
+    let mut set = Parameters::new();
+    let weight = parameter(&mut set, "embed_tokens.weight", &[5, 3], dtype);
+    (set, Embedding::new(weight).unwrap())
+}
+
+fn ids() -> Tensor {
+    Tensor::new(&[[4u32, 0, 4, 1], [2, 4, 0, 0]], &Device::Cpu).unwrap()
+}
+
+fn slow(embedding: &Embedding, ids: &Tensor) -> candle_core::Result<Tensor> {
+    let rows = embedding.weight().value().index_select(&ids.flatten_all()?, 0)?;
+    rows.reshape(ids.shape().clone().extend(&[3]))
+}
+
+#[test]
+fn agrees_with_candles_operations() {
+    for (dtype, tolerance) in DTYPES.into_iter().chain([(DType::BF16, 0.02)]) {
+        let (set, embedding) = layer(dtype);
+        for ids in [ids(), ids().to_dtype(DType::I64).unwrap(), ids().t().unwrap()] {
+            assert_agree(
+                &[],
+                &set,
+                tolerance,
+                || embedding.forward(&ids),
+                || slow(&embedding, &ids),
+            );
+        }
+    }
+}
+
+#[test]
+fn has_the_right_derivative() {
+    let (set, embedding) = layer(DType::F64);
+    assert_derivative(&[], &set, || embedding.forward(&ids()));
+}
+
+#[test]
+fn gradients_of_microbatches_add_up_late() {
+    let (set, embedding) = layer(DType::F32);
+    for _ in 0..3 {
+        let y = embedding.forward(&ids()).unwrap();
+        let ones = y.detach().ones_like().unwrap();
+        assert_eq!(vjp(&[y], &[ones]).unwrap().get_ids().count(), 0);
+    }
+    assert!(embedding.weight().grad().is_none());
+    set.take_deferred().run().unwrap();
+    let counts: Vec<f64> = [9., 3., 3., 0., 9.].iter().flat_map(|&n| [n; 3]).collect();
+    assert_eq!(numbers(&embedding.weight().grad().unwrap()), counts);
+}
+
+#[test]
+fn a_frozen_weight_leaves_no_work() {
+    let mut set = Parameters::new();
+    let weight =
+        set.add("w", Tensor::zeros((5, 3), DType::F32, &Device::Cpu).unwrap(), false).unwrap();
+    assert!(!Embedding::new(weight).unwrap().forward(&ids()).unwrap().track_op());
+    assert!(set.take_deferred().is_empty());
+}
+
+#[test]
+fn an_id_out_of_range_is_named() {
+    let (_, embedding) = layer(DType::F32);
+    let message = |ids: Tensor| embedding.forward(&ids).unwrap_err().to_string();
+    let ids = Tensor::new(&[1u32, 5], &Device::Cpu).unwrap();
+    assert_eq!(message(ids), "the token id 5 is out of range: the vocabulary has 5 entries");
+    let ids = Tensor::new(&[-1i64], &Device::Cpu).unwrap();
+    assert_eq!(message(ids), "the token id -1 is out of range: the vocabulary has 5 entries");
+    let ids = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+    assert_eq!(message(ids), "the embedding takes ids of u32 or i64, got F32");
+    let vector = parameter(&mut Parameters::new(), "v", &[4], DType::F32);
+    assert!(Embedding::new(vector).is_err());
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with parameters and layers.
+
+use candle_core::{DType, Shape};
+
+/// An error of this crate. Layers return candle's error type and put one of these inside it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two parameters of one set have the same name.
+    #[error("the parameter `{name}` exists already; names are unique within a set")]
+    DuplicateParameter {
+        /// The name given twice.
+        name: String,
+    },
+    /// A weight does not have the form its layer needs.
+    #[error("the {layer} needs a weight of shape {expected}, `{name}` has {actual:?}")]
+    WeightShape {
+        /// The layer that was built.
+        layer: &'static str,
+        /// The parameter's name.
+        name: String,
+        /// The form in words, as `[out, in]`.
+        expected: String,
+        /// The shape it has.
+        actual: Shape,
+    },
+    /// An input does not fit the layer.
+    #[error("the {layer} takes {expected}, got {actual:?}")]
+    InputShape {
+        /// The layer or function that was called.
+        layer: &'static str,
+        /// What it takes, in words.
+        expected: String,
+        /// The shape it got.
+        actual: Shape,
+    },
+    /// An input's numbers are of the wrong type.
+    #[error("the {layer} takes {expected}, got {actual:?}")]
+    InputDType {
+        /// The layer or function that was called.
+        layer: &'static str,
+        /// What it takes, in words.
+        expected: &'static str,
+        /// The dtype it got.
+        actual: DType,
+    },
+    /// A gradient does not fit the tensor it belongs to.
+    #[error(
+        "the gradient of {of} has shape {actual:?} and dtype {actual_dtype:?}, needs {expected:?} and {expected_dtype:?}"
+    )]
+    GradientMismatch {
+        /// The parameter's name or the output's place.
+        of: String,
+        /// The tensor's shape.
+        expected: Shape,
+        /// The tensor's dtype.
+        expected_dtype: DType,
+        /// The gradient's shape.
+        actual: Shape,
+        /// The gradient's dtype.
+        actual_dtype: DType,
+    },
+    /// There are more outputs than gradients or the reverse.
+    #[error("{num_outputs} outputs need as many gradients, got {num_grads}")]
+    GradientCount {
+        /// How many outputs were given.
+        num_outputs: usize,
+        /// How many gradients were given.
+        num_grads: usize,
+    },
+    /// A token id that the embedding has no row for.
+    #[error("the token id {id} is out of range: the vocabulary has {vocab_size} entries")]
+    TokenOutOfRange {
+        /// The id.
+        id: i64,
+        /// How many rows the embedding has.
+        vocab_size: usize,
+    },
+    /// A label that is neither a class nor [`crate::IGNORE_INDEX`].
+    #[error(
+        "the label {label} is out of range: the logits have {num_classes} classes, and {} marks what to ignore",
+        crate::IGNORE_INDEX
+    )]
+    LabelOutOfRange {
+        /// The label.
+        label: i64,
+        /// How many classes the logits have.
+        num_classes: usize,
+    },
+    /// A number that a layer or optimiser cannot be built with.
+    #[error("{what} must be {expected}, got {actual}")]
+    Setting {
+        /// The argument's name.
+        what: &'static str,
+        /// The values it may have, in words.
+        expected: &'static str,
+        /// The value it had.
+        actual: f64,
+    },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tensor(error) => error,
+            // Not `wrap`: these errors are the caller's to correct, a backtrace would hide the message.
+            error => Self::Wrapped(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Initial weights that depend on the seed and the parameter's name, not on how a model is split.
+
+#[cfg(test)]
+mod tests;
+
+use candle_core::{DType, Device, Result, Shape, Tensor};
+use rand::SeedableRng;
+use rand::distr::Distribution;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+/// Normal numbers of mean 0 and standard deviation `std` for the parameter `name`.
+///
+/// Each name has its own random stream: ChaCha8 with `seed` as the key and the FNV-1a hash of the
+/// name as the stream, so a weight is the same on whichever rank and in whichever order it is
+/// made. The numbers are drawn on the host as float32 and then converted.
+///
+/// # Errors
+/// If the tensor cannot be made.
+///
+/// # Examples
+/// ```
+/// use autopipe_nn::init;
+/// use candle_core::{DType, Device};
+///
+/// let draw = |name| init::normal((2, 3), 0.02, 42, name, DType::F32, &Device::Cpu)?.to_vec2::<f32>();
+/// assert_eq!(draw("layers.0.weight")?, draw("layers.0.weight")?);
+/// assert_ne!(draw("layers.0.weight")?, draw("layers.1.weight")?);
+/// # candle_core::Result::Ok(())
+/// ```
+pub fn normal(
+    shape: impl Into<Shape>,
+    std: f64,
+    seed: u64,
+    name: &str,
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
+    let shape = shape.into();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(fnv_1a(name));
+    let numbers: Vec<f32> = (0..shape.elem_count())
+        .map(|_| {
+            let x: f32 = StandardNormal.sample(&mut random);
+            x
+        })
+        .collect();
+    (Tensor::from_vec(numbers, shape, &Device::Cpu)? * std)?.to_device(device)?.to_dtype(dtype)
+}
+
+/// The 64-bit FNV-1a hash: fixed by its definition, where the standard library's may change.
+fn fnv_1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

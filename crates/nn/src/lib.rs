@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod attention;
+mod clip;
+mod cpu;
+mod cross_entropy;
+mod embedding;
+mod error;
+pub mod init;
+mod linear;
+pub mod optim;
+mod parameter;
+mod rms_norm;
+mod rotary;
+mod swiglu;
+mod vjp;
+
+#[cfg(test)]
+mod oracle;
+
+pub use attention::{Attention, Mask};
+pub use clip::{grad_norm_squared, scale_grads};
+pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum};
+pub use embedding::Embedding;
+pub use error::Error;
+pub use linear::Linear;
+pub use parameter::{DeferredGrads, Parameter, Parameters};
+pub use rms_norm::RmsNorm;
+pub use rotary::{RotaryEmbedding, Rotation};
+pub use swiglu::swiglu;
+pub use vjp::vjp;

@@ -1,0 +1,90 @@
+//! The matrix product x Wᵀ whose weight gradient waits.
+
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor,
+};
+
+use crate::Parameter;
+
+/// `x Wᵀ` for a contiguous `x` of shape `[.., in]` and `W` of shape `[out, in]`, any stride.
+pub(super) struct Product {
+    pub(super) weight: Parameter,
+}
+
+/// One body for all devices: the backends differ in their matrix product only.
+fn forward<S: BackendStorage>(
+    x: &S,
+    x_layout: &Layout,
+    w: &S,
+    w_layout: &Layout,
+) -> Result<(S, Shape)>
+where
+    S::Device: BackendDevice<Storage = S>,
+{
+    let (num_out, num_in) = w_layout.shape().dims2()?;
+    let leading = &x_layout.dims()[..x_layout.dims().len() - 1];
+    let num_rows = leading.iter().product();
+    let shape = Shape::from(leading).extend(&[num_out]);
+    if shape.elem_count() == 0 || num_in == 0 {
+        return Ok((x.device().zeros_impl(&shape, x.dtype())?, shape));
+    }
+    let x_layout = Layout::contiguous_with_offset((num_rows, num_in), x_layout.start_offset());
+    let y = x.matmul(w, (1, num_rows, num_out, num_in), &x_layout, &w_layout.transpose(0, 1)?)?;
+    Ok((y, shape))
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn metal_fwd(
+        &self,
+        x: &MetalStorage,
+        xl: &Layout,
+        w: &MetalStorage,
+        wl: &Layout,
+    ) -> Result<(MetalStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (num_out, num_in) = w.dims2()?;
+        let num_rows = x.dims()[..x.rank() - 1].iter().product::<usize>();
+        let grad = grad.detach().reshape((num_rows, num_out))?;
+        if self.weight.is_trainable() {
+            let (grad, x) = (grad.clone(), x.detach().reshape((num_rows, num_in))?);
+            self.weight.defer(move |weight| weight.accumulate(&grad.t()?.matmul(&x)?));
+        }
+        let input_grad =
+            if x.track_op() { Some(grad.matmul(&w.detach())?.reshape(x.shape())?) } else { None };
+        Ok((input_grad, None))
+    }
+}

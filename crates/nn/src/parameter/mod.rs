@@ -1,0 +1,178 @@
+//! A trainable tensor and the buffer its gradient accumulates in.
+
+mod deferred;
+mod gradient;
+mod set;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+
+pub use deferred::DeferredGrads;
+use deferred::Queue;
+use gradient::Gradient;
+pub use set::Parameters;
+
+use crate::Error;
+
+/// One named tensor of a model with its gradient buffer; cloning shares both.
+///
+/// The gradient is kept here and not in candle's [`GradStore`], so that it accumulates over
+/// microbatches without a copy and a layer may add to it long after its backward has run.
+///
+/// [`GradStore`]: candle_core::backprop::GradStore
+#[derive(Clone)]
+pub struct Parameter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    value: Value,
+    grad: Mutex<Option<Gradient>>,
+    queue: Queue,
+}
+
+enum Value {
+    Trainable(Var),
+    Frozen(Tensor),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves a whole value behind: every critical section here ends with one
+    // assignment, or adds numbers to a buffer whose failed step nobody takes for good.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Parameter {
+    fn new(name: &str, value: Value, queue: Queue) -> Self {
+        Self {
+            inner: Arc::new(Inner { name: name.to_owned(), value, grad: Mutex::new(None), queue }),
+        }
+    }
+
+    /// The fully qualified name, as in a Hugging Face checkpoint: `model.layers.0.mlp.up_proj.weight`.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The tensor to compute with; a variable of candle's graph if the parameter is trainable.
+    pub fn value(&self) -> &Tensor {
+        match &self.inner.value {
+            Value::Trainable(var) => var.as_tensor(),
+            Value::Frozen(tensor) => tensor,
+        }
+    }
+
+    /// The variable that an optimiser updates in place, `None` if the parameter is frozen.
+    pub fn var(&self) -> Option<&Var> {
+        match &self.inner.value {
+            Value::Trainable(var) => Some(var),
+            Value::Frozen(_) => None,
+        }
+    }
+
+    /// Whether the parameter receives gradients.
+    pub fn is_trainable(&self) -> bool {
+        self.var().is_some()
+    }
+
+    /// The gradient accumulated so far, `None` before the first one.
+    ///
+    /// What it returns stays as it is: gradients that come later go into a new buffer.
+    pub fn grad(&self) -> Option<Tensor> {
+        lock(&self.inner.grad).as_mut().map(Gradient::share)
+    }
+
+    /// Replaces the gradient, for instance by one that was summed over ranks; `None` clears it.
+    pub fn set_grad(&self, grad: Option<Tensor>) {
+        *lock(&self.inner.grad) = grad.map(Gradient::from_others);
+    }
+
+    /// Adds `grad`, of the parameter's shape and dtype, to the gradient buffer.
+    ///
+    /// # Errors
+    /// If the shapes or dtypes differ; the buffer is as it was.
+    pub fn accumulate(&self, grad: &Tensor) -> Result<()> {
+        if grad.shape() != self.shape() || grad.dtype() != self.dtype() {
+            return Err(Error::GradientMismatch {
+                of: format!("`{}`", self.name()),
+                expected: self.shape().clone(),
+                expected_dtype: self.dtype(),
+                actual: grad.shape().clone(),
+                actual_dtype: grad.dtype(),
+            }
+            .into());
+        }
+        let mut slot = lock(&self.inner.grad);
+        match slot.as_mut() {
+            Some(sum) => sum.add(grad),
+            None => {
+                *slot = Some(Gradient::from_others(grad.detach()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands the gradient buffer, contiguous and zero before the first gradient, to a layer that
+    /// adds to it in place: cheaper than [`Self::accumulate`] where most of a gradient is zero.
+    pub(crate) fn accumulate_in_place(
+        &self,
+        add: impl FnOnce(&Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let mut slot = lock(&self.inner.grad);
+        let gradient = match slot.as_mut() {
+            Some(gradient) => gradient,
+            None => slot.insert(Gradient::zeros(self.value())?),
+        };
+        add(gradient.own()?)
+    }
+
+    /// Multiplies the gradient by `factor`; nothing happens if there is none.
+    ///
+    /// # Errors
+    /// If candle cannot.
+    pub fn scale_grad(&self, factor: f64) -> Result<()> {
+        lock(&self.inner.grad).as_mut().map_or(Ok(()), |gradient| gradient.scale(factor))
+    }
+
+    /// Leaves `work` for later: it runs when [`Parameters::take_deferred`] is asked for and run.
+    pub fn defer(&self, work: impl FnOnce(&Self) -> Result<()> + Send + 'static) {
+        self.inner.queue.push(self, Box::new(work));
+    }
+
+    /// The shape of the value.
+    pub fn shape(&self) -> &Shape {
+        self.value().shape()
+    }
+
+    /// The dtype of the value.
+    pub fn dtype(&self) -> DType {
+        self.value().dtype()
+    }
+
+    /// Where the value lies.
+    pub fn device(&self) -> &Device {
+        self.value().device()
+    }
+
+    /// How many numbers the value has.
+    pub fn num_elements(&self) -> usize {
+        self.shape().elem_count()
+    }
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parameter")
+            .field("name", &self.inner.name)
+            .field("shape", self.shape())
+            .field("dtype", &self.dtype())
+            .field("trainable", &self.is_trainable())
+            .finish_non_exhaustive()
+    }
+}

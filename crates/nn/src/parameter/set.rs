@@ -1,0 +1,116 @@
+//! The parameters of a model or of one pipeline stage.
+
+use std::collections::BTreeMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, Var};
+
+use super::{DeferredGrads, Parameter, Queue, Value};
+use crate::Error;
+
+/// The parameters of a model or of one pipeline stage, in the order they were added, and the
+/// weight gradients that its layers have put off.
+///
+/// Cloning shares the parameters and the waiting gradients; what is added later to one clone is
+/// unknown to the other.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    list: Vec<Parameter>,
+    index: BTreeMap<String, usize>,
+    queue: Queue,
+}
+
+impl Parameters {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a parameter. A trainable one keeps a copy of `value`, a frozen one shares it.
+    ///
+    /// # Errors
+    /// If the name is taken or the copy cannot be made.
+    pub fn add(
+        &mut self,
+        name: &str,
+        value: Tensor,
+        trainable: bool,
+    ) -> std::result::Result<Parameter, Error> {
+        if self.index.contains_key(name) {
+            return Err(Error::DuplicateParameter { name: name.to_owned() });
+        }
+        let value = if trainable {
+            Value::Trainable(Var::from_tensor(&value)?)
+        } else {
+            Value::Frozen(value.detach())
+        };
+        let parameter = Parameter::new(name, value, self.queue.clone());
+        self.index.insert(name.to_owned(), self.list.len());
+        self.list.push(parameter.clone());
+        Ok(parameter)
+    }
+
+    /// The parameter of this name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.index.get(name).map(|&i| &self.list[i])
+    }
+
+    /// All parameters, in the order they were added.
+    pub fn iter(&self) -> std::slice::Iter<'_, Parameter> {
+        self.list.iter()
+    }
+
+    /// How many parameters there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many numbers the parameters have together.
+    pub fn num_elements(&self) -> usize {
+        self.list.iter().map(Parameter::num_elements).sum()
+    }
+
+    /// Moves the gradients that candle's own graph computed out of `grads` into the buffers.
+    ///
+    /// The layers of this crate leave nothing there; what plain candle operations compute comes
+    /// this way.
+    ///
+    /// # Errors
+    /// If a gradient does not fit its parameter.
+    pub fn collect(&self, grads: &mut GradStore) -> Result<()> {
+        for parameter in &self.list {
+            if let Some(grad) = parameter.var().and_then(|var| grads.remove(var.as_tensor())) {
+                parameter.accumulate(&grad)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the weight gradients put off since the last call; the layers' buffers lack them until
+    /// [`DeferredGrads::run`].
+    pub fn take_deferred(&self) -> DeferredGrads {
+        self.queue.take()
+    }
+
+    /// Forgets all gradients, those that wait included.
+    pub fn zero_grad(&self) {
+        drop(self.take_deferred());
+        for parameter in &self.list {
+            parameter.set_grad(None);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Parameters {
+    type Item = &'a Parameter;
+    type IntoIter = std::slice::Iter<'a, Parameter>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

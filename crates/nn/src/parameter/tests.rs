@@ -1,0 +1,130 @@
+//! Tests of gradient buffers and of the queue of deferred work.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::Parameters;
+use crate::oracle::numbers;
+
+fn tensor(numbers: &[f32]) -> Tensor {
+    Tensor::new(numbers, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn gradients_add_up() {
+    let mut set = Parameters::new();
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let p = set.add(dtype.as_str(), tensor(&[0., 0.]).to_dtype(dtype).unwrap(), true).unwrap();
+        assert!(p.grad().is_none());
+        for i in 1..=4u32 {
+            p.accumulate(&tensor(&[1., 10.]).to_dtype(dtype).unwrap()).unwrap();
+            assert_eq!(numbers(&p.grad().unwrap()), [f64::from(i), f64::from(10 * i)]);
+        }
+    }
+}
+
+#[test]
+fn nobody_elses_tensor_is_written_to() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0., 0.]), true).unwrap();
+    let ones = tensor(&[1., 1.]);
+    p.accumulate(&ones).unwrap();
+    p.scale_grad(3.).unwrap();
+    p.accumulate(&ones).unwrap();
+    p.accumulate(&ones).unwrap();
+    let seen = p.grad().unwrap();
+    p.accumulate(&ones).unwrap();
+    p.accumulate_in_place(|sum| sum.inplace_op1(&crate::cpu::ScaleAssign(2.))).unwrap();
+    assert_eq!(numbers(&ones), [1., 1.]);
+    assert_eq!(numbers(&seen), [5., 5.]);
+    assert_eq!(numbers(&p.grad().unwrap()), [12., 12.]);
+}
+
+#[test]
+fn strided_gradients_are_added_in_place() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.; 6]).reshape((2, 3)).unwrap(), true).unwrap();
+    let transposed = tensor(&[1., 2., 3., 4., 5., 6.]).reshape((3, 2)).unwrap().t().unwrap();
+    for _ in 0..3 {
+        p.accumulate(&transposed).unwrap();
+    }
+    assert_eq!(numbers(&p.grad().unwrap()), [3., 9., 15., 6., 12., 18.]);
+    p.set_grad(Some(transposed));
+    p.scale_grad(10.).unwrap();
+    assert_eq!(numbers(&p.grad().unwrap()), [10., 30., 50., 20., 40., 60.]);
+}
+
+#[test]
+fn a_gradient_that_does_not_fit_is_refused_and_changes_nothing() {
+    let mut set = Parameters::new();
+    let p = set.add("layers.0.weight", tensor(&[0., 0.]), true).unwrap();
+    p.accumulate(&tensor(&[1., 2.])).unwrap();
+    let error = p.accumulate(&tensor(&[1., 2., 3.])).unwrap_err().to_string();
+    assert!(error.contains("the gradient of `layers.0.weight` has shape [3]"), "{error}");
+    let double = tensor(&[1., 2.]).to_dtype(DType::F64).unwrap();
+    assert!(p.accumulate(&double).unwrap_err().to_string().contains("F64"));
+    assert_eq!(numbers(&p.grad().unwrap()), [1., 2.]);
+}
+
+#[test]
+fn work_runs_once_and_in_the_order_it_came() {
+    let mut set = Parameters::new();
+    let names = ["a", "b", "a"];
+    set.add("a", tensor(&[0.]), true).unwrap();
+    set.add("b", tensor(&[0.]), true).unwrap();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    for name in names {
+        let log = Arc::clone(&log);
+        set.get(name).unwrap().defer(move |p| {
+            log.lock().unwrap().push(p.name().to_owned());
+            Ok(())
+        });
+    }
+    let deferred = set.take_deferred();
+    assert_eq!(format!("{deferred:?}"), r#"["a", "b", "a"]"#);
+    assert_eq!(deferred.len(), 3);
+    assert!(log.lock().unwrap().is_empty());
+    deferred.run().unwrap();
+    assert_eq!(*log.lock().unwrap(), names);
+    assert!(set.take_deferred().is_empty());
+}
+
+#[test]
+fn waiting_work_keeps_no_parameter_alive() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.]), true).unwrap();
+    let alive = Arc::new(());
+    let watch = Arc::downgrade(&alive);
+    p.defer(move |_| {
+        drop(alive);
+        Ok(())
+    });
+    drop((set, p));
+    assert!(watch.upgrade().is_none());
+}
+
+#[test]
+fn zero_grad_forgets_what_waits() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.]), true).unwrap();
+    p.accumulate(&tensor(&[1.])).unwrap();
+    p.defer(|p| p.accumulate(&tensor(&[5.])));
+    set.zero_grad();
+    set.take_deferred().run().unwrap();
+    assert!(p.grad().is_none());
+}
+
+#[test]
+fn names_are_unique_and_order_is_kept() {
+    let mut set = Parameters::new();
+    for name in ["z", "a", "m"] {
+        set.add(name, tensor(&[0., 1.]), name != "a").unwrap();
+    }
+    let error = set.add("a", tensor(&[0.]), true).unwrap_err().to_string();
+    assert_eq!(error, "the parameter `a` exists already; names are unique within a set");
+    assert_eq!(set.iter().map(|p| p.name().to_owned()).collect::<Vec<_>>(), ["z", "a", "m"]);
+    assert_eq!((set.len(), set.num_elements()), (3, 6));
+    assert!(!set.get("a").unwrap().is_trainable());
+    assert!(set.get("nobody").is_none());
+}

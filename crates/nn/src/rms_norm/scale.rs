@@ -1,0 +1,78 @@
+//! The product x · w whose weight gradient waits, on every device.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor, op,
+};
+
+use crate::Parameter;
+
+/// `x · w` for `x` of shape `[.., n]` and `w` of shape `[n]`.
+pub(super) struct Scale {
+    pub(super) weight: Parameter,
+}
+
+fn forward<S: BackendStorage>(
+    x: &S,
+    x_layout: &Layout,
+    w: &S,
+    w_layout: &Layout,
+) -> Result<(S, Shape)> {
+    let shape = x_layout.shape();
+    let product = x.binary_impl::<op::Mul>(w, x_layout, &w_layout.broadcast_as(shape.clone())?)?;
+    Ok((product, shape.clone()))
+}
+
+impl CustomOp2 for Scale {
+    fn name(&self) -> &'static str {
+        "scale by weight"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn metal_fwd(
+        &self,
+        x: &MetalStorage,
+        xl: &Layout,
+        w: &MetalStorage,
+        wl: &Layout,
+    ) -> Result<(MetalStorage, Shape)> {
+        forward(x, xl, w, wl)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.detach();
+        if self.weight.is_trainable() {
+            let (x, grad, hidden) = (x.detach(), grad.clone(), w.elem_count());
+            self.weight.defer(move |weight| {
+                weight.accumulate(&(x * grad)?.reshape(((), hidden))?.sum(0)?)
+            });
+        }
+        let input_grad = if x.track_op() { Some(grad.broadcast_mul(&w.detach())?) } else { None };
+        Ok((input_grad, None))
+    }
+}

@@ -1,0 +1,95 @@
+//! Tests of the root-mean-square normalisation.
+
+use candle_core::{D, DType, Tensor};
+
+use super::{RmsNorm, Scale, normalise};
+use crate::oracle::{
+    DTYPES, assert_agree, assert_close, assert_derivative, parameter, random, variable,
+};
+use crate::{Parameters, vjp};
+
+const EPS: f64 = 1e-5;
+
+fn layer(hidden: usize, dtype: DType) -> (Parameters, RmsNorm) {
+    let mut set = Parameters::new();
+    let weight = parameter(&mut set, "norm.weight", &[hidden], dtype);
+    (set, RmsNorm::new(weight, EPS).unwrap())
+}
+
+fn slow(norm: &RmsNorm, x: &Tensor) -> candle_core::Result<Tensor> {
+    let root = (x.sqr()?.mean_keepdim(D::Minus1)? + EPS)?.sqrt()?;
+    x.broadcast_div(&root)?.broadcast_mul(norm.weight().value())
+}
+
+#[test]
+fn agrees_with_candles_operations() {
+    for (dtype, tolerance) in DTYPES {
+        for hidden in [1, 6, 75] {
+            let (set, norm) = layer(hidden, dtype);
+            let x = variable(&[2, 3, hidden], 1, dtype);
+            assert_agree(&[&x], &set, tolerance, || norm.forward(&x), || slow(&norm, &x));
+        }
+    }
+}
+
+#[test]
+fn takes_strided_inputs() {
+    for (dtype, tolerance) in DTYPES {
+        let (set, norm) = layer(4, dtype);
+        let x = variable(&[2, 6, 3], 1, dtype);
+        let view = || x.narrow(1, 1, 4)?.transpose(1, 2);
+        assert_agree(&[&x], &set, tolerance, || norm.forward(&view()?), || slow(&norm, &view()?));
+    }
+}
+
+#[test]
+fn the_form_without_a_kernel_agrees_too() {
+    let (set, norm) = layer(6, DType::F64);
+    let x = variable(&[4, 6], 1, DType::F64);
+    let composed = || {
+        let scale = Scale { weight: norm.weight().clone() };
+        normalise(&x, EPS)?.apply_op2(norm.weight().value(), scale)
+    };
+    assert_agree(&[&x], &set, 1e-12, composed, || slow(&norm, &x));
+
+    let (set, norm) = layer(6, DType::BF16);
+    let x = variable(&[4, 6], 1, DType::BF16);
+    assert_agree(&[&x], &set, 0.03, || norm.forward(&x), || slow(&norm, &x));
+}
+
+#[test]
+fn has_the_right_derivative() {
+    let (set, norm) = layer(5, DType::F64);
+    let x = variable(&[3, 5], 1, DType::F64);
+    assert_derivative(&[&x], &set, || norm.forward(&x));
+}
+
+#[test]
+fn untracked_inputs_and_frozen_weights() {
+    let (set, norm) = layer(5, DType::F64);
+    let (x, grad) = (random(&[3, 5], 1, DType::F64), random(&[3, 5], 2, DType::F64));
+    let grads = vjp(&[norm.forward(&x).unwrap()], std::slice::from_ref(&grad)).unwrap();
+    assert_eq!(grads.get_ids().count(), 0);
+    set.take_deferred().run().unwrap();
+    let expected = (normalise(&x, EPS).unwrap() * &grad).unwrap().sum(0).unwrap();
+    assert_close("weight gradient", &norm.weight().grad().unwrap(), &expected, 1e-13);
+
+    let mut frozen = Parameters::new();
+    let weight = frozen.add("w", norm.weight().value().copy().unwrap(), false).unwrap();
+    let frozen_norm = RmsNorm::new(weight, EPS).unwrap();
+    let x = variable(&[3, 5], 1, DType::F64);
+    let none = Parameters::new();
+    assert_agree(&[&x], &none, 1e-12, || frozen_norm.forward(&x), || slow(&norm, &x));
+    assert!(frozen.take_deferred().is_empty());
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let (mut set, norm) = layer(5, DType::F32);
+    let message = norm.forward(&random(&[2, 4], 1, DType::F32)).unwrap_err().to_string();
+    assert_eq!(message, "the normalisation takes an input of shape [.., 5], got [2, 4]");
+    assert!(norm.forward(&random(&[2, 5], 1, DType::F64)).is_err());
+    let message = RmsNorm::new(norm.weight().clone(), -1.).unwrap_err().to_string();
+    assert_eq!(message, "eps must be at least 0, got -1");
+    assert!(RmsNorm::new(parameter(&mut set, "matrix", &[2, 2], DType::F32), EPS).is_err());
+}
