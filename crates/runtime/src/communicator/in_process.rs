@@ -1,0 +1,177 @@
+//! Ranks as threads of one process: tensors change hands without a copy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use candle_core::Tensor;
+
+use super::mailbox::{Address, Content, Message, Missing, PostOffice};
+use super::{Communicator, Reduction, Tag};
+use crate::{Error, Failure};
+
+/// The number of the group that holds the whole world.
+const WORLD: u64 = 0;
+
+/// One thread's end of a group of threads; made by [`in_process`].
+#[derive(Debug)]
+pub struct InProcess {
+    office: Arc<PostOffice>,
+    /// Counts the groups made in this world, so that each gets a number of its own.
+    num_groups: Arc<AtomicU64>,
+    group: u64,
+    rank: usize,
+    /// World rank of each rank of the group.
+    members: Vec<usize>,
+    /// How many collectives this rank has taken part in; the same on all ranks of the group.
+    num_collectives: AtomicU64,
+}
+
+/// Makes a world of `size` ranks, to be given to a thread each. A rank that waits longer than
+/// `timeout` for another gets an error.
+pub fn in_process(size: usize, timeout: Duration) -> Vec<InProcess> {
+    let office = Arc::new(PostOffice::new(size, timeout));
+    let num_groups = Arc::new(AtomicU64::new(WORLD + 1));
+    (0..size)
+        .map(|rank| InProcess {
+            office: Arc::clone(&office),
+            num_groups: Arc::clone(&num_groups),
+            group: WORLD,
+            rank,
+            members: (0..size).collect(),
+            num_collectives: AtomicU64::new(0),
+        })
+        .collect()
+}
+
+/// Stops a world of threads and tells why it stopped.
+pub(crate) struct Watcher(Arc<PostOffice>);
+
+impl Watcher {
+    /// As [`Communicator::abort`].
+    pub(crate) fn abort(&self, failure: Failure) {
+        self.0.fail(failure);
+    }
+
+    /// The first failure of the world.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.0.failure()
+    }
+}
+
+impl InProcess {
+    /// A handle that outlives this end, for whoever watches over the rank.
+    pub(crate) fn watcher(&self) -> Watcher {
+        Watcher(Arc::clone(&self.office))
+    }
+
+    fn member(&self, rank: usize) -> Result<usize, Error> {
+        self.members.get(rank).copied().ok_or(Error::NoSuchRank { rank, size: self.members.len() })
+    }
+
+    fn post(&self, to: usize, content: Content, message: Message) -> Result<(), Error> {
+        let address =
+            Address { group: self.group, from: self.world_rank(), to: self.member(to)?, content };
+        self.office.post(address, message).map_err(Error::Stopped)
+    }
+
+    fn fetch(&self, from: usize, content: Content) -> Result<Message, Error> {
+        let address =
+            Address { group: self.group, from: self.member(from)?, to: self.world_rank(), content };
+        self.office.fetch(address).map_err(|missing| match missing {
+            Missing::Failed(failure) => Error::Stopped(failure),
+            Missing::Late(waited) => Error::Timeout { from, waited },
+        })
+    }
+
+    /// Everybody's words, by rank: each sends its own to all others.
+    fn all_gather(&self, words: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
+        let content = Content::Collective(self.num_collectives.fetch_add(1, Ordering::Relaxed));
+        for to in (0..self.size()).filter(|&to| to != self.rank) {
+            self.post(to, content, Message::Words(words.to_vec()))?;
+        }
+        (0..self.size())
+            .map(|from| {
+                if from == self.rank {
+                    return Ok(words.to_vec());
+                }
+                match self.fetch(from, content)? {
+                    Message::Words(words) => Ok(words),
+                    Message::Tensors(_) => unreachable!("collectives have addresses of their own"),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Communicator for InProcess {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    fn world_rank(&self) -> usize {
+        self.members[self.rank]
+    }
+
+    fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
+        self.post(to, Content::Tagged(tag), Message::Tensors(tensors))
+    }
+
+    fn recv(&self, from: usize, tag: Tag) -> Result<Vec<Tensor>, Error> {
+        match self.fetch(from, Content::Tagged(tag))? {
+            Message::Tensors(tensors) => Ok(tensors),
+            Message::Words(_) => unreachable!("only tensors are sent by tag"),
+        }
+    }
+
+    fn all_reduce(&self, values: &[f64], reduction: Reduction) -> Result<Vec<f64>, Error> {
+        let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
+        let all = self.all_gather(&bits)?;
+        let expected = all[0].len();
+        if let Some(rank) = all.iter().position(|bits| bits.len() != expected) {
+            return Err(Error::UnevenReduction { rank, got: all[rank].len(), expected });
+        }
+        let combine = |a: f64, b: f64| match reduction {
+            Reduction::Sum => a + b,
+            Reduction::Max if a.is_nan() || b.is_nan() => f64::NAN,
+            Reduction::Max => a.max(b),
+        };
+        let column = |i: usize| all.iter().map(move |bits| f64::from_bits(bits[i]));
+        Ok((0..expected).filter_map(|i| column(i).reduce(combine)).collect())
+    }
+
+    fn barrier(&self) -> Result<(), Error> {
+        self.all_gather(&[]).map(drop)
+    }
+
+    fn split(&self, color: usize, key: usize) -> Result<Box<dyn Communicator>, Error> {
+        let proposed = self.num_groups.fetch_add(1, Ordering::Relaxed);
+        let all = self.all_gather(&[color as u64, key as u64, proposed])?;
+        let mut chosen: Vec<usize> =
+            (0..all.len()).filter(|&rank| all[rank][0] == color as u64).collect();
+        chosen.sort_by_key(|&rank| (all[rank][1], rank));
+        let rank = chosen.iter().position(|&rank| rank == self.rank);
+        // Every member proposed a number that no other group has; all take that of the first.
+        let group = all[chosen[0]][2];
+        Ok(Box::new(Self {
+            office: Arc::clone(&self.office),
+            num_groups: Arc::clone(&self.num_groups),
+            group,
+            rank: rank.expect("this rank gave its own color"),
+            members: chosen.iter().map(|&rank| self.members[rank]).collect(),
+            num_collectives: AtomicU64::new(0),
+        }))
+    }
+
+    fn abort(&self, failure: Failure) {
+        self.office.fail(failure);
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.office.failure().map_or(Ok(()), |failure| Err(Error::Stopped(failure)))
+    }
+}

@@ -1,0 +1,99 @@
+//! How ranks talk: one trait, and its implementation between the threads of a process.
+
+use autopipe_schedule::{Direction, Transfer};
+use candle_core::Tensor;
+
+use crate::{Error, Failure};
+
+mod in_process;
+mod mailbox;
+
+pub use in_process::{InProcess, in_process};
+
+/// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag(pub u64);
+
+impl Tag {
+    /// The tag under which both sides of a transfer meet: made of the sender's stage.
+    pub(crate) fn of_send(transfer: Transfer) -> Self {
+        let direction = match transfer.direction {
+            Direction::Forward => 0,
+            Direction::Backward => 1,
+        };
+        let stage = (transfer.stage.index() as u64) << 1;
+        let microbatch = (transfer.microbatch.index() as u64) << 32;
+        Self(microbatch | stage | direction)
+    }
+}
+
+/// How an all-reduce combines values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// The sum, added in the order of the ranks, so that every run gives the same bits.
+    Sum,
+    /// The largest; a NaN anywhere gives NaN.
+    Max,
+}
+
+/// One rank's end of a group of ranks, after MPI's communicator.
+///
+/// Ranks are numbered from 0 within the group. The collective calls ([`all_reduce`], [`barrier`],
+/// [`split`]) have to be made by all ranks of the group in the same order. Every call that waits
+/// ends with an error when a rank anywhere in the world [aborts](Self::abort) or the configured
+/// time is over: nothing waits for ever.
+///
+/// [`all_reduce`]: Self::all_reduce
+/// [`barrier`]: Self::barrier
+/// [`split`]: Self::split
+pub trait Communicator: Send + Sync {
+    /// This rank's number within the group.
+    fn rank(&self) -> usize;
+
+    /// How many ranks the group has.
+    fn size(&self) -> usize;
+
+    /// This rank's number in the world that the group was split from; what messages for people name.
+    fn world_rank(&self) -> usize;
+
+    /// Sends tensors to a rank and does not wait for it to receive them. The tensors must not be
+    /// written to afterwards.
+    ///
+    /// # Errors
+    /// If there is no such rank or the world has failed.
+    fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error>;
+
+    /// Waits for the next message of `from` with this tag.
+    ///
+    /// # Errors
+    /// If there is no such rank, the world has failed, or the message does not come in time.
+    fn recv(&self, from: usize, tag: Tag) -> Result<Vec<Tensor>, Error>;
+
+    /// Combines each of the values with the same value of all ranks.
+    ///
+    /// # Errors
+    /// If the world has failed or not all ranks take part in time, with as many values.
+    fn all_reduce(&self, values: &[f64], reduction: Reduction) -> Result<Vec<f64>, Error>;
+
+    /// Waits until all ranks of the group are here.
+    ///
+    /// # Errors
+    /// If the world has failed or not all ranks come in time.
+    fn barrier(&self) -> Result<(), Error>;
+
+    /// Makes the group of those that gave the same `color`, numbered in the order of `key`, then
+    /// of their ranks here. An axis of a device mesh is such a split.
+    ///
+    /// # Errors
+    /// If the world has failed or not all ranks take part in time.
+    fn split(&self, color: usize, key: usize) -> Result<Box<dyn Communicator>, Error>;
+
+    /// Tells all ranks of the world to stop, and why. The first call counts.
+    fn abort(&self, failure: Failure);
+
+    /// Whether the world has failed; a rank asks between two pieces of work.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] with the first failure of the world.
+    fn check(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,193 @@
+//! Starts every rank of a world as a thread of this process, and brings back what they made.
+
+use std::any::Any;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use crate::communicator::{InProcess, in_process};
+use crate::{Communicator, Failure};
+
+/// candle's walk over a graph recurses, and so does dropping one: a default stack ends at about
+/// 8,000 chained operations.
+const STACK_BYTES: usize = 64 << 20;
+
+/// How ranks run as threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadOptions {
+    /// How many threads each rank computes with; `None` shares the machine's cores out evenly.
+    ///
+    /// Every rank has a pool of its own: ranks that share one wait for each other.
+    pub threads_per_rank: Option<NonZeroUsize>,
+    /// How long a rank waits for a message of another before it fails.
+    pub timeout: Duration,
+}
+
+impl Default for ThreadOptions {
+    /// An even share of the cores, and ten minutes.
+    fn default() -> Self {
+        Self { threads_per_rank: None, timeout: Duration::from_secs(600) }
+    }
+}
+
+/// The rank that made a world fail.
+#[derive(Debug)]
+pub struct RankError<E> {
+    /// The world rank that failed first.
+    pub rank: usize,
+    /// How it ended.
+    pub cause: Box<Cause<E>>,
+}
+
+/// How a rank ended before its time.
+#[derive(Debug)]
+pub enum Cause<E> {
+    /// Its code returned an error.
+    Error(E),
+    /// Its code panicked, outside of a pipeline step; with the panic's message.
+    Panic(String),
+    /// Its threads could not be started.
+    Start(String),
+}
+
+impl<E: fmt::Display> fmt::Display for RankError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.cause {
+            // The long form of errors that have one, such as anyhow's: with all causes.
+            Cause::Error(error) => write!(f, "rank {} failed: {error:#}", self.rank),
+            Cause::Panic(message) => write!(f, "rank {} panicked: {message}", self.rank),
+            Cause::Start(message) => write!(f, "rank {} could not start: {message}", self.rank),
+        }
+    }
+}
+
+// The message tells the cause's own; so a boxed error, which is none by itself, will do as well.
+impl<E: fmt::Debug + fmt::Display> std::error::Error for RankError<E> {}
+
+/// Runs `body` once per rank, each on a thread and a compute pool of its own, and returns what the
+/// ranks returned, by rank.
+///
+/// When a rank fails, by an error or a panic, the others are stopped at their next action or
+/// message, and all threads are joined before this returns.
+///
+/// # Errors
+/// The rank that failed first, with its error or its panic's message.
+///
+/// # Examples
+/// ```
+/// use autopipe_runtime::{Communicator, ThreadOptions, threads};
+/// use autopipe_runtime::communicator::Reduction;
+///
+/// let sums = threads(3, &ThreadOptions::default(), |world| {
+///     let mine = [world.rank() as f64];
+///     world.all_reduce(&mine, Reduction::Sum)
+/// })?;
+/// assert_eq!(sums, [[3.0], [3.0], [3.0]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn threads<T, E, F>(
+    num_ranks: usize,
+    options: &ThreadOptions,
+    body: F,
+) -> Result<Vec<T>, RankError<E>>
+where
+    F: Fn(Box<dyn Communicator>) -> Result<T, E> + Sync,
+    T: Send,
+    E: fmt::Display + Send,
+{
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let num_threads =
+        options.threads_per_rank.map_or((cores / num_ranks.max(1)).max(1), NonZeroUsize::get);
+    let ends = in_process(num_ranks, options.timeout);
+    let results: Vec<Result<T, Ended<E>>> = thread::scope(|scope| {
+        let body = &body;
+        let ranks: Vec<_> = ends
+            .into_iter()
+            .map(|end| {
+                let rank = end.rank();
+                thread::Builder::new()
+                    .name(format!("rank {rank}"))
+                    .spawn_scoped(scope, move || run_rank(end, num_threads, body))
+            })
+            .collect();
+        ranks
+            .into_iter()
+            .map(|rank| match rank {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| Err(Ended::first(Cause::Panic(message_of(&*panic))))),
+                Err(error) => Err(Ended::first(Cause::Start(error.to_string()))),
+            })
+            .collect()
+    });
+    // The first to fail made the others fail; their errors only repeat its own.
+    let mut values = Vec::with_capacity(num_ranks);
+    let mut failed: Option<(usize, Ended<E>)> = None;
+    for (rank, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(value) => values.push(value),
+            Err(ended) if ended.is_first || failed.is_none() => failed = Some((rank, ended)),
+            Err(_) => {}
+        }
+    }
+    match failed {
+        None => Ok(values),
+        Some((rank, ended)) => Err(RankError { rank, cause: Box::new(ended.cause) }),
+    }
+}
+
+/// How a rank failed, and whether it was the first of its world.
+struct Ended<E> {
+    is_first: bool,
+    cause: Cause<E>,
+}
+
+impl<E> Ended<E> {
+    fn first(cause: Cause<E>) -> Self {
+        Self { is_first: true, cause }
+    }
+}
+
+fn run_rank<T, E, F>(end: InProcess, num_threads: usize, body: &F) -> Result<T, Ended<E>>
+where
+    F: Fn(Box<dyn Communicator>) -> Result<T, E> + Sync,
+    T: Send,
+    E: fmt::Display + Send,
+{
+    let rank = end.rank();
+    let watcher = end.watcher();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(num_threads)
+        .stack_size(STACK_BYTES)
+        .thread_name(move |thread| format!("rank {rank} compute {thread}"))
+        .build();
+    let cause = match pool {
+        Err(error) => Cause::Start(error.to_string()),
+        // Everything that the body owned is lost with a panic; only its message goes on.
+        Ok(pool) => match catch_unwind(AssertUnwindSafe(|| pool.install(|| body(Box::new(end))))) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => Cause::Error(error),
+            Err(panic) => Cause::Panic(message_of(&*panic)),
+        },
+    };
+    let text = match &cause {
+        Cause::Error(error) => error.to_string(),
+        Cause::Panic(message) => format!("panicked: {message}"),
+        Cause::Start(message) => message.clone(),
+    };
+    // An action that failed has told the world already; whoever comes later is not the first.
+    watcher.abort(Failure { rank, at: None, cause: text });
+    let is_first = watcher.failure().is_some_and(|failure| failure.rank == rank);
+    Err(Ended { is_first, cause })
+}
+
+/// The words of a panic.
+pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|message| (*message).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+pub mod communicator;
+mod error;
+mod launch;
+mod model;
+mod worker;
+
+pub use autopipe_nn::Parameters; // in the signature of `StageModel`
+pub use batch::{Batch, BatchError};
+pub use communicator::Communicator;
+pub use error::{ActionError, Error, Failure};
+pub use launch::{Cause, RankError, ThreadOptions, threads};
+pub use model::{BoxError, Model, StageModel};
+pub use worker::{LossFn, Programs, StepOutput, Worker};

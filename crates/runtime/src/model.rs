@@ -1,0 +1,45 @@
+//! What a model must say of itself to be trained in stages: two traits.
+
+use autopipe_nn::Parameters;
+use autopipe_splitter::ModuleGraph;
+use candle_core::{Device, Tensor};
+
+/// Whatever went wrong inside a model that is not ours to name.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A model that can be cut into stages: it describes itself, then builds any set of its modules.
+///
+/// Ranks call both on their own threads, each for its own stages only, so that no rank ever holds
+/// the whole model.
+pub trait Model: Send + Sync {
+    /// The modules in the order of the data flow, with parameters and edges. Needs no weights.
+    fn graph(&self) -> ModuleGraph;
+
+    /// Builds the stage made of `modules` (fully qualified names, a subset of the graph's nodes in
+    /// their order), with its weights on `device`.
+    ///
+    /// # Errors
+    /// Whatever the model cannot do or load; it names file and tensor.
+    fn build_stage(
+        &self,
+        modules: &[String],
+        device: &Device,
+    ) -> Result<Box<dyn StageModel>, BoxError>;
+}
+
+/// One stage of a model on one rank: a function of tensors with parameters.
+///
+/// It does no backward of its own: candle's graph and the layers' deferred weight gradients are
+/// all that the runtime needs.
+pub trait StageModel: Send {
+    /// Computes one microbatch. `inputs` are the batch's tensors on the first stage (token ids of
+    /// shape `[microbatch, sequence]`, say) and the former stage's outputs on the others; the
+    /// outputs are the next stage's inputs, or what the loss takes on the last stage.
+    ///
+    /// # Errors
+    /// Whatever candle reports; the runtime adds rank, step and action.
+    fn forward(&self, inputs: &[Tensor]) -> candle_core::Result<Vec<Tensor>>;
+
+    /// The parameters of this stage, by their checkpoint names.
+    fn parameters(&self) -> &Parameters;
+}

@@ -1,0 +1,159 @@
+//! Pipelined losses and gradients equal the unsplit network's, whatever the schedule.
+
+use autopipe_schedule::{Kind, Plan, csv};
+
+use crate::net::{Block, Outcome, batch, grads, named, run, unsplit};
+
+const NUM_LAYERS: usize = 7;
+
+#[track_caller]
+fn assert_close(got: &Outcome, expected: &Outcome) {
+    assert!(
+        (got.0 - expected.0).abs() <= 1e-12 * expected.0.abs(),
+        "loss {} for {}",
+        got.0,
+        expected.0
+    );
+    assert_eq!(got.1.keys().collect::<Vec<_>>(), expected.1.keys().collect::<Vec<_>>());
+    for (name, expected) in &expected.1 {
+        let got = &got.1[name];
+        let difference: f64 = got.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
+        let norm: f64 = expected.iter().map(|b| b * b).sum();
+        assert!(norm > 0.0, "{name} has no gradient to compare with");
+        assert!(difference.sqrt() <= 1e-12 * norm.sqrt(), "{name}: {got:?} for {expected:?}");
+    }
+}
+
+/// One step of `plan` on `rows` rows: the loss that every rank reports and all gradients.
+fn pipelined(plan: &Plan, rows: usize) -> Outcome {
+    let ranks = run(
+        plan,
+        NUM_LAYERS,
+        |_, layers| Block::new(layers, true),
+        |worker| {
+            let output = worker.step(&batch(rows))?;
+            Ok((output.loss(), grads(worker.stages().map(|(_, parameters)| parameters))))
+        },
+    )
+    .unwrap();
+    let loss = ranks[0].0;
+    assert!(ranks.iter().all(|rank| rank.0 == loss), "every rank reports the same loss");
+    (loss, ranks.into_iter().flat_map(|rank| rank.1).collect())
+}
+
+#[test]
+fn gpipe_and_1f1b_on_one_to_four_ranks() {
+    for kind in [Kind::GPipe, Kind::OneFOneB] {
+        for num_ranks in 1..=4 {
+            for num_microbatches in [num_ranks, 6] {
+                assert_close(
+                    &pipelined(&named(kind, num_ranks, num_microbatches), 6),
+                    &unsplit(NUM_LAYERS, &batch(6)),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_that_microbatches_do_not_divide() {
+    for rows in [5, 7, 11] {
+        assert_close(
+            &pipelined(&named(Kind::OneFOneB, 2, 4), rows),
+            &unsplit(NUM_LAYERS, &batch(rows)),
+        );
+    }
+}
+
+fn table(text: &str) -> Plan {
+    csv::read_plan(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_table_with_a_split_backward_and_late_weights() {
+    let plan = table("0F0,0F1,0I0,0I1,0W1,0W0\n1F0,1I0,1F1,1I1,1W0,1W1\n");
+    assert_close(&pipelined(&plan, 4), &unsplit(NUM_LAYERS, &batch(4)));
+}
+
+#[test]
+fn a_table_in_v_placement_hands_over_on_one_rank() {
+    // Rank 0 has the stages 0 and 3, rank 1 the neighbours 1 and 2.
+    let plan = table(
+        "0F0,0F1,3F0,3I0,3W0,3F1,3B1,0B0,0B1\n\
+         1F0,2F0,1F1,2F1,2B0,1B0,2B1,1I1,1W1\n",
+    );
+    assert_close(&pipelined(&plan, 5), &unsplit(NUM_LAYERS, &batch(5)));
+}
+
+#[test]
+fn a_table_of_interleaved_stages() {
+    let plan = table(
+        "0F0,0F1,2F0,2F1,2B0,2B1,0B0,0B1\n\
+         1F0,1F1,3F0,3B0,3F1,3B1,1B0,1B1\n",
+    );
+    assert_close(&pipelined(&plan, 4), &unsplit(NUM_LAYERS, &batch(4)));
+}
+
+#[test]
+fn steps_accumulate_and_evaluation_changes_nothing() {
+    let plan = named(Kind::OneFOneB, 2, 3);
+    let ranks = run(
+        &plan,
+        NUM_LAYERS,
+        |_, layers| Block::new(layers, true),
+        |worker| {
+            let before = worker.eval(&batch(6), false)?.loss();
+            assert!(
+                grads(worker.stages().map(|(_, p)| p)).is_empty(),
+                "evaluation leaves no gradient"
+            );
+            worker.step(&batch(6))?;
+            worker.eval(&batch(9), false)?; // another batch size in between
+            worker.step(&batch(6))?;
+            let after = worker.eval(&batch(6), true)?;
+            assert_eq!(after.loss(), before);
+            assert_eq!(after.outputs.is_some(), worker.communicator().rank() == 1);
+            Ok((before, grads(worker.stages().map(|(_, p)| p))))
+        },
+    )
+    .unwrap();
+    let (loss, once) = unsplit(NUM_LAYERS, &batch(6));
+    let twice = once
+        .into_iter()
+        .map(|(name, grad)| (name, grad.iter().map(|g| 2.0 * g).collect()))
+        .collect();
+    assert_close(
+        &(ranks[0].0, ranks.into_iter().flat_map(|rank| rank.1).collect()),
+        &(loss, twice),
+    );
+}
+
+#[test]
+fn a_frozen_first_stage_costs_the_others_nothing() {
+    for text in
+        ["0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n", "0F0,0F1,0I0,0I1,0W1,0W0\n1F0,1I0,1F1,1I1,1W0,1W1\n"]
+    {
+        let ranks = run(
+            &table(text),
+            NUM_LAYERS,
+            |stage, layers| Block::new(layers, stage > 0),
+            |worker| {
+                let loss = worker.step(&batch(4))?.loss();
+                Ok((loss, grads(worker.stages().map(|(_, p)| p))))
+            },
+        )
+        .unwrap();
+        assert!(ranks[0].1.is_empty());
+        let (loss, mut expected) = unsplit(NUM_LAYERS, &batch(4));
+        expected.retain(|name, _| ranks[1].1.contains_key(name));
+        assert_eq!(expected.len(), 8, "four trainable layers of two parameters");
+        assert_close(&(loss, ranks[1].1.clone()), &(loss, expected));
+        assert_eq!(ranks[0].0, ranks[1].0);
+    }
+}
+
+#[test]
+fn the_same_run_twice_gives_the_same_bits() {
+    let plan = named(Kind::OneFOneB, 3, 5);
+    assert_eq!(pipelined(&plan, 10), pipelined(&plan, 10));
+}

@@ -1,0 +1,9 @@
+//! Tests of the runtime from outside: communicators, launching, the interpreter, failure.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod communicator;
+mod failure;
+mod gradients;
+mod launch;
+mod net;
