@@ -1,0 +1,106 @@
+//! What a block is made of: a tree of named parts with parameters, before there are weights.
+
+/// A block's parameters and the blocks inside of it, in the order in which transformers registers
+/// them. The graph and the weights are both derived from it, so that they cannot disagree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declaration {
+    parameters: Vec<Declared>,
+    parts: Vec<(&'static str, Declaration)>,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declared {
+    /// Within the declaration, then fully qualified: `weight`, `self_attn.q_proj.weight`.
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) init: Init,
+}
+
+/// What a parameter is before training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Init {
+    /// Normally distributed around 0.
+    Normal,
+    Zeros,
+    Ones,
+}
+
+impl Declared {
+    fn new(name: &str, shape: Vec<usize>, init: Init) -> Self {
+        Self { name: name.to_owned(), shape, init }
+    }
+
+    /// Operations per token of a product with this parameter: a multiplication and an addition for
+    /// each element of a matrix; what lies along a vector is not worth counting.
+    fn flops_per_token(&self) -> u64 {
+        if self.shape.len() < 2 {
+            0
+        } else {
+            self.shape.iter().fold(2, |flops, &size| flops * size as u64)
+        }
+    }
+}
+
+impl Declaration {
+    /// Parts by their names.
+    pub(crate) fn of(parts: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        Self { parameters: Vec::new(), parts: parts.into_iter().collect() }
+    }
+
+    /// A part without parameters, such as an activation.
+    pub(crate) fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A matrix from `num_in` to `num_out` numbers, and perhaps a bias.
+    pub(crate) fn linear(num_in: usize, num_out: usize, has_bias: bool) -> Self {
+        let mut parameters = vec![Declared::new("weight", vec![num_out, num_in], Init::Normal)];
+        if has_bias {
+            parameters.push(Declared::new("bias", vec![num_out], Init::Zeros));
+        }
+        Self { parameters, parts: Vec::new() }
+    }
+
+    /// A row for each of `num_rows` ids.
+    pub(crate) fn embedding(num_rows: usize, width: usize) -> Self {
+        Self {
+            parameters: vec![Declared::new("weight", vec![num_rows, width], Init::Normal)],
+            parts: Vec::new(),
+        }
+    }
+
+    /// A scale for each of `width` numbers.
+    pub(crate) fn norm(width: usize) -> Self {
+        Self {
+            parameters: vec![Declared::new("weight", vec![width], Init::Ones)],
+            parts: Vec::new(),
+        }
+    }
+
+    /// All parameters, their names behind `path`.
+    pub(crate) fn parameters(&self, path: &str) -> Vec<Declared> {
+        let own = self
+            .parameters
+            .iter()
+            .map(|p| Declared { name: format!("{path}.{}", p.name), ..p.clone() });
+        let inner =
+            self.parts.iter().flat_map(|(name, part)| part.parameters(&format!("{path}.{name}")));
+        own.chain(inner).collect()
+    }
+
+    /// The dotted names of all parts and of theirs, each before what it contains.
+    pub(crate) fn part_names(&self) -> Vec<String> {
+        let with_inner = |(name, part): &(&'static str, Self)| {
+            let inner = part.part_names().into_iter().map(move |inner| format!("{name}.{inner}"));
+            std::iter::once((*name).to_owned()).chain(inner.collect::<Vec<_>>())
+        };
+        self.parts.iter().flat_map(with_inner).collect()
+    }
+
+    /// Operations per token of the forward's products with weights.
+    pub(crate) fn flops_per_token(&self) -> u64 {
+        let own = self.parameters.iter().map(Declared::flops_per_token);
+        own.chain(self.parts.iter().map(|(_, part)| part.flops_per_token())).sum()
+    }
+}

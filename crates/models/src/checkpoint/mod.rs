@@ -1,0 +1,140 @@
+//! A checkpoint folder in Hugging Face's layout: which tensors it has, and where.
+//!
+//! Opening reads the headers only. A stage then reads its own tensors one by one, so that a rank's
+//! peak memory is its stage and one tensor more, however large the checkpoint is.
+
+mod file;
+mod index;
+mod problem;
+pub mod save;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+
+use crate::{Error, json};
+use file::WeightFile;
+pub use problem::CheckpointProblem;
+
+/// The only file of a checkpoint with one.
+const SINGLE_FILE: &str = "model.safetensors";
+
+/// Which tensor is in which file, if there are several.
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
+pub(crate) const CONFIG_FILE: &str = "config.json";
+const GENERATION_FILE: &str = "generation_config.json";
+
+/// An open checkpoint: the headers of its weight files, found to be whole.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    files: Vec<WeightFile>,
+    /// The file of each tensor, by its place in `files`.
+    tensors: BTreeMap<String, usize>,
+    generation_config: Option<Value>,
+}
+
+impl Checkpoint {
+    /// Reads the headers of the weights in `folder`: `model.safetensors`, or the shards that
+    /// `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    /// If there are no weights, or everything that is wrong with the files, all at once.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let (names, weight_map) = index::weight_files(folder)?;
+        let mut problems = Vec::new();
+        let mut files = Vec::new();
+        for name in names {
+            match WeightFile::open(folder, &name) {
+                Ok(file) => files.push(file),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        // With a file missing, half of the index would be reported as well.
+        if problems.is_empty() {
+            problems = index::disagreements(&files, weight_map.as_ref());
+        }
+        if !problems.is_empty() {
+            return Err(Error::Checkpoint { folder: folder.to_owned(), problems });
+        }
+        let places = files.iter().enumerate();
+        let tensors = places
+            .flat_map(|(place, file)| file.names().into_iter().map(move |name| (name, place)))
+            .collect();
+        let generation = folder.join(GENERATION_FILE);
+        let generation_config =
+            if generation.exists() { Some(json::read(&generation)?) } else { None };
+        Ok(Self { folder: folder.to_owned(), files, tensors, generation_config })
+    }
+
+    /// The folder it lies in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The content of `generation_config.json`, if there is one.
+    pub fn generation_config(&self) -> Option<&Value> {
+        self.generation_config.as_ref()
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether the checkpoint has exactly the tensors `expected`, by name and shape, in dtypes that
+    /// can be read.
+    ///
+    /// Tables that other programs save although they are computed (`rotary_emb.inv_freq`) do not
+    /// count.
+    ///
+    /// # Errors
+    /// Everything that does not fit, all at once.
+    pub fn check<'a>(
+        &self,
+        expected: impl IntoIterator<Item = (&'a str, &'a [usize])>,
+    ) -> Result<(), Error> {
+        let expected: BTreeMap<&str, &[usize]> = expected.into_iter().collect();
+        let mut problems = Vec::new();
+        for (&name, &shape) in &expected {
+            match self.tensors.get(name) {
+                Some(&place) => problems.extend(self.files[place].misfit(name, shape)),
+                None => problems.push(CheckpointProblem::Missing { tensor: name.to_owned() }),
+            }
+        }
+        for (name, &place) in &self.tensors {
+            if !expected.contains_key(name.as_str()) && !is_computed(name) {
+                let (file, tensor) = (self.files[place].name().to_owned(), name.clone());
+                problems.push(CheckpointProblem::Extra { file, tensor });
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Checkpoint { folder: self.folder.clone(), problems })
+        }
+    }
+
+    /// Reads one tensor and converts it to `dtype` on `device`.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or its file cannot be read any more.
+    pub fn read(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor, Error> {
+        let Some(&place) = self.tensors.get(name) else {
+            let problems = vec![CheckpointProblem::Missing { tensor: name.to_owned() }];
+            return Err(Error::Checkpoint { folder: self.folder.clone(), problems });
+        };
+        self.files[place].read(name, dtype, device)
+    }
+}
+
+/// Whether a saved tensor is no weight but a table computed from the config.
+fn is_computed(name: &str) -> bool {
+    name.ends_with("rotary_emb.inv_freq") || name.ends_with("rotary_emb.original_inv_freq")
+}

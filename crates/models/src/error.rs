@@ -1,0 +1,138 @@
+//! What can go wrong between a folder on disk and a model in training.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::checkpoint::CheckpointProblem;
+use crate::config::{ConfigProblem, listed};
+use crate::decoder::ModuleProblem;
+use crate::nearest::hint;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A file or folder cannot be made, written or moved.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not JSON.
+    #[error("{} is not valid JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops to be.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The config does not say what kind of model it is.
+    #[error("the config has no `model_type`; supported are {supported}")]
+    NoModelType {
+        /// The families there are.
+        supported: String,
+    },
+    /// The config is of a kind of model that is not implemented.
+    #[error("there is no model family `{model_type}`{}; supported are {supported}", hint(.nearest))]
+    UnknownFamily {
+        /// The family asked for.
+        model_type: String,
+        /// The family that was probably meant.
+        nearest: Option<String>,
+        /// The families there are.
+        supported: String,
+    },
+    /// The config is wrong or asks for what is not implemented.
+    #[error("the model's config cannot be used:{}", listed(.problems))]
+    Config {
+        /// All that is wrong, at least one.
+        problems: Vec<ConfigProblem>,
+    },
+    /// A folder without weights in a known form.
+    #[error("{} has neither `model.safetensors` nor `model.safetensors.index.json`", folder.display())]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The files of a checkpoint are damaged or do not fit the model.
+    #[error("the checkpoint {} cannot be used:{}", folder.display(), listed(.problems))]
+    Checkpoint {
+        /// The folder.
+        folder: PathBuf,
+        /// All that is wrong, at least one.
+        problems: Vec<CheckpointProblem>,
+    },
+    /// A stage cannot be built of the modules listed.
+    #[error("no stage can be built of these modules:{}", listed(.problems))]
+    Modules {
+        /// All that is wrong, at least one.
+        problems: Vec<ModuleProblem>,
+    },
+    /// A parameter's tensor cannot be made.
+    #[error("cannot make the parameter `{name}`")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// What candle says.
+        #[source]
+        source: candle_core::Error,
+    },
+    /// The layers cannot be made of their parameters.
+    #[error("cannot assemble the layers of a stage")]
+    Build {
+        /// What candle says.
+        #[source]
+        source: candle_core::Error,
+    },
+    /// A shard's number is not below the number of shards.
+    #[error("shard {index} is none of {num_shards}; shards are counted from 0")]
+    Shard {
+        /// The number given.
+        index: usize,
+        /// How many there are.
+        num_shards: usize,
+    },
+    /// A tensor cannot be written to a checkpoint.
+    #[error("cannot write the parameter `{name}`")]
+    Save {
+        /// The parameter.
+        name: String,
+        /// What candle says.
+        #[source]
+        source: candle_core::Error,
+    },
+    /// Two parameters of one name in a shard.
+    #[error("the parameter `{name}` is on two stages of this rank")]
+    SavedTwice {
+        /// The name.
+        name: String,
+    },
+    /// Tensors that a safetensors file cannot describe.
+    #[error("cannot write the header of {}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What safetensors says.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// A folder cannot be replaced because it has no name of its own.
+    #[error("{} is no name for a checkpoint folder", path.display())]
+    NoFolderName {
+        /// The path given.
+        path: PathBuf,
+    },
+}

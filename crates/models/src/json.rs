@@ -1,0 +1,24 @@
+//! Reads and writes JSON files, with the path in every error.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Error;
+
+pub(crate) fn read(path: &Path) -> Result<Value, Error> {
+    let text = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| Error::Json { path: path.to_owned(), source })
+}
+
+/// Writes `value` indented by two spaces, as transformers does, and waits until it is on disk.
+pub(crate) fn write(path: &Path, value: &Value) -> Result<(), Error> {
+    let write = || {
+        let mut file = fs::File::create(path)?;
+        writeln!(file, "{value:#}")?;
+        file.sync_all()
+    };
+    write().map_err(|source| Error::Write { path: path.to_owned(), source })
+}

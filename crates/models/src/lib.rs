@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod auto_model;
+mod blocks;
+pub mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod json;
+mod llama;
+mod nearest;
+mod weights;
+
+pub use auto_model::{AutoModel, Family, from_config, load_folder};
+pub use checkpoint::{Checkpoint, CheckpointProblem};
+pub use config::ConfigProblem;
+pub use decoder::ModuleProblem;
+pub use error::Error;
+pub use llama::{Llama, LlamaConfig};
+pub use weights::WeightSource;

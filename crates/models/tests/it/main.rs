@@ -1,0 +1,8 @@
+//! The crate from outside: numbers equal to transformers', in one piece and in stages.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixture;
+mod parity;
+mod save;
+mod split;

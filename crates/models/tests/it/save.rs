@@ -1,0 +1,138 @@
+//! What is saved is what was there, bit by bit, and transformers' layout.
+
+use std::fs;
+use std::path::Path;
+
+use autopipe_models::checkpoint::save::{begin, commit, write_index_and_config, write_shard};
+use autopipe_models::{AutoModel, load_folder};
+use serde_json::Value;
+
+use crate::fixture::{build, flat, llama, modules, path};
+
+/// Saves `model` as `num_shards` ranks would.
+fn save(model: &AutoModel, num_shards: usize, folder: &Path) {
+    let partial = begin(folder).unwrap();
+    let modules = modules(model.as_model());
+    for index in 0..num_shards {
+        let cut = |index| modules.len() * index / num_shards;
+        let stage = build(model.as_model(), &modules[cut(index)..cut(index + 1)]);
+        write_shard(&partial, index, num_shards, &[stage.parameters()]).unwrap();
+    }
+    write_index_and_config(&partial, model, num_shards).unwrap();
+    commit(&partial, folder).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn one_shard_is_the_file_that_transformers_wrote() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("step-1");
+    save(&llama(), 1, &folder);
+    assert_eq!(files(&folder), ["config.json", "generation_config.json", "model.safetensors"]);
+    let file = "model.safetensors";
+    assert!(
+        fs::read(folder.join(file)).unwrap() == fs::read(path(file)).unwrap(),
+        "{file} differs"
+    );
+    let file = "generation_config.json";
+    assert_eq!(json(&folder.join(file)), json(&path(file)));
+}
+
+#[test]
+fn the_config_keeps_all_that_was_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("step-1");
+    save(&llama(), 1, &folder);
+    let (saved, original) = (json(&folder.join("config.json")), json(&path("config.json")));
+    for (key, value) in original.as_object().unwrap() {
+        assert_eq!(&saved[key], value, "{key}");
+    }
+    // The spellings that only transformers 4 knows.
+    assert_eq!(
+        (&saved["rope_theta"], &saved["torch_dtype"]),
+        (&Value::from(10_000.0), &Value::from("float32"))
+    );
+}
+
+#[test]
+fn several_shards_come_back_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("step-1");
+    let model = llama();
+    save(&model, 3, &folder);
+    assert_eq!(
+        files(&folder),
+        [
+            "config.json",
+            "generation_config.json",
+            "model-00001-of-00003.safetensors",
+            "model-00002-of-00003.safetensors",
+            "model-00003-of-00003.safetensors",
+            "model.safetensors.index.json",
+        ]
+    );
+    let index = json(&folder.join("model.safetensors.index.json"));
+    assert_eq!(
+        index["metadata"]["total_size"],
+        index["metadata"]["total_parameters"].as_u64().unwrap() * 4
+    );
+    assert_eq!(index["weight_map"]["lm_head.weight"], "model-00003-of-00003.safetensors");
+
+    let loaded = load_folder(&folder).unwrap();
+    let modules = modules(model.as_model());
+    let (before, after) = (build(model.as_model(), &modules), build(loaded.as_model(), &modules));
+    assert_eq!(before.parameters().len(), 39);
+    for parameter in before.parameters() {
+        let again = after.parameters().get(parameter.name()).unwrap();
+        assert_eq!(flat(parameter.value()), flat(again.value()), "{}", parameter.name());
+    }
+}
+
+#[test]
+fn what_would_not_load_is_not_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("step-1");
+    let model = llama();
+    save(&model, 1, &folder);
+    let partial = begin(&folder).unwrap();
+    let half = build(model.as_model(), &modules(model.as_model())[..3]);
+    write_shard(&partial, 0, 2, &[half.parameters()]).unwrap();
+    let message = write_index_and_config(&partial, &model, 2).unwrap_err().to_string();
+    assert!(message.contains("model-00002-of-00002.safetensors cannot be read"), "{message}");
+    write_shard(&partial, 1, 2, &[half.parameters()]).unwrap();
+    let message = write_index_and_config(&partial, &model, 2).unwrap_err().to_string();
+    let twice = "tensor `model.embed_tokens.weight` is in model-00001-of-00002.safetensors and again in model-00002";
+    assert!(message.contains(twice), "{message}");
+    assert!(load_folder(&folder).is_ok(), "the former checkpoint is untouched");
+}
+
+#[test]
+fn a_stage_cannot_be_saved_twice_or_as_a_shard_beyond_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = llama();
+    let stage = build(model.as_model(), &["model.norm".to_owned()]);
+    let message = |index, parameters: &[_]| {
+        write_shard(dir.path(), index, 2, parameters).unwrap_err().to_string()
+    };
+    assert_eq!(
+        message(2, &[stage.parameters()]),
+        "shard 2 is none of 2; shards are counted from 0"
+    );
+    assert_eq!(
+        message(0, &[stage.parameters(), stage.parameters()]),
+        "the parameter `model.norm.weight` is on two stages of this rank"
+    );
+    assert!(files(dir.path()).is_empty(), "nothing is written");
+}
