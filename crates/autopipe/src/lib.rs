@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod info;
+mod pipeline;
+mod plan;
+mod summary;
+
+pub use error::Error;
+pub use info::PipelineInfo;
+pub use pipeline::AutoPipeline;
+pub use plan::{PipelinePlan, plan};
+
+// The one place where names of other crates are gathered: what a program that trains needs.
+pub use autopipe_config::PipelineConfig;
+pub use autopipe_mesh::DeviceMesh;
+pub use autopipe_runtime::{
+    Batch, BoxError, Communicator, LossFn, Model, Parameters, RankError, StageModel, StepOutput,
+    ThreadOptions, communicator, threads,
+};
+pub use autopipe_schedule as schedule;
+pub use autopipe_splitter as splitter;

@@ -1,0 +1,102 @@
+//! From a configuration and a model's graph to what every rank will do: pure, and before any weight
+//! is loaded.
+
+use std::sync::Arc;
+
+use autopipe_config::{Invalid, PipelineConfig, Rounding};
+use autopipe_runtime::Programs;
+use autopipe_schedule::{Extent, Kind, Plan, generate, lower, validate};
+use autopipe_splitter::{
+    ModuleGraph, Partition, RoundTo, ScheduleStyle, calculate_virtual_stages, split_even,
+    split_explicit,
+};
+
+use crate::Error;
+
+/// What a pipeline will do: the stages and the schedule, proved right.
+#[derive(Clone, Debug)]
+pub struct PipelinePlan {
+    /// Which modules each stage has.
+    pub partition: Partition,
+    /// The compute-only table.
+    pub table: Plan,
+    /// The programs to train and to evaluate with.
+    pub programs: Programs,
+    /// torch's class name for the schedule, `CSV` for one from a table.
+    pub schedule: String,
+}
+
+/// Decides stages and schedule for `pp_size` ranks and proves the schedule right.
+///
+/// `table` is the schedule that `pp_schedule_csv` names, read by whoever reads files; it alone then
+/// decides the number of stages and where they lie.
+///
+/// # Errors
+/// Whatever of the configuration, the model and the schedule does not fit together.
+pub fn plan(
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    pp_size: usize,
+    graph: &ModuleGraph,
+) -> Result<PipelinePlan, Error> {
+    config.check().map_err(Error::Config)?;
+    config.check_supported().map_err(Error::Unsupported)?;
+    let num_microbatches =
+        config.num_microbatches().map_err(|problem| Error::Config(vec![problem]))?;
+    let (table, schedule) = match (table, &config.pp_schedule_csv, &config.pp_schedule) {
+        (Some(table), _, _) => {
+            check_size("ranks", table.num_ranks(), pp_size)?;
+            check_size("microbatches", table.num_microbatches(), num_microbatches)?;
+            (table.clone(), "CSV".to_owned())
+        }
+        (None, Some(path), _) => return Err(Error::UnreadCsv { path: path.clone() }),
+        (None, None, Some(name)) => {
+            let kind: Kind = name.parse()?;
+            let stages_per_rank = stages_per_rank(config, kind, pp_size, graph)?;
+            let table =
+                generate(kind, &Extent { num_ranks: pp_size, stages_per_rank, num_microbatches })?;
+            (table, kind.class_name().to_owned())
+        }
+        (None, None, None) => return Err(Error::Config(vec![Invalid::NoSchedule])),
+    };
+    let partition = match &config.module_fqns_per_model_part {
+        Some(lists) => {
+            check_size("stages", table.num_stages(), lists.len())?;
+            split_explicit(graph, lists)?
+        }
+        None => split_even(graph, table.num_stages())?,
+    };
+    let programs = Programs {
+        train: Arc::new(validate(lower(&table)?)?),
+        eval: Arc::new(validate(lower(&table.forward_only())?)?),
+    };
+    Ok(PipelinePlan { partition, table, programs, schedule })
+}
+
+fn check_size(what: &'static str, table: usize, config: usize) -> Result<(), Error> {
+    if table == config { Ok(()) } else { Err(Error::TableSize { what, table, config }) }
+}
+
+/// How many stages each rank gets, as the originals derive it from `layers_per_stage`.
+fn stages_per_rank(
+    config: &PipelineConfig,
+    kind: Kind,
+    pp_size: usize,
+    graph: &ModuleGraph,
+) -> Result<usize, Error> {
+    let style = match kind {
+        Kind::GPipe | Kind::OneFOneB => ScheduleStyle::Single,
+    };
+    let rounding = config.round_virtual_stages_to_pp_multiple.map(|rounding| match rounding {
+        Rounding::Up => RoundTo::Up,
+        Rounding::Down => RoundTo::Down,
+    });
+    let (_, per_rank) = calculate_virtual_stages(
+        graph.num_layers(),
+        config.layers_per_stage,
+        pp_size,
+        style,
+        rounding,
+    )?;
+    Ok(per_rank)
+}
