@@ -1,0 +1,193 @@
+//! What can go wrong in a training run.
+
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+
+use autopipe::schedule::csv::CsvErrors;
+
+use crate::LrProblem;
+use crate::data::CorpusProblem;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
+    #[error("{}", joined(.0))]
+    Corpus(Vec<CorpusProblem>),
+    /// There is not one whole sequence in the corpus.
+    #[error(
+        "a sequence of {seq_len} tokens needs {} bytes of text, the corpus has {num_tokens} with its \
+         separators; add text or lower `seq_len`",
+        u128::from(*seq_len) + 1
+    )]
+    CorpusTooShort {
+        /// The sequence length asked for.
+        seq_len: u64,
+        /// Tokens of the corpus: the bytes of all files and one separator after each.
+        num_tokens: u64,
+    },
+    /// A file of the corpus could be read when the run began and cannot be read now.
+    #[error(
+        "cannot read `{}`, which had {num_bytes} bytes when the run began: {source}",
+        path.display()
+    )]
+    ReadCorpus {
+        /// The file.
+        path: PathBuf,
+        /// Its length when the corpus was opened.
+        num_bytes: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// A count that has to be positive is not.
+    #[error("`{name}` is 0, the smallest is 1")]
+    Zero {
+        /// The count's name.
+        name: &'static str,
+    },
+    /// The batch does not fit into memory.
+    #[error("a batch of {batch_size} sequences of {seq_len} tokens does not fit into memory")]
+    BatchTooLarge {
+        /// Sequences asked for.
+        batch_size: usize,
+        /// Tokens of each.
+        seq_len: usize,
+    },
+    /// The position is of another corpus or sequence length.
+    #[error(
+        "position {index} is beyond the {num_sequences} sequences of an epoch; the text or `seq_len` \
+         has changed since the position was saved"
+    )]
+    Position {
+        /// The sequence to go on with.
+        index: u64,
+        /// Sequences per epoch.
+        num_sequences: u64,
+    },
+    /// The learning rate's parameters make no schedule; holds at least one problem.
+    #[error("{}", joined(.0))]
+    LearningRate(Vec<LrProblem>),
+    /// A gradient has a NaN or an infinity in it.
+    #[error(
+        "the gradient of `{parameter}` is not finite; lower the learning rate, or look at the data of \
+         this step"
+    )]
+    NonFiniteGradient {
+        /// The parameter; of several, the first in the order of names.
+        parameter: String,
+    },
+    /// Every gradient is finite and their norm is not.
+    #[error(
+        "the gradients are too large for their norm to be computed (sum of squares {sum_of_squares}); \
+         lower the learning rate"
+    )]
+    GradientOverflow {
+        /// What came out of the sum.
+        sum_of_squares: f64,
+    },
+    /// The folder of the run cannot be made or written to.
+    #[error(
+        "cannot write to `{}`: {source}; choose another folder for the run, or free this one",
+        path.display()
+    )]
+    WriteRunDir {
+        /// The file or folder in question.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in the folder of the run cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    ReadRunDir {
+        /// The file or folder in question.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no checkpoint of this name.
+    #[error("there is no checkpoint folder `{}`", path.display())]
+    NoCheckpoint {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file that names the newest checkpoint says something else.
+    #[error(
+        "`{}` should name a checkpoint, like `step-000300`, but says `{content}`",
+        path.display()
+    )]
+    Latest {
+        /// The file.
+        path: PathBuf,
+        /// What it says; its beginning, where it is long.
+        content: String,
+    },
+    /// A line of metrics could not be written.
+    #[error("cannot write the metrics of step {step}: {source}")]
+    WriteMetrics {
+        /// The step.
+        step: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// The loss is a NaN or an infinity.
+    #[error(
+        "the loss of step {step} is {loss}; lower the learning rate, or look at the data of this step"
+    )]
+    NonFiniteLoss {
+        /// The step, counted from 1.
+        step: usize,
+        /// What came out.
+        loss: f64,
+    },
+    /// The model has no token for every byte.
+    #[error(
+        "bytes need a vocabulary of {needed}, the model has {vocab_size}; set vocab_size in its config"
+    )]
+    Vocabulary {
+        /// The model's.
+        vocab_size: usize,
+        /// What the tokenizer makes.
+        needed: usize,
+    },
+    /// Sequences longer than the model's positions.
+    #[error(
+        "sequences of {seq_len} tokens are longer than the model's max_position_embeddings {max}; lower `dataset.seq_len`"
+    )]
+    SequenceTooLong {
+        /// The recipe's.
+        seq_len: usize,
+        /// The model's.
+        max: usize,
+    },
+    /// The file of `pp_schedule_csv` cannot be opened.
+    #[error("cannot read the schedule `{}`: {source}", path.display())]
+    ReadSchedule {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of `pp_schedule_csv` is not a schedule.
+    #[error("`{}` is not a schedule: {source}", path.display())]
+    Schedule {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        source: CsvErrors,
+    },
+    /// The model cannot be read, built or written.
+    #[error(transparent)]
+    Model(#[from] autopipe_models::Error),
+    /// The pipeline cannot be built, or a step of it failed.
+    #[error(transparent)]
+    Pipeline(#[from] autopipe::Error),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+fn joined(problems: &[impl Display]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

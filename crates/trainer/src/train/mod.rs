@@ -1,0 +1,68 @@
+//! From a recipe to a checkpoint: checks everything, starts the ranks, and brings back the result.
+
+mod job;
+mod rank;
+mod save;
+mod summary;
+
+use std::path::PathBuf;
+
+use autopipe::{RankError, ThreadOptions, threads};
+use autopipe_config::Recipe;
+
+use crate::{Error, Event, Stopwatch};
+use job::Job;
+use rank::RankRun;
+
+/// What a run has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// The last step's loss, in nats per token.
+    pub loss: f64,
+    /// The last checkpoint; `None` if the recipe wants none.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// Trains as `recipe` says, each pipeline rank on threads of its own, and tells `observe` what
+/// happens. Paths in the recipe are relative to the working directory.
+///
+/// # Errors
+/// Before the first step, everything that is wrong with model, data, sizes, schedule or run folder.
+/// Later, the rank that failed first and why.
+pub fn train(
+    recipe: &Recipe,
+    options: &ThreadOptions,
+    observe: &(dyn Fn(Event) + Sync),
+) -> Result<Finished, TrainError> {
+    let stopwatch = Stopwatch::start();
+    let job = Job::prepare(recipe).map_err(prepare)?;
+    observe(job.planned());
+    let ranks = threads(job.pp_size(), options, |world| RankRun::new(&job, world)?.run(observe))
+        .map_err(TrainError::Rank)?;
+    // All ranks report the same.
+    let finished =
+        ranks.into_iter().next().ok_or(Error::Zero { name: "pp_size" }).map_err(prepare)?;
+    observe(Event::Finished {
+        num_steps: job.num_steps(),
+        tokens: job.num_tokens(),
+        seconds: stopwatch.seconds(),
+        loss: finished.loss,
+    });
+    Ok(finished)
+}
+
+fn prepare(error: Error) -> TrainError {
+    TrainError::Prepare(Box::new(error))
+}
+
+/// Why a run ended before its time.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// Something was wrong before the ranks started.
+    #[error(transparent)]
+    Prepare(Box<Error>),
+    /// A rank failed, and the others stopped.
+    #[error(transparent)]
+    Rank(RankError<Error>),
+}

@@ -1,0 +1,139 @@
+//! One rank's run: steps of the pipeline, and of the optimiser on its own parameters.
+
+use std::sync::Arc;
+
+use autopipe::communicator::Reduction;
+use autopipe::{AutoPipeline, Batch, Communicator, LossFn};
+use autopipe_config::{LossName, OptimizerName};
+use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
+use candle_core::Device;
+
+use super::Finished;
+use super::job::{Job, open_data};
+use super::save::save;
+use crate::data::{self, Loader};
+use crate::{Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient, grad_norm};
+
+/// What one rank trains with.
+pub(super) struct RankRun<'a> {
+    job: &'a Job<'a>,
+    pipeline: AutoPipeline,
+    optimizer: AdamW,
+    loader: Loader,
+}
+
+impl<'a> RankRun<'a> {
+    pub(super) fn new(job: &'a Job<'a>, world: Box<dyn Communicator>) -> Result<Self, Error> {
+        let mut pipeline =
+            AutoPipeline::new(job.config.clone(), job.mesh.clone(), world, Device::Cpu)?;
+        if job.config.pp_schedule_csv.is_some() {
+            pipeline = pipeline.with_schedule(job.plan.table.clone());
+        }
+        pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
+        let options = &job.recipe.optimizer;
+        let optimizer = match options.name {
+            OptimizerName::AdamW => AdamW::new(AdamWConfig {
+                beta1: options.betas[0],
+                beta2: options.betas[1],
+                eps: options.eps,
+                weight_decay: options.weight_decay,
+            })?,
+        };
+        Ok(Self { job, pipeline, optimizer, loader: open_data(job.recipe)? })
+    }
+
+    pub(super) fn run(mut self, observe: &(dyn Fn(Event) + Sync)) -> Result<Finished, Error> {
+        let is_reporter = self.pipeline.world().rank() == 0;
+        let mut metrics = match &self.job.run_dir {
+            Some(run_dir) if is_reporter => Some(MetricsWriter::new(run_dir.open_metrics()?)),
+            _ => None,
+        };
+        let mut finished = Finished { loss: f64::NAN, checkpoint: None };
+        let mut stopwatch = Stopwatch::start();
+        let num_steps = self.job.num_steps();
+        for step in 1..=num_steps {
+            let record = self.step(step, &mut stopwatch)?;
+            finished.loss = record.loss;
+            if let Some(metrics) = &mut metrics {
+                metrics.write(&record)?;
+            }
+            if is_reporter {
+                observe(Event::Step(record));
+            }
+            if let Some(run_dir) = &self.job.run_dir
+                && (step == num_steps || self.is_checkpoint(step))
+            {
+                let path = save(run_dir, step, &self.pipeline, &self.job.model)?;
+                if is_reporter {
+                    observe(Event::Saved { step, path: path.clone() });
+                }
+                finished.checkpoint = Some(path);
+                // Saving is not part of the next step's time.
+                stopwatch.lap();
+            }
+        }
+        Ok(finished)
+    }
+
+    fn is_checkpoint(&self, step: usize) -> bool {
+        self.job
+            .recipe
+            .step_scheduler
+            .ckpt_every_steps
+            .is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    /// One optimiser step: the pipeline's steps that make its batch, clipping, and the update.
+    fn step(&mut self, step: usize, stopwatch: &mut Stopwatch) -> Result<StepRecord, Error> {
+        let scheduler = &self.job.recipe.step_scheduler;
+        let batches = (0..scheduler.num_accumulation_steps())
+            .map(|_| self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu))
+            .collect::<Result<Vec<_>, _>>()?;
+        let tokens: usize = batches.iter().map(data::Batch::num_label_tokens).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
+        let loss_scale = 1.0 / tokens as f64;
+        let mut loss = 0.0;
+        for batch in batches {
+            let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
+            loss += self.pipeline.step(&batch)?.loss();
+        }
+        if !loss.is_finite() {
+            return Err(Error::NonFiniteLoss { step, loss });
+        }
+        let grad_norm = self.clip()?;
+        let lr = self.job.lr.at(step);
+        for part in self.pipeline.parts()? {
+            self.optimizer.step(part, lr)?;
+            part.zero_grad();
+        }
+        Ok(StepRecord { step, loss, grad_norm, lr, tokens, seconds: stopwatch.lap() })
+    }
+
+    /// Clips the gradients of this rank by the norm over all ranks, and returns that norm.
+    fn clip(&self) -> Result<f64, Error> {
+        let parts = self.pipeline.parts()?;
+        let parameters = || parts.iter().flat_map(|part| part.iter());
+        let sum_of_squares = grad_norm_squared(parameters())?;
+        let gradients = parameters().filter_map(|p| p.grad().map(|grad| (p.name(), grad)));
+        let world = self.pipeline.world();
+        let norm = grad_norm(sum_of_squares, gradients, |sum| {
+            Ok(world.all_reduce(&[sum], Reduction::Sum).map_err(autopipe::Error::from)?[0])
+        })?;
+        if let Some(max_norm) = self.job.recipe.clip_grad_norm.max_norm {
+            let coefficient = clip_coefficient(norm, max_norm);
+            if coefficient < 1.0 {
+                scale_grads(parameters(), coefficient)?;
+            }
+        }
+        Ok(norm)
+    }
+}
+
+fn loss_fn(name: LossName) -> LossFn {
+    match name {
+        LossName::MaskedCrossEntropy => {
+            Arc::new(|outputs, labels| cross_entropy_sum(&outputs[0], labels))
+        }
+    }
+}

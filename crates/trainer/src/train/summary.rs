@@ -1,0 +1,36 @@
+//! What a run is going to do, for a person to read before it begins.
+
+use std::fmt::Write as _;
+
+use autopipe::schedule::{Cost, simulate, table};
+
+use super::job::Job;
+
+/// Mesh, stages, schedule and predicted bubble.
+pub(super) fn summary(job: &Job<'_>) -> String {
+    let mut text = String::new();
+    // A backward of two forwards' time.
+    let plan = &job.plan;
+    let timeline = simulate(&plan.programs.train, &Cost::UNIT);
+    let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
+    let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));
+    let _ = writeln!(
+        text,
+        "Schedule {}, {} microbatches of {} sequences of {} tokens",
+        plan.schedule,
+        plan.table.num_microbatches(),
+        job.config.pp_microbatch_size,
+        job.recipe.dataset.seq_len,
+    );
+    let _ = writeln!(text, "{}", indented(&table(&plan.table)));
+    let _ = write!(
+        text,
+        "Predicted bubble {:.1}% (equal stages, B = 2 F)",
+        100.0 * timeline.bubble_rate()
+    );
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  {line}\n")).collect()
+}
