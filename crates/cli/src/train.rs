@@ -1,0 +1,39 @@
+//! `autopipe train`: reads the recipe, runs it, and shows what happens.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use autopipe_config::Recipe;
+use autopipe_trainer::{ThreadOptions, train};
+
+use crate::args::Train;
+use crate::output;
+use crate::progress::Progress;
+use crate::threads;
+
+/// `autopipe train RECIPE`.
+///
+/// # Errors
+/// If the recipe cannot be read, is wrong, or its run fails.
+pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
+    let name = args.recipe.display().to_string();
+    let text = std::fs::read_to_string(&args.recipe)
+        .with_context(|| format!("cannot read the recipe `{name}`"))?;
+    let recipe = Recipe::parse(&text, &name)?;
+    for warning in &recipe.warnings {
+        output::warning(&warning.to_string());
+    }
+    let threads_per_rank =
+        args.threads_per_rank.unwrap_or_else(|| threads::share(recipe.distributed.pp_size));
+    threads::tell_candle(threads_per_rank);
+    let options = ThreadOptions {
+        threads_per_rank: Some(threads_per_rank),
+        timeout: Duration::from_secs(args.timeout),
+    };
+    let progress = Progress::new();
+    let finished = train(&recipe, &options, &|event| progress.show(event))?;
+    match finished.checkpoint {
+        Some(path) => output::result(&format!("checkpoint  {}\n", path.display())),
+        None => output::result("no checkpoint was saved: checkpoint.enabled is false\n"),
+    }
+}

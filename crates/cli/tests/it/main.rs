@@ -1,0 +1,7 @@
+//! Tests of the command as a person runs it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod command; // how to run it
+mod schedule; // autopipe schedule
+mod train; // autopipe train
