@@ -1,0 +1,8 @@
+//! Whole-system tests.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod failure; // a stage that fails or panics takes all ranks down, with its own words
+mod parity; // losses and gradients equal the unsplit model's and transformers'
+mod pipeline; // one step of AutoPipeline, as the tests here run it
+mod summary; // what AutoPipeline says of itself
