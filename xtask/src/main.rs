@@ -1,0 +1,72 @@
+//! `cargo xtask`: all that a change has to pass, in one command.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells a person what it does")]
+
+mod step;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+usage: cargo xtask VERB
+
+  checks  all that a change has to pass, cheapest first; what the CI runs
+  tidy    the rules of the house that no compiler knows
+  help    this text";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A backtrace would bury the line that says what to do.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["checks"] => checks(&root()),
+        ["tidy"] => tidy(&root()),
+        [] | ["help" | "-h" | "--help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("`{}` is no verb of xtask\n\n{HELP}", arguments.join(" ")),
+    }
+}
+
+/// The workspace's folder, the one above this package.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+fn checks(root: &Path) -> Result<()> {
+    step::FMT.run(root)?;
+    tidy(root)?;
+    step::CLIPPY.run(root)?;
+    step::TEST.run(root)?;
+    step::DOC.run(root)?;
+    println!("all checks passed");
+    Ok(())
+}
+
+fn tidy(root: &Path) -> Result<()> {
+    println!("== tidy");
+    let problems = tidy::problems(root)?;
+    for problem in &problems {
+        println!("{problem}");
+    }
+    match problems.len() {
+        0 => Ok(()),
+        number => {
+            bail!("step `tidy` found {number} problem(s); to run it alone: cargo xtask tidy")
+        }
+    }
+}
