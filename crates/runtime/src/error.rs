@@ -19,7 +19,8 @@ pub struct Failure {
 /// Where in a run an action failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedAction {
-    /// The pipeline step, counted from 0 over training and evaluation steps.
+    /// The pipeline step of this worker, counted from 0 over training and evaluation; an optimiser
+    /// step that accumulates gradients has several.
     pub step: usize,
     /// The action, in the schedule's own notation when printed.
     pub action: Action,
@@ -27,7 +28,7 @@ pub struct FailedAction {
 
 impl fmt::Display for FailedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}, action {}", self.step, self.action)
+        write!(f, "pipeline step {}, action {}", self.step, self.action)
     }
 }
 
@@ -46,7 +47,7 @@ impl fmt::Display for Failure {
 #[non_exhaustive]
 pub enum Error {
     /// An action of this rank failed.
-    #[error("rank {rank}, {at}: {source}")]
+    #[error("{at}: {source}")]
     Action {
         /// The rank in the world.
         rank: usize,
@@ -119,6 +120,22 @@ pub enum Error {
         /// Ranks in the communicator.
         communicator: usize,
     },
+    /// Programs that do not go together.
+    #[error(
+        "a worker trains with a program of {train} microbatches that goes backward ({backward}) and \
+         evaluates with one of {eval} that only goes forward ({forward}); both have to hold, with as \
+         many microbatches"
+    )]
+    WrongPrograms {
+        /// Microbatches of the one to train with.
+        train: usize,
+        /// Whether it has a backward.
+        backward: bool,
+        /// Microbatches of the one to evaluate with.
+        eval: usize,
+        /// Whether it has none.
+        forward: bool,
+    },
     /// A step after a failed one.
     #[error("a former step failed ({0}); build the pipeline again to go on")]
     Unusable(String),
@@ -130,7 +147,7 @@ pub enum Error {
 pub enum ActionError {
     /// A tensor operation of the stage, the loss or the runtime.
     #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    Tensor(candle_core::Error),
     /// The stage or the loss panicked.
     #[error("panicked: {0}")]
     Panic(String),
@@ -145,7 +162,27 @@ pub enum ActionError {
         /// How many outputs of the stage can have a gradient.
         expected: usize,
     },
-    /// The last stage has no target to compare with.
-    #[error("the batch has no target, which the loss needs")]
-    NoTarget,
+    /// What this action computes with did not come.
+    #[error(
+        "waited {waited:?} for {awaited} of rank {rank}; if its work takes longer than that, raise the timeout"
+    )]
+    Late {
+        /// The send that should have come.
+        awaited: Action,
+        /// The world rank that should have sent.
+        rank: usize,
+        /// How long this rank waited.
+        waited: Duration,
+    },
+}
+
+impl From<candle_core::Error> for ActionError {
+    /// Without the backtrace, which candle prints in the midst of the message: rank, step and action
+    /// say where it was.
+    fn from(error: candle_core::Error) -> Self {
+        match error {
+            candle_core::Error::WithBacktrace { inner, .. } => Self::from(*inner),
+            other => Self::Tensor(other),
+        }
+    }
 }

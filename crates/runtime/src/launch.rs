@@ -19,7 +19,11 @@ const STACK_BYTES: usize = 64 << 20;
 pub struct ThreadOptions {
     /// How many threads each rank computes with; `None` shares the machine's cores out evenly.
     ///
-    /// Every rank has a pool of its own: ranks that share one wait for each other.
+    /// Every rank has a pool of its own: ranks that share one wait for each other. candle takes
+    /// two more settings from the environment alone, and a program should set both before it starts
+    /// any thread: `RAYON_NUM_THREADS` to this number, for which matrix products are then cut, and
+    /// `CANDLE_NUM_THREADS` to 1, without which element-wise operations of all ranks go through one
+    /// pool. The command `autopipe` does.
     pub threads_per_rank: Option<NonZeroUsize>,
     /// How long a rank waits for a message of another before it fails.
     pub timeout: Duration,
@@ -29,6 +33,16 @@ impl Default for ThreadOptions {
     /// An even share of the cores, and ten minutes.
     fn default() -> Self {
         Self { threads_per_rank: None, timeout: Duration::from_secs(600) }
+    }
+}
+
+impl ThreadOptions {
+    /// How many threads each of `num_ranks` ranks computes with.
+    pub fn num_threads(&self, num_ranks: usize) -> NonZeroUsize {
+        self.threads_per_rank.unwrap_or_else(|| {
+            let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            NonZeroUsize::new(cores / num_ranks.max(1)).unwrap_or(NonZeroUsize::MIN)
+        })
     }
 }
 
@@ -97,19 +111,21 @@ where
     T: Send,
     E: fmt::Display + Send,
 {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let num_threads =
-        options.threads_per_rank.map_or((cores / num_ranks.max(1)).max(1), NonZeroUsize::get);
+    let num_threads = options.num_threads(num_ranks).get();
     let ends = in_process(num_ranks, options.timeout);
     let results: Vec<Result<T, Ended<E>>> = thread::scope(|scope| {
         let body = &body;
         let ranks: Vec<_> = ends
             .into_iter()
             .map(|end| {
-                let rank = end.rank();
+                let (rank, watcher) = (end.rank(), end.watcher());
                 thread::Builder::new()
                     .name(format!("rank {rank}"))
                     .spawn_scoped(scope, move || run_rank(end, num_threads, body))
+                    .inspect_err(|error| {
+                        // The ranks that did start would wait for this one.
+                        watcher.abort(Failure { rank, at: None, cause: error.to_string() });
+                    })
             })
             .collect();
         ranks

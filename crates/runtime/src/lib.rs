@@ -13,4 +13,4 @@ pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
-pub use worker::{LossFn, Programs, StepOutput, Worker};
+pub use worker::{LossFn, Programs, StepOutput, Worker, WorkerParts};

@@ -2,13 +2,16 @@
 
 use candle_core::Tensor;
 
-/// What one pipeline step computes. Every rank may be given all of it; each takes what it needs:
-/// the inputs where the first stage is, the target where the last one is.
+/// What one pipeline step computes.
+///
+/// Every rank may be given all of it; each takes what it needs: the inputs where the first stage
+/// is, the target where the last one is. What a rank does not need can be left out there. All ranks
+/// have to give batches that fit, or none: one that refuses its batch leaves the others waiting.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Inputs of the first stage; the samples lie along dimension 0 of each.
     pub inputs: Vec<Tensor>,
-    /// What the loss compares with; samples along dimension 0. Not needed without a loss.
+    /// What the loss compares with; samples along dimension 0.
     pub target: Option<Tensor>,
     /// Each microbatch's loss is multiplied by this before its backward and in what is reported.
     ///
@@ -50,8 +53,20 @@ pub enum BatchError {
         expected: usize,
     },
     /// The first stage has nothing to compute from.
-    #[error("the batch has no input, which the first stage needs")]
+    #[error("the batch has no input, which the first stage on this rank needs")]
     NoInput,
+    /// The last stage has nothing to compare with.
+    #[error("the batch has no target, which the loss on this rank needs")]
+    NoTarget,
+}
+
+/// What a rank takes of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs {
+    /// It has the first stage.
+    pub(crate) inputs: bool,
+    /// It has the last stage.
+    pub(crate) target: bool,
 }
 
 impl Batch {
@@ -66,10 +81,15 @@ impl Batch {
         Self { loss_scale, ..self }
     }
 
-    /// Checks that the batch can be cut into `num_microbatches`.
-    pub(crate) fn check(&self, num_microbatches: usize) -> Result<(), BatchError> {
-        let Some(first) = self.inputs.first() else { return Err(BatchError::NoInput) };
-        let expected = first.dims().first().copied();
+    /// Checks that the batch has what a rank needs and can be cut into `num_microbatches`.
+    pub(crate) fn check(&self, num_microbatches: usize, needs: Needs) -> Result<(), BatchError> {
+        if needs.inputs && self.inputs.is_empty() {
+            return Err(BatchError::NoInput);
+        }
+        if needs.target && self.target.is_none() {
+            return Err(BatchError::NoTarget);
+        }
+        let expected = self.inputs.first().and_then(|first| first.dims().first().copied());
         let named = self.inputs.iter().enumerate().map(|(i, t)| (format!("input {i}"), t));
         for (name, tensor) in named.chain(self.target.iter().map(|t| ("target".to_owned(), t))) {
             let Some(&samples) = tensor.dims().first() else {

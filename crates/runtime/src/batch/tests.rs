@@ -2,7 +2,10 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Batch, BatchError, chunk, microbatch};
+use super::{Batch, BatchError, Needs, chunk, microbatch};
+
+const ALL: Needs = Needs { inputs: true, target: true };
+const NOTHING: Needs = Needs { inputs: false, target: false };
 
 #[test]
 fn chunks_are_near_even_and_cover_everything() {
@@ -22,7 +25,7 @@ fn a_microbatch_is_a_range_of_rows() {
 #[test]
 fn what_does_not_fit_is_named() {
     let zeros = |rows: usize| Tensor::zeros((rows, 2), DType::F32, &Device::Cpu).unwrap();
-    let check = |batch: &Batch, n| batch.check(n).unwrap_err().to_string();
+    let check = |batch: &Batch, n| batch.check(n, ALL).unwrap_err().to_string();
     assert_eq!(
         check(&Batch::new(zeros(2), zeros(2)), 3),
         "input 0 has 2 samples along dimension 0, but the schedule has 3 microbatches and each needs one"
@@ -37,6 +40,9 @@ fn what_does_not_fit_is_named() {
         "input 0 is a scalar; samples lie along dimension 0"
     );
     let empty = Batch { inputs: Vec::new(), target: None, loss_scale: 1.0 };
-    assert_eq!(empty.check(1), Err(BatchError::NoInput));
-    assert_eq!(Batch::new(zeros(5), zeros(5)).check(2), Ok(()));
+    assert_eq!(empty.check(1, ALL), Err(BatchError::NoInput));
+    assert_eq!(Batch::new(zeros(5), zeros(5)).check(2, ALL), Ok(()));
+    assert_eq!(empty.check(1, NOTHING), Ok(()), "a rank between the ends needs nothing");
+    let unlabelled = Batch { target: None, ..Batch::new(zeros(5), zeros(5)) };
+    assert_eq!(unlabelled.check(2, ALL), Err(BatchError::NoTarget));
 }

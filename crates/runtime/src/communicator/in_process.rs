@@ -1,4 +1,4 @@
-//! Ranks as threads of one process: tensors change hands without a copy.
+//! Ranks as threads of one process: a message shares the sender's tensors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use candle_core::Tensor;
 
 use super::mailbox::{Address, Content, Message, Missing, PostOffice};
-use super::{Communicator, Reduction, Tag};
+use super::{Communicator, PostedRecv, Reduction, Tag};
 use crate::{Error, Failure};
 
 /// The number of the group that holds the whole world.
@@ -109,19 +109,21 @@ impl Communicator for InProcess {
         self.rank
     }
 
-    fn size(&self) -> usize {
-        self.members.len()
-    }
-
-    fn world_rank(&self) -> usize {
-        self.members[self.rank]
+    fn members(&self) -> &[usize] {
+        &self.members
     }
 
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
         self.post(to, Content::Tagged(tag), Message::Tensors(tensors))
     }
 
-    fn recv(&self, from: usize, tag: Tag) -> Result<Vec<Tensor>, Error> {
+    fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error> {
+        // Messages wait in the post office whether or not somebody has asked for them.
+        self.member(from)?;
+        Ok(PostedRecv { from, tag })
+    }
+
+    fn wait(&self, PostedRecv { from, tag }: PostedRecv) -> Result<Vec<Tensor>, Error> {
         match self.fetch(from, Content::Tagged(tag))? {
             Message::Tensors(tensors) => Ok(tensors),
             Message::Words(_) => unreachable!("only tensors are sent by tag"),

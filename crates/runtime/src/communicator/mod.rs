@@ -27,6 +27,16 @@ impl Tag {
     }
 }
 
+/// A message that was asked for by [`Communicator::post_recv`] and has not been waited for.
+#[must_use = "the message is lost unless it is waited for"]
+#[derive(Debug)]
+pub struct PostedRecv {
+    /// The sender's rank within the group.
+    pub from: usize,
+    /// Which of its messages.
+    pub tag: Tag,
+}
+
 /// How an all-reduce combines values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
@@ -46,15 +56,25 @@ pub enum Reduction {
 /// [`all_reduce`]: Self::all_reduce
 /// [`barrier`]: Self::barrier
 /// [`split`]: Self::split
-pub trait Communicator: Send + Sync {
+///
+/// One rank uses its end on one thread: an implementation need be neither `Send` nor `Sync`.
+pub trait Communicator {
     /// This rank's number within the group.
     fn rank(&self) -> usize;
 
-    /// How many ranks the group has.
-    fn size(&self) -> usize;
+    /// For each rank of the group its number in the world that the group was split from: what
+    /// messages for people name.
+    fn members(&self) -> &[usize];
 
-    /// This rank's number in the world that the group was split from; what messages for people name.
-    fn world_rank(&self) -> usize;
+    /// How many ranks the group has.
+    fn size(&self) -> usize {
+        self.members().len()
+    }
+
+    /// This rank's number in the world.
+    fn world_rank(&self) -> usize {
+        self.members()[self.rank()]
+    }
 
     /// Sends tensors to a rank and does not wait for it to receive them. The tensors must not be
     /// written to afterwards.
@@ -63,11 +83,26 @@ pub trait Communicator: Send + Sync {
     /// If there is no such rank or the world has failed.
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error>;
 
-    /// Waits for the next message of `from` with this tag.
+    /// Asks for the next message of `from` with this tag, and does not wait for it. Messages of one
+    /// rank are asked for in the order in which it sends them.
     ///
     /// # Errors
-    /// If there is no such rank, the world has failed, or the message does not come in time.
-    fn recv(&self, from: usize, tag: Tag) -> Result<Vec<Tensor>, Error>;
+    /// If there is no such rank.
+    fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error>;
+
+    /// Waits for a message that was asked for.
+    ///
+    /// # Errors
+    /// If the world has failed or the message does not come in time.
+    fn wait(&self, posted: PostedRecv) -> Result<Vec<Tensor>, Error>;
+
+    /// Asks for a message and waits for it.
+    ///
+    /// # Errors
+    /// As [`post_recv`](Self::post_recv) and [`wait`](Self::wait).
+    fn recv(&self, from: usize, tag: Tag) -> Result<Vec<Tensor>, Error> {
+        self.wait(self.post_recv(from, tag)?)
+    }
 
     /// Combines each of the values with the same value of all ranks.
     ///

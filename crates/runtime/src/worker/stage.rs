@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use autopipe_nn::{DeferredGrads, Parameters, vjp};
-use autopipe_schedule::MicroBatch;
+use autopipe_schedule::{MicroBatch, Transfer};
 use candle_core::{Tensor, Var};
 
+use crate::communicator::PostedRecv;
 use crate::{ActionError, StageModel};
 
 /// A stage and, by microbatch, the tensors that wait for its next action. Each entry is taken by
@@ -13,17 +14,33 @@ use crate::{ActionError, StageModel};
 pub(super) struct StageRun {
     model: Box<dyn StageModel>,
     /// From RECV_F or the former stage here, until F.
-    inputs: BTreeMap<MicroBatch, Vec<Tensor>>,
+    inputs: BTreeMap<MicroBatch, Arriving>,
     /// From F, until SEND_F.
     outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// From F, until B or I.
     live: BTreeMap<MicroBatch, Live>,
     /// From RECV_B or the next stage here, until B or I.
-    output_grads: BTreeMap<MicroBatch, Vec<Tensor>>,
+    output_grads: BTreeMap<MicroBatch, Arriving>,
     /// From B or I, until SEND_B.
     input_grads: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// From I, until W.
     weight_grads: BTreeMap<MicroBatch, DeferredGrads>,
+}
+
+/// Tensors that the next action of a microbatch computes with.
+pub(super) enum Arriving {
+    /// From a stage of this rank, or from the loss.
+    Here(Vec<Tensor>),
+    /// Asked for from another rank, which sends it by `sent`.
+    Posted { posted: PostedRecv, sent: Transfer },
+}
+
+/// Where the inputs of a forward come from.
+pub(super) enum Inputs {
+    /// The batch: nobody waits for its gradient.
+    Batch(Vec<Tensor>),
+    /// The former stage, which waits for one.
+    Received(Vec<Tensor>),
 }
 
 /// The graph of one forward.
@@ -66,25 +83,21 @@ impl StageRun {
         drop(self.model.parameters().take_deferred());
     }
 
-    /// F: computes the outputs from `inputs`, or from what was received, and keeps the graph if a
-    /// backward will come. Returns the outputs with their graph.
+    /// F: computes the outputs from `inputs`, and keeps the graph if a backward will come. Returns the outputs with their graph.
     pub(super) fn forward(
         &mut self,
         index: MicroBatch,
-        inputs: Option<Vec<Tensor>>,
+        inputs: Inputs,
         train: bool,
     ) -> Result<Vec<Tensor>, ActionError> {
         let mut leaves = Vec::new();
         let inputs = match inputs {
-            // The batch: nobody waits for its gradient.
-            Some(inputs) => inputs,
-            None => {
-                let received =
-                    self.inputs.remove(&index).expect("validated: every F has its inputs");
+            Inputs::Received(received) if train => {
                 let leaf = |tensor: Tensor| {
-                    if !(train && is_differentiable(&tensor)) {
+                    if !is_differentiable(&tensor) {
                         return Ok(tensor);
                     }
+                    // candle makes a leaf of a copy only.
                     let leaf = Var::from_tensor(&tensor)?;
                     let tensor = leaf.as_tensor().clone();
                     leaves.push(leaf);
@@ -92,6 +105,7 @@ impl StageRun {
                 };
                 received.into_iter().map(leaf).collect::<candle_core::Result<_>>()?
             }
+            Inputs::Received(inputs) | Inputs::Batch(inputs) => inputs,
         };
         let outputs = self.model.forward(&inputs)?;
         self.outputs.insert(index, outputs.iter().map(Tensor::detach).collect());
@@ -116,21 +130,24 @@ impl StageRun {
             let live = self.live.get_mut(&index).expect("F has just put it there");
             live.roots = vec![loss.clone()];
             let seed = (loss.ones_like()? * scale)?;
-            self.output_grads.insert(index, vec![seed]);
+            self.output_grads.insert(index, Arriving::Here(vec![seed]));
         }
         Ok(())
     }
 
-    /// I: the gradients of the inputs now, those of the weights later.
-    pub(super) fn backward_input(&mut self, index: MicroBatch) -> Result<(), ActionError> {
+    /// I: the gradients of the inputs now, those of the weights later. `grads` are those of the
+    /// outputs.
+    pub(super) fn backward_input(
+        &mut self,
+        index: MicroBatch,
+        grads: &[Tensor],
+    ) -> Result<(), ActionError> {
         let Live { leaves, roots } =
             self.live.remove(&index).expect("validated: F comes before B and I");
-        let grads =
-            self.output_grads.remove(&index).expect("validated: every B and I has its gradients");
         if grads.len() != roots.len() {
             return Err(ActionError::GradientCount { got: grads.len(), expected: roots.len() });
         }
-        let mut store = vjp(&roots, &grads)?;
+        let mut store = vjp(&roots, grads)?;
         drop(roots);
         let input_grads = leaves
             .iter()
@@ -161,11 +178,19 @@ impl StageRun {
         self.input_grads.remove(&index).expect("validated: B or I comes before its SEND_B")
     }
 
-    pub(super) fn receive_inputs(&mut self, index: MicroBatch, inputs: Vec<Tensor>) {
+    pub(super) fn receive_inputs(&mut self, index: MicroBatch, inputs: Arriving) {
         self.inputs.insert(index, inputs);
     }
 
-    pub(super) fn receive_output_grads(&mut self, index: MicroBatch, grads: Vec<Tensor>) {
+    pub(super) fn take_inputs(&mut self, index: MicroBatch) -> Arriving {
+        self.inputs.remove(&index).expect("validated: every F has its inputs")
+    }
+
+    pub(super) fn receive_output_grads(&mut self, index: MicroBatch, grads: Arriving) {
         self.output_grads.insert(index, grads);
+    }
+
+    pub(super) fn take_output_grads(&mut self, index: MicroBatch) -> Arriving {
+        self.output_grads.remove(&index).expect("validated: every B and I has its gradients")
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, LossFn, Programs, StageModel, ThreadOptions, Worker, threads,
+    Batch, Communicator, Error, LossFn, Programs, StageModel, ThreadOptions, Worker, WorkerParts,
+    threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate, lower, validate};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 
 pub(crate) const WIDTH: usize = 4;
 
@@ -20,11 +22,19 @@ pub(crate) struct Block {
     fail: Option<Fail>,
 }
 
-/// A fault to put into a stage: at the n-th forward.
+/// A fault to put into a stage.
 #[derive(Clone, Copy)]
 pub(crate) enum Fail {
+    /// Every forward returns an error.
     Error,
+    /// Every forward panics.
     Panic,
+    /// The gradient of the input cannot be computed.
+    Input,
+    /// The gradient of a weight that was put off cannot be computed.
+    Weight,
+    /// Every forward takes this long.
+    Late(Duration),
 }
 
 impl Block {
@@ -53,10 +63,45 @@ impl Block {
     }
 }
 
+/// The identity, whose gradient cannot be computed.
+struct NoGradient;
+
+impl CustomOp1 for NoGradient {
+    fn name(&self) -> &'static str {
+        "no-gradient"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let values = storage.as_slice::<f64>()?[..layout.shape().elem_count()].to_vec();
+        Ok((CpuStorage::F64(values), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        candle_core::bail!("the gradient is lost")
+    }
+}
+
+impl Block {
+    fn forward_into_failure(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let (linear, _) = &self.layers[0];
+        Ok(vec![linear.forward(&inputs[0])?.apply_op1(NoGradient)?])
+    }
+}
+
 impl StageModel for Block {
     fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         match self.fail {
             Some(Fail::Error) => candle_core::bail!("the stage is broken"),
+            Some(Fail::Weight) => {
+                let (linear, _) = &self.layers[0];
+                linear.weight().defer(|_| candle_core::bail!("the weight is stuck"));
+            }
+            Some(Fail::Late(time)) => {
+                // Nobody ever sends: the wait is all there is to it.
+                let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+                let _ = receiver.recv_timeout(time);
+            }
+            Some(Fail::Input) => return self.forward_into_failure(inputs),
             #[expect(clippy::panic, reason = "the fault that the tests look at")]
             Some(Fail::Panic) => panic!("the stage has gone mad"),
             None => {}
@@ -139,8 +184,19 @@ pub(crate) fn run<T: Send>(
     make: impl Fn(usize, std::ops::Range<usize>) -> Block + Sync,
     body: impl Fn(&mut Worker) -> std::result::Result<T, Error> + Sync,
 ) -> std::result::Result<Vec<T>, autopipe_runtime::RankError<Error>> {
+    run_with(&ThreadOptions::default(), plan, num_layers, make, body)
+}
+
+/// The same with options of its own.
+pub(crate) fn run_with<T: Send>(
+    options: &ThreadOptions,
+    plan: &Plan,
+    num_layers: usize,
+    make: impl Fn(usize, std::ops::Range<usize>) -> Block + Sync,
+    body: impl Fn(&mut Worker) -> std::result::Result<T, Error> + Sync,
+) -> std::result::Result<Vec<T>, autopipe_runtime::RankError<Error>> {
     let programs = programs(plan);
-    threads(plan.num_ranks(), &ThreadOptions::default(), |world: Box<dyn Communicator>| {
+    threads(plan.num_ranks(), options, |world: Box<dyn Communicator>| {
         let stages = programs
             .train
             .placement()
@@ -151,7 +207,9 @@ pub(crate) fn run<T: Send>(
                 (stage, Box::new(make(stage.index(), layers)) as Box<dyn StageModel>)
             })
             .collect();
-        let mut worker = Worker::new(world, programs.clone(), stages, loss(), false)?;
+        let parts =
+            WorkerParts { programs: programs.clone(), stages, loss: loss(), scale_grads: false };
+        let mut worker = Worker::new(world, parts)?;
         body(&mut worker)
     })
 }
