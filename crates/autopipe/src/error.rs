@@ -18,15 +18,58 @@ pub enum Error {
         /// The path.
         path: String,
     },
-    /// A table for other sizes than the configuration's.
-    #[error("the schedule table has {table} {what}, the configuration {config}")]
-    TableSize {
-        /// `ranks` or `microbatches`.
-        what: &'static str,
-        /// How many the table has.
+    /// A table for another number of ranks.
+    #[error(
+        "the schedule's table has {table} rows, one per rank, and the pipeline {pp_size} ranks"
+    )]
+    TableRanks {
+        /// Rows of the table.
         table: usize,
-        /// How many the configuration gives.
-        config: usize,
+        /// Ranks of the pipeline.
+        pp_size: usize,
+    },
+    /// A table for another number of microbatches.
+    #[error(
+        "the schedule's table has {table} microbatches, but a batch of {batch} in microbatches of \
+         {microbatch} makes {}; change pp_microbatch_size or the batch",
+        batch / microbatch
+    )]
+    TableMicrobatches {
+        /// Microbatches of the table.
+        table: usize,
+        /// `pp_batch_size`.
+        batch: usize,
+        /// `pp_microbatch_size`, which divides it.
+        microbatch: usize,
+    },
+    /// A table that trains nothing.
+    #[error(
+        "the schedule's table only goes forward; training needs B, or I and W, of every stage and \
+         microbatch"
+    )]
+    NoBackward,
+    /// Lists of modules for another number of stages.
+    #[error("the schedule has {schedule} stages, module_fqns_per_model_part lists {lists}")]
+    NumLists {
+        /// Stages of the schedule.
+        schedule: usize,
+        /// Lists given.
+        lists: usize,
+    },
+    /// A tensor would have to go past a stage.
+    #[error(
+        "`{to}` on stage {to_stage} takes what `{from}` on stage {from_stage} makes; tensors can only \
+         go to the next stage so far: split so that the two are neighbours"
+    )]
+    SkipsStage {
+        /// The module that makes it.
+        from: String,
+        /// Its stage.
+        from_stage: usize,
+        /// The module that takes it.
+        to: String,
+        /// Its stage.
+        to_stage: usize,
     },
     /// Options that are set and would do nothing.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]

@@ -13,7 +13,7 @@ pub use plan::{PipelinePlan, plan};
 
 // The one place where names of other crates are gathered: what a program that trains needs.
 pub use autopipe_config::PipelineConfig;
-pub use autopipe_mesh::DeviceMesh;
+pub use autopipe_mesh::{DeviceMesh, Error as MeshError};
 pub use autopipe_runtime::{
     Batch, BoxError, Communicator, LossFn, Model, Parameters, RankError, StageModel, StepOutput,
     ThreadOptions, communicator, threads,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use autopipe_config::PipelineConfig;
 use autopipe_mesh::{Axis, DeviceMesh};
-use autopipe_runtime::{Batch, Communicator, LossFn, Model, Parameters, StepOutput, Worker};
+use autopipe_runtime::{
+    Batch, Communicator, LossFn, Model, Parameters, StepOutput, Worker, WorkerParts,
+};
 use autopipe_schedule::{Plan, Rank};
 use candle_core::Device;
 
@@ -97,13 +99,13 @@ impl AutoPipeline {
             modules.push(crate::summary::module_list(&graph, names));
             stages.insert(stage, part);
         }
-        let worker = Worker::new(
-            comm,
-            plan.programs.clone(),
+        let parts = WorkerParts {
+            programs: plan.programs.clone(),
             stages,
             loss,
-            self.config.scale_grads_in_schedule,
-        )?;
+            scale_grads: self.config.scale_grads_in_schedule,
+        };
+        let worker = Worker::new(comm, parts)?;
         self.built = Some(Built { worker, plan, modules });
         Ok(self)
     }
@@ -129,7 +131,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.built_mut("eval")?.worker.eval(batch, false)?)
+        Ok(self.built_mut("eval")?.worker.eval(batch)?)
     }
 
     /// As [`eval`](Self::eval), and keeps the last stage's outputs of every microbatch on the rank
@@ -138,7 +140,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval_with_outputs(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.built_mut("eval_with_outputs")?.worker.eval(batch, true)?)
+        Ok(self.built_mut("eval_with_outputs")?.worker.eval_with_outputs(batch)?)
     }
 
     /// Announces the next batches' sequence length. Shapes are computed in every step, so there is

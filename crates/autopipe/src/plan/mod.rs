@@ -45,8 +45,7 @@ pub fn plan(
         config.num_microbatches().map_err(|problem| Error::Config(vec![problem]))?;
     let (table, schedule) = match (table, &config.pp_schedule_csv, &config.pp_schedule) {
         (Some(table), _, _) => {
-            check_size("ranks", table.num_ranks(), pp_size)?;
-            check_size("microbatches", table.num_microbatches(), num_microbatches)?;
+            check_table(table, config, pp_size, num_microbatches)?;
             (table.clone(), "CSV".to_owned())
         }
         (None, Some(path), _) => return Err(Error::UnreadCsv { path: path.clone() }),
@@ -61,11 +60,15 @@ pub fn plan(
     };
     let partition = match &config.module_fqns_per_model_part {
         Some(lists) => {
-            check_size("stages", table.num_stages(), lists.len())?;
+            let (schedule, lists_given) = (table.num_stages(), lists.len());
+            if schedule != lists_given {
+                return Err(Error::NumLists { schedule, lists: lists_given });
+            }
             split_explicit(graph, lists)?
         }
         None => split_even(graph, table.num_stages())?,
     };
+    check_neighbours(graph, &partition)?;
     let programs = Programs {
         train: Arc::new(validate(lower(&table)?)?),
         eval: Arc::new(validate(lower(&table.forward_only())?)?),
@@ -73,8 +76,40 @@ pub fn plan(
     Ok(PipelinePlan { partition, table, programs, schedule })
 }
 
-fn check_size(what: &'static str, table: usize, config: usize) -> Result<(), Error> {
-    if table == config { Ok(()) } else { Err(Error::TableSize { what, table, config }) }
+fn check_table(
+    table: &Plan,
+    config: &PipelineConfig,
+    pp_size: usize,
+    num_microbatches: usize,
+) -> Result<(), Error> {
+    if !table.has_backward() {
+        return Err(Error::NoBackward);
+    }
+    if table.num_ranks() != pp_size {
+        return Err(Error::TableRanks { table: table.num_ranks(), pp_size });
+    }
+    if table.num_microbatches() != num_microbatches {
+        return Err(Error::TableMicrobatches {
+            table: table.num_microbatches(),
+            batch: config.pp_batch_size,
+            microbatch: config.pp_microbatch_size,
+        });
+    }
+    Ok(())
+}
+
+/// A stage sends all that it makes to the next one, and to no other.
+fn check_neighbours(graph: &ModuleGraph, partition: &Partition) -> Result<(), Error> {
+    for (from, to, _) in graph.edges() {
+        let stages = (partition.stage_of(&from.name), partition.stage_of(&to.name));
+        if let (Some(from_stage), Some(to_stage)) = stages
+            && to_stage > from_stage + 1
+        {
+            let (from, to) = (from.name.clone(), to.name.clone());
+            return Err(Error::SkipsStage { from, from_stage, to, to_stage });
+        }
+    }
+    Ok(())
 }
 
 /// How many stages each rank gets, as the originals derive it from `layers_per_stage`.
@@ -100,3 +135,6 @@ fn stages_per_rank(
     )?;
     Ok(per_rank)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What a configuration and a graph come to, and what is refused.
+
+use autopipe_config::{PipelineConfig, Rounding};
+use autopipe_schedule::csv;
+use autopipe_splitter::{Module, ModuleGraph, ParameterSpec, Role};
+
+use super::plan;
+
+/// An embedding, `num_layers` layers and a head.
+fn graph(num_layers: usize) -> ModuleGraph {
+    let module = |name: String, role| Module {
+        parameters: vec![ParameterSpec::new(format!("{name}.weight"), [10])],
+        name,
+        submodules: Vec::new(),
+        role,
+        flops_per_token: 1,
+    };
+    let layers = (0..num_layers).map(|i| module(format!("layers.{i}"), Role::Layer));
+    let first = [module("embed".to_owned(), Role::Boundary)];
+    let last = [module("head".to_owned(), Role::Boundary)];
+    ModuleGraph::chain(first.into_iter().chain(layers).chain(last), &[]).unwrap()
+}
+
+fn config() -> PipelineConfig {
+    PipelineConfig { pp_batch_size: 8, pp_microbatch_size: 2, ..PipelineConfig::default() }
+}
+
+/// The words with which a configuration is refused.
+#[track_caller]
+fn refusal(config: &PipelineConfig) -> String {
+    plan(config, None, 4, &graph(6)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_is_1f1b_over_even_stages() {
+    let plan = plan(&config(), None, 4, &graph(6)).unwrap();
+    assert_eq!(plan.schedule, "Schedule1F1B");
+    let sizes: Vec<usize> =
+        plan.partition.stages().iter().map(|stage| stage.modules().len()).collect();
+    assert_eq!(sizes, [3, 2, 1, 2]);
+    assert_eq!((plan.table.num_stages(), plan.table.num_microbatches()), (4, 4));
+    assert!(plan.programs.train.has_backward() && !plan.programs.eval.has_backward());
+}
+
+#[test]
+fn one_rank_is_a_pipeline_of_one_stage() {
+    let plan = plan(&config(), None, 1, &graph(6)).unwrap();
+    assert_eq!(plan.partition.stages()[0].modules().len(), 8);
+}
+
+#[test]
+fn a_schedule_is_needed_and_known() {
+    let none = PipelineConfig { pp_schedule: None, ..config() };
+    assert!(refusal(&none).contains("`pp_schedule` or `pp_schedule_csv`"), "{}", refusal(&none));
+    let typo = PipelineConfig { pp_schedule: Some("gpip".to_owned()), ..config() };
+    assert!(refusal(&typo).contains("GPipe"), "{}", refusal(&typo));
+}
+
+#[test]
+fn sizes_have_to_fit() {
+    let cases = [
+        (PipelineConfig { pp_microbatch_size: 3, ..config() }, "microbatches of 3"),
+        (PipelineConfig { pp_microbatch_size: 0, ..config() }, "the smallest size is 1"),
+        (PipelineConfig { pp_microbatch_size: 4, ..config() }, "the fewest is 4"),
+        (PipelineConfig { layers_per_stage: Some(1), ..config() }, "6"),
+    ];
+    for (config, expected) in cases {
+        assert!(refusal(&config).contains(expected), "{}", refusal(&config));
+    }
+    let error = plan(&config(), None, 4, &graph(3)).unwrap_err().to_string();
+    assert!(error.contains('4') && error.contains('3'), "4 stages of 3 layers: {error}");
+}
+
+#[test]
+fn layers_per_stage_may_be_rounded_to_the_ranks() {
+    let rounding = Some(Rounding::Down);
+    let config = PipelineConfig {
+        layers_per_stage: Some(1),
+        round_virtual_stages_to_pp_multiple: rounding,
+        ..config()
+    };
+    assert_eq!(plan(&config, None, 4, &graph(6)).unwrap().partition.num_stages(), 4);
+}
+
+#[test]
+fn options_without_effect_are_refused_with_the_reason() {
+    let config = PipelineConfig { patch_inner_model: false, pp_seq_len: Some(64), ..config() };
+    let text = refusal(&config);
+    assert!(text.contains("`patch_inner_model: false` has no effect"), "{text}");
+    assert!(text.contains("`pp_seq_len: 64` has no effect"), "{text}");
+}
+
+#[test]
+fn a_list_of_modules_is_checked() {
+    let lists = |lists: [&[&str]; 2]| {
+        lists.map(|list| list.iter().map(|&name| name.to_owned()).collect()).to_vec()
+    };
+    let good = lists([&["embed", "layers.0"], &["layers.1", "head"]]);
+    let config = |lists| PipelineConfig { module_fqns_per_model_part: Some(lists), ..config() };
+    assert_eq!(
+        plan(&config(good), None, 2, &graph(2)).unwrap().partition.stage_of("head"),
+        Some(1)
+    );
+    for (bad, expected) in [
+        (lists([&["embed", "layers.0"], &["head"]]), "layers.1"),
+        (lists([&["embed", "layer.0"], &["layers.1", "head"]]), "layers.0"),
+        (lists([&["embed", "layers.0"], &["layers.0", "layers.1", "head"]]), "layers.0"),
+    ] {
+        let error = plan(&config(bad), None, 2, &graph(2)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = plan(&config(lists([&["embed"], &["head"]])), None, 4, &graph(2)).unwrap_err();
+    assert_eq!(error.to_string(), "the schedule has 4 stages, module_fqns_per_model_part lists 2");
+}
+
+#[test]
+fn a_table_decides_stages_and_placement_and_has_to_have_the_sizes() {
+    let table = csv::read_plan(&b"0F0,3F0,3B0,0B0\n1F0,2F0,2B0,1B0\n"[..]).unwrap();
+    let config = PipelineConfig {
+        pp_schedule_csv: Some("v.csv".to_owned()),
+        pp_batch_size: 2,
+        pp_microbatch_size: 2,
+        ..config()
+    };
+    let made = plan(&config, Some(&table), 2, &graph(4)).unwrap();
+    assert_eq!((made.schedule.as_str(), made.partition.num_stages()), ("CSV", 4));
+    let error = plan(&config, Some(&table), 4, &graph(4)).unwrap_err();
+    assert!(error.to_string().contains("2 rows"), "{error}");
+    let config_of_two = PipelineConfig { pp_microbatch_size: 1, ..config.clone() };
+    let error = plan(&config_of_two, Some(&table), 2, &graph(4)).unwrap_err().to_string();
+    assert!(
+        error.contains("1 microbatches, but a batch of 2 in microbatches of 1 makes 2"),
+        "{error}"
+    );
+    let forward = plan(&config, Some(&table.forward_only()), 2, &graph(4)).unwrap_err().to_string();
+    assert!(forward.contains("only goes forward"), "{forward}");
+    let unread = plan(&config, None, 2, &graph(4)).unwrap_err().to_string();
+    assert!(unread.contains("v.csv") && unread.contains("with_schedule"), "{unread}");
+}
+
+#[test]
+fn a_tensor_that_would_skip_a_stage_is_refused() {
+    let mut graph = graph(4);
+    graph.add_edge("layers.0", "layers.3", Vec::new()).unwrap();
+    let two = PipelineConfig { pp_batch_size: 4, pp_microbatch_size: 1, ..config() };
+    assert!(plan(&two, None, 2, &graph).is_ok(), "neighbours");
+    let error = plan(&two, None, 4, &graph).unwrap_err().to_string();
+    assert!(error.contains("`layers.3` on stage 3 takes what `layers.0` on stage 0"), "{error}");
+}
