@@ -98,6 +98,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The folder has a run in it.
+    #[error(
+        "`{}` holds a run already (there is `{}`); choose another checkpoint_dir, or remove this one",
+        root.display(),
+        path.display()
+    )]
+    RunExists {
+        /// The folder.
+        root: PathBuf,
+        /// What a run has left in it.
+        path: PathBuf,
+    },
     /// Something in the folder of the run cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     ReadRunDir {
@@ -168,6 +180,26 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The table has communication in it.
+    #[error(
+        "the schedule `{}` has sends and receives; give the table of what is computed alone: they are \
+         added, and the whole is proved right, before it runs",
+        path.display()
+    )]
+    ScheduleLevel {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The step's tokens cannot be counted.
+    #[error(
+        "a step of {global_batch_size} sequences of {seq_len} tokens is too large to be counted"
+    )]
+    StepTooLarge {
+        /// Sequences of a step.
+        global_batch_size: usize,
+        /// Tokens of each.
+        seq_len: usize,
     },
     /// The file of `pp_schedule_csv` is not a schedule.
     #[error("`{}` is not a schedule: {source}", path.display())]

@@ -30,7 +30,10 @@ pub enum CorpusProblem {
         base_dir: PathBuf,
     },
     /// A pattern matches nothing.
-    #[error("the file pattern `{pattern}` matches nothing in `{}`", base_dir.display())]
+    #[error(
+        "the file pattern `{pattern}` matches nothing in `{}`, where relative patterns start",
+        base_dir.canonicalize().as_ref().unwrap_or(base_dir).display()
+    )]
     NoMatch {
         /// The pattern as given.
         pattern: String,
@@ -54,8 +57,8 @@ pub enum CorpusProblem {
         /// Why.
         source: io::Error,
     },
-    /// A file has no byte in it.
-    #[error("`{}` is empty; remove it or leave it out of the patterns", path.display())]
+    /// A file has no byte in it, and neither has any other that matches.
+    #[error("`{}` is empty, and so is every other file that matches", path.display())]
     Empty {
         /// The file.
         path: PathBuf,

@@ -95,6 +95,8 @@ pub enum Event {
         summary: String,
         /// Files of the corpus.
         num_documents: usize,
+        /// Files that match and are left out because they are empty.
+        num_empty: usize,
         /// Sequences in an epoch.
         num_sequences: u64,
         /// Steps that the run will take.

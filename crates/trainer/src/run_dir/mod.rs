@@ -34,12 +34,16 @@ impl RunDir {
     /// Makes the folder, if it is not there, and proves that files can be written in it, so that a
     /// run does not find out after its first hours. One rank of a run calls this.
     ///
-    /// What is in the folder already stays.
+    /// What is in the folder already stays, but no run may be there: two would mix.
     ///
     /// # Errors
-    /// If a folder cannot be made or written to.
+    /// If there is a run, or a folder cannot be made or written to.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let run = Self { root: root.into() };
+        if let Some(path) = [run.metrics_path(), run.latest_path()].into_iter().find(|p| p.exists())
+        {
+            return Err(Error::RunExists { root: run.root, path });
+        }
         let checkpoints = run.checkpoints();
         fs::create_dir_all(&checkpoints).map_err(cannot_write(&checkpoints))?;
         for folder in [run.root(), &checkpoints] {
@@ -61,7 +65,7 @@ impl RunDir {
         self.root.join("metrics.jsonl")
     }
 
-    /// Opens the metrics to add lines. Those of an earlier run in the same folder stay.
+    /// Opens the metrics to add lines.
     ///
     /// # Errors
     /// If the file cannot be written to.

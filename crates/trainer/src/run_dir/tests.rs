@@ -27,17 +27,18 @@ fn a_new_folder_has_nothing_but_a_place_for_checkpoints() {
 }
 
 #[test]
-fn what_is_there_already_stays() {
+fn a_folder_with_a_run_in_it_is_refused_and_stays() {
     let (_folder, run) = run_dir();
     fs::create_dir(run.checkpoint(3).path).unwrap();
     run.set_latest(3).unwrap();
-    fs::write(run.metrics_path(), "first\n").unwrap();
+    let refused = RunDir::create(run.root()).unwrap_err().to_string();
+    assert!(refused.contains("holds a run already") && refused.contains("latest"), "{refused}");
+    assert_eq!(run.latest().unwrap(), Some(run.checkpoint(3)));
 
-    let again = RunDir::create(run.root()).unwrap();
-    assert_eq!(again, run);
-    assert_eq!(again.latest().unwrap(), Some(run.checkpoint(3)));
-    again.open_metrics().unwrap().write_all(b"second\n").unwrap();
-    assert_eq!(fs::read_to_string(run.metrics_path()).unwrap(), "first\nsecond\n");
+    let (_folder, run) = run_dir();
+    run.open_metrics().unwrap().write_all(b"first\n").unwrap();
+    assert!(RunDir::create(run.root()).unwrap_err().to_string().contains("metrics.jsonl"));
+    assert_eq!(fs::read_to_string(run.metrics_path()).unwrap(), "first\n");
 }
 
 #[test]

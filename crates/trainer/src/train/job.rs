@@ -1,8 +1,10 @@
 //! What a recipe comes to: model, data, plan and run folder, checked before any rank starts.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use autopipe::schedule::csv;
+use autopipe::schedule::{Action, Plan, Program, csv};
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, plan};
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
 use autopipe_models::{AutoModel, from_config, load_folder};
@@ -18,58 +20,63 @@ pub(super) struct Job<'a> {
     pub(super) model: AutoModel,
     pub(super) plan: PipelinePlan,
     pub(super) lr: LrSchedule,
+    /// Where the ranks' loaders are cloned from: what is in the files is found once.
+    pub(super) loader: Loader,
+    /// Label tokens of an optimiser step: text has no padding, so all count.
+    pub(super) tokens_per_step: usize,
     pub(super) run_dir: Option<RunDir>,
-    num_documents: usize,
-    num_sequences: u64,
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn prepare(recipe: &'a Recipe) -> Result<Self, Error> {
+    /// Looks at everything that can be looked at, so that all problems are told at once.
+    pub(super) fn prepare(recipe: &'a Recipe) -> Result<Self, Vec<Error>> {
+        let mut problems = Vec::new();
         let pp_size = recipe.distributed.pp_size;
-        let mesh = DeviceMesh::new([("pp", pp_size)]).map_err(autopipe::Error::from)?;
         let config = pipeline_config(recipe);
-        let model = match &recipe.model {
-            ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
-            ModelSource::Scratch { config } => from_config(config, recipe.rng.seed)?,
+        let mesh = found(&mut problems, DeviceMesh::new([("pp", pp_size)]).map_err(mesh_error));
+        let model = found(&mut problems, load_model(recipe));
+        if let Some(model) = &model {
+            problems.extend(misfits(model, recipe));
+        }
+        let table = found(&mut problems, read_table(&config));
+        let plan = model.as_ref().zip(table.as_ref()).and_then(|(model, table)| {
+            let plan = plan(&config, table.as_ref(), pp_size, &model.as_model().graph());
+            found(&mut problems, plan.map_err(Error::from))
+        });
+        let lr = found(&mut problems, learning_rate(recipe));
+        let loader = found(&mut problems, open_data(recipe));
+        let tokens_per_step = found(&mut problems, tokens_per_step(recipe));
+        let run_dir = if problems.is_empty() {
+            // Last, because it leaves a folder behind.
+            let checkpoint = &recipe.checkpoint;
+            let run_dir = checkpoint.enabled.then(|| RunDir::create(&checkpoint.checkpoint_dir));
+            found(&mut problems, run_dir.transpose())
+        } else {
+            None
         };
-        check_fits(&model, recipe)?;
-        let table = match &config.pp_schedule_csv {
-            None => None,
-            Some(path) => {
-                let file = std::fs::File::open(path)
-                    .map_err(|source| Error::ReadSchedule { path: path.into(), source })?;
-                Some(
-                    csv::read_plan(file)
-                        .map_err(|source| Error::Schedule { path: path.into(), source })?,
-                )
+        match (mesh, model, plan, lr, loader, tokens_per_step, run_dir) {
+            (
+                Some(mesh),
+                Some(model),
+                Some(plan),
+                Some(lr),
+                Some(loader),
+                Some(tokens_per_step),
+                Some(run_dir),
+            ) => {
+                Ok(Self { recipe, config, mesh, model, plan, lr, loader, tokens_per_step, run_dir })
             }
-        };
-        let plan = plan(&config, table.as_ref(), pp_size, &model.as_model().graph())?;
-        let lr = learning_rate(recipe)?;
-        let loader = open_data(recipe)?;
-        // Last, because it leaves a folder behind.
-        let checkpoint = &recipe.checkpoint;
-        let run_dir =
-            checkpoint.enabled.then(|| RunDir::create(&checkpoint.checkpoint_dir)).transpose()?;
-        Ok(Self {
-            recipe,
-            config,
-            mesh,
-            model,
-            plan,
-            lr,
-            run_dir,
-            num_documents: loader.corpus().documents().len(),
-            num_sequences: loader.num_sequences(),
-        })
+            _ => Err(problems),
+        }
     }
 
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
         Event::Planned {
             summary: super::summary::summary(self),
-            num_documents: self.num_documents,
-            num_sequences: self.num_sequences,
+            num_documents: self.loader.corpus().documents().len(),
+            num_empty: self.loader.corpus().num_empty(),
+            num_sequences: self.loader.num_sequences(),
             num_steps: self.num_steps(),
         }
     }
@@ -84,9 +91,63 @@ impl<'a> Job<'a> {
 
     /// Label tokens of the whole run.
     pub(super) fn num_tokens(&self) -> usize {
-        let per_step = self.recipe.step_scheduler.global_batch_size * self.recipe.dataset.seq_len;
-        per_step.saturating_mul(self.num_steps())
+        self.tokens_per_step.saturating_mul(self.num_steps())
     }
+}
+
+/// The value, or its problem with the others.
+fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn mesh_error(error: autopipe::MeshError) -> Error {
+    autopipe::Error::from(error).into()
+}
+
+fn load_model(recipe: &Recipe) -> Result<AutoModel, Error> {
+    Ok(match &recipe.model {
+        ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
+        ModelSource::Scratch { config } => from_config(config, recipe.rng.seed)?,
+    })
+}
+
+/// The table that `pp_schedule_csv` names.
+fn read_table(config: &PipelineConfig) -> Result<Option<Plan>, Error> {
+    let Some(path) = config.pp_schedule_csv.as_ref().map(PathBuf::from) else { return Ok(None) };
+    let text =
+        read_regular(&path).map_err(|source| Error::ReadSchedule { path: path.clone(), source })?;
+    match csv::read_plan(text.as_slice()) {
+        Ok(table) => Ok(Some(table)),
+        Err(_)
+            if csv::read_program(text.as_slice()).is_ok_and(|program| has_transfers(&program)) =>
+        {
+            Err(Error::ScheduleLevel { path })
+        }
+        Err(source) => Err(Error::Schedule { path, source }),
+    }
+}
+
+fn has_transfers(program: &Program) -> bool {
+    program.rows().iter().flatten().any(|action| match action {
+        Action::Compute(_) => false,
+        Action::Send(_) | Action::Recv(_) => true,
+    })
+}
+
+/// The content of a file; reading a pipe or a device might never end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+fn tokens_per_step(recipe: &Recipe) -> Result<usize, Error> {
+    let global_batch_size = recipe.step_scheduler.global_batch_size;
+    let seq_len = recipe.dataset.seq_len;
+    let too_large = Error::StepTooLarge { global_batch_size, seq_len };
+    global_batch_size.checked_mul(seq_len).ok_or(too_large)
 }
 
 /// The recipe's pipeline; without one, the whole batch goes through a pipeline of one stage.
@@ -100,21 +161,23 @@ fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
     })
 }
 
-/// A rank's own way through the data: the same on each.
-pub(super) fn open_data(recipe: &Recipe) -> Result<Loader, Error> {
+fn open_data(recipe: &Recipe) -> Result<Loader, Error> {
     let corpus = Corpus::open(&recipe.dataset.paths, Path::new("."))?;
     Loader::new(corpus, recipe.dataset.seq_len, recipe.rng.seed)
 }
 
-fn check_fits(model: &AutoModel, recipe: &Recipe) -> Result<(), Error> {
-    if model.vocab_size() < VOCAB_SIZE {
-        return Err(Error::Vocabulary { vocab_size: model.vocab_size(), needed: VOCAB_SIZE });
+/// What of the recipe the model cannot do.
+fn misfits(model: &AutoModel, recipe: &Recipe) -> Vec<Error> {
+    let mut problems = Vec::new();
+    let (vocab_size, needed) = (model.vocab_size(), VOCAB_SIZE);
+    if vocab_size < needed {
+        problems.push(Error::Vocabulary { vocab_size, needed });
     }
     let (seq_len, max) = (recipe.dataset.seq_len, model.max_position_embeddings());
     if seq_len > max {
-        return Err(Error::SequenceTooLong { seq_len, max });
+        problems.push(Error::SequenceTooLong { seq_len, max });
     }
-    Ok(())
+    problems
 }
 
 fn learning_rate(recipe: &Recipe) -> Result<LrSchedule, Error> {

@@ -35,13 +35,13 @@ pub fn train(
     observe: &(dyn Fn(Event) + Sync),
 ) -> Result<Finished, TrainError> {
     let stopwatch = Stopwatch::start();
-    let job = Job::prepare(recipe).map_err(prepare)?;
+    let job = Job::prepare(recipe).map_err(TrainError::Prepare)?;
     observe(job.planned());
     let ranks = threads(job.pp_size(), options, |world| RankRun::new(&job, world)?.run(observe))
         .map_err(TrainError::Rank)?;
-    // All ranks report the same.
-    let finished =
-        ranks.into_iter().next().ok_or(Error::Zero { name: "pp_size" }).map_err(prepare)?;
+    // All ranks report the same, and a mesh has at least one.
+    let none = || TrainError::Prepare(vec![Error::Zero { name: "pp_size" }]);
+    let finished = ranks.into_iter().next().ok_or_else(none)?;
     observe(Event::Finished {
         num_steps: job.num_steps(),
         tokens: job.num_tokens(),
@@ -51,17 +51,13 @@ pub fn train(
     Ok(finished)
 }
 
-fn prepare(error: Error) -> TrainError {
-    TrainError::Prepare(Box::new(error))
-}
-
 /// Why a run ended before its time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// Something was wrong before the ranks started.
-    #[error(transparent)]
-    Prepare(Box<Error>),
+    /// What was wrong before the ranks started: everything, at least one problem.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Prepare(Vec<Error>),
     /// A rank failed, and the others stopped.
     #[error(transparent)]
     Rank(RankError<Error>),

@@ -10,9 +10,9 @@ use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
 use candle_core::Device;
 
 use super::Finished;
-use super::job::{Job, open_data};
+use super::job::Job;
 use super::save::save;
-use crate::data::{self, Loader};
+use crate::data::Loader;
 use crate::{Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient, grad_norm};
 
 /// What one rank trains with.
@@ -40,7 +40,7 @@ impl<'a> RankRun<'a> {
                 weight_decay: options.weight_decay,
             })?,
         };
-        Ok(Self { job, pipeline, optimizer, loader: open_data(job.recipe)? })
+        Ok(Self { job, pipeline, optimizer, loader: job.loader.clone() })
     }
 
     pub(super) fn run(mut self, observe: &(dyn Fn(Event) + Sync)) -> Result<Finished, Error> {
@@ -87,14 +87,12 @@ impl<'a> RankRun<'a> {
     /// One optimiser step: the pipeline's steps that make its batch, clipping, and the update.
     fn step(&mut self, step: usize, stopwatch: &mut Stopwatch) -> Result<StepRecord, Error> {
         let scheduler = &self.job.recipe.step_scheduler;
-        let batches = (0..scheduler.num_accumulation_steps())
-            .map(|_| self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu))
-            .collect::<Result<Vec<_>, _>>()?;
-        let tokens: usize = batches.iter().map(data::Batch::num_label_tokens).sum();
+        let tokens = self.job.tokens_per_step;
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
         let loss_scale = 1.0 / tokens as f64;
         let mut loss = 0.0;
-        for batch in batches {
+        for _ in 0..scheduler.num_accumulation_steps() {
+            let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
             let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
             loss += self.pipeline.step(&batch)?.loss();
         }

@@ -1,6 +1,7 @@
 //! From file patterns to files.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use glob::Pattern;
@@ -59,6 +60,13 @@ fn matches(
         match path {
             Ok(path) if is_hidden(&path, &dotted) => {}
             Ok(path) if path.is_dir() => any_folder = true,
+            // A pipe or a device: reading it may never end. Passed over unless it is named.
+            Ok(path) if path.exists() && !path.is_file() => {
+                if path == Path::new(&whole) || path.ends_with(pattern) {
+                    let source = io::Error::other("it is not a regular file");
+                    problems.push(CorpusProblem::Unreadable { path, source });
+                }
+            }
             Ok(path) => files.push(path),
             Err(error) => problems.push(CorpusProblem::Unreadable {
                 path: error.path().to_owned(),

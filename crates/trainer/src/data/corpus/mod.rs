@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::open_files::OpenFiles;
 use super::{CorpusProblem, SEPARATOR};
@@ -22,12 +23,16 @@ pub struct Document {
 ///
 /// Only paths and lengths are in memory; text is read when it is asked for, and a few files stay
 /// open for that.
-#[derive(Debug)]
+///
+/// A clone shares what was found when the corpus was opened, so that all readers see the same
+/// tokens whatever happens to the files, and has open files of its own.
+#[derive(Clone, Debug)]
 pub struct Corpus {
-    documents: Vec<Document>,
+    documents: Arc<[Document]>,
     /// The offset of each document's first byte among all tokens; ascending, the first is 0.
-    starts: Vec<u64>,
+    starts: Arc<[u64]>,
     num_tokens: u64,
+    num_empty: usize,
     open: OpenFiles,
 }
 
@@ -37,20 +42,25 @@ impl Corpus {
     /// The patterns are a shell's: `*`, `?`, `[a-z]`, and `**` for folders of any depth. Names that start
     /// with a dot match only where the pattern has the dot, names that are not Unicode never. The files of the first pattern come first, those of
     /// one pattern in the order of their paths, and a file that matches twice is taken once. Folders
-    /// that match are passed over.
+    /// that match are passed over, and so are empty files.
     ///
     /// # Errors
     /// Everything that is wrong at once: malformed patterns, patterns that match no file, files that
-    /// are empty or cannot be read.
+    /// cannot be read, or nothing but empty files.
     pub fn open(patterns: &[impl AsRef<str>], base_dir: &Path) -> Result<Self, Error> {
         let (paths, mut problems) = find::find(patterns, base_dir);
         let mut documents = Vec::with_capacity(paths.len());
+        let mut empty = Vec::new();
         for path in paths {
             match measure(&path) {
-                Ok(0) => problems.push(CorpusProblem::Empty { path }),
+                Ok(0) => empty.push(path),
                 Ok(num_bytes) => documents.push(Document { path, num_bytes }),
                 Err(source) => problems.push(CorpusProblem::Unreadable { path, source }),
             }
+        }
+        let num_empty = empty.len();
+        if documents.is_empty() && problems.is_empty() {
+            problems.extend(empty.into_iter().map(|path| CorpusProblem::Empty { path }));
         }
         let layout = layout(documents.iter().map(|document| document.num_bytes));
         if layout.is_none() {
@@ -58,7 +68,8 @@ impl Corpus {
         }
         match layout {
             Some((starts, num_tokens)) if problems.is_empty() => {
-                Ok(Self { documents, starts, num_tokens, open: OpenFiles::default() })
+                let (documents, starts) = (documents.into(), starts.into());
+                Ok(Self { documents, starts, num_tokens, num_empty, open: OpenFiles::default() })
             }
             _ => Err(Error::Corpus(problems)),
         }
@@ -67,6 +78,11 @@ impl Corpus {
     /// The files, in the order in which their text stands.
     pub fn documents(&self) -> &[Document] {
         &self.documents
+    }
+
+    /// How many files matched and were left out because there is nothing in them.
+    pub fn num_empty(&self) -> usize {
+        self.num_empty
     }
 
     /// How many tokens there are: the bytes of all files and one separator after each.

@@ -114,15 +114,49 @@ fn every_problem_is_reported() {
     let folder = folder(&[("a.txt", "a"), ("empty.txt", ""), ("sub/deeper/", "")]);
     assert_eq!(
         refusal(&["*.txt", "*.md", "[", "sub", "sub/***", "", "\0"], &folder),
-        "the file pattern `*.md` matches nothing in `DIR`; \
+        "the file pattern `*.md` matches nothing in `DIR`, where relative patterns start; \
          the file pattern `[` is malformed: invalid range pattern; \
          the file pattern `sub` matches only folders; for the files in them add `/*`, for those at any \
          depth `/**/*`; \
          the file pattern `sub/***` is malformed: wildcards are either regular `*` or recursive `**`; \
          the file pattern `` is malformed: it is empty; \
-         the file pattern `\0` matches nothing in `DIR`; \
-         `DIR/empty.txt` is empty; remove it or leave it out of the patterns"
+         the file pattern `\0` matches nothing in `DIR`, where relative patterns start"
     );
+}
+
+#[test]
+fn empty_files_are_left_out_unless_there_are_no_others() {
+    let some = folder(&[("a.txt", "a"), ("b.txt", ""), ("c.txt", "c")]);
+    let corpus = Corpus::open(&["*.txt"], some.path()).unwrap();
+    assert_eq!(
+        (names(&corpus), corpus.num_empty()),
+        (vec!["a.txt".to_owned(), "c.txt".to_owned()], 1)
+    );
+    let none = folder(&[("b.txt", "")]);
+    assert_eq!(
+        refusal(&["*.txt"], &none),
+        "`DIR/b.txt` is empty, and so is every other file that matches"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let folder = folder(&[("a.txt", "a")]);
+    // A socket stands for everything that a reader could wait at.
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s.txt")).unwrap();
+    assert_eq!(names(&Corpus::open(&["*.txt"], folder.path()).unwrap()), ["a.txt"]);
+    assert_eq!(refusal(&["s.txt"], &folder), "cannot read `DIR/s.txt`: it is not a regular file");
+}
+
+#[test]
+fn a_clone_sees_the_same_whatever_comes_later() {
+    let folder = folder(&[("a.txt", "first")]);
+    let mut corpus = Corpus::open(&["*.txt"], folder.path()).unwrap();
+    fs::write(folder.path().join("0.txt"), "new").unwrap();
+    let mut copy = corpus.clone();
+    assert_eq!(text(&mut copy, 0, 5), text(&mut corpus, 0, 5));
+    assert_eq!(copy.num_tokens(), 6);
 }
 
 #[test]

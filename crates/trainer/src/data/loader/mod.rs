@@ -24,8 +24,8 @@ pub struct Position {
 ///
 /// An epoch is every sequence once, in an order of its own that depends on seed and epoch only. A
 /// batch in which an epoch ends goes on with the next one, so that all batches have the same size.
-/// Ranks that train on the same batch each have a loader of their own and see the same.
-#[derive(Debug)]
+/// Ranks that train on the same batch each have a clone of one loader and see the same.
+#[derive(Clone, Debug)]
 pub struct Loader {
     corpus: Corpus,
     /// At least 1, and less than the corpus has tokens.

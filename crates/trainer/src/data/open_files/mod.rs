@@ -15,6 +15,13 @@ pub(super) struct OpenFiles {
     recent: Vec<(usize, File)>,
 }
 
+/// A clone has nothing open: two readers of one open file would move each other's place in it.
+impl Clone for OpenFiles {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl OpenFiles {
     /// Fills `buffer` with what lies at `offset` of file `number`, whose path is `path`.
     pub(super) fn read(
