@@ -71,7 +71,9 @@ fn an_error_in_any_stage() {
         .enumerate()
     {
         let text = fail(layer, false);
-        let expected = format!("rank {rank}, step 0, action {rank}F1: a layer is out of order");
+        let expected = format!(
+            "rank {rank} failed: pipeline step 0, action {rank}F1: a layer is out of order"
+        );
         assert!(text.contains(&expected), "{text}");
     }
 }
@@ -82,8 +84,9 @@ fn a_panic_in_any_stage() {
         ["model.layers.0", "model.layers.3"].into_iter().zip([0, 3]).map(|(l, r)| (r, l))
     {
         let text = fail(layer, true);
-        let expected =
-            format!("rank {rank}, step 0, action {rank}F1: panicked: a layer lost its head");
+        let expected = format!(
+            "rank {rank} failed: pipeline step 0, action {rank}F1: panicked: a layer lost its head"
+        );
         assert!(text.contains(&expected), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod docs; // recipes and schedules that the documentation shows
 mod failure; // a stage that fails or panics takes all ranks down, with its own words
 mod parity; // losses and gradients equal the unsplit model's and transformers'
 mod pipeline; // one step of AutoPipeline, as the tests here run it

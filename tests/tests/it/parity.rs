@@ -1,12 +1,14 @@
 //! Losses and gradients of a pipelined Llama equal the unsplit model's and transformers'.
 
-use autopipe::PipelineConfig;
+use autopipe::schedule::csv;
+use autopipe::{AutoPipeline, PipelineConfig};
 use autopipe_models::from_config;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use crate::pipeline::{
-    Outcome, assert_same, fixture, llama, pipelined, reference_batch, tensors, unsplit,
+    Outcome, assert_same, fixture, llama, on_ranks_with, pipelined, pipelined_with,
+    reference_batch, tensors, unsplit,
 };
 
 fn config(schedule: &str, batch_size: usize, microbatch_size: usize) -> PipelineConfig {
@@ -41,6 +43,46 @@ fn every_split_and_schedule_equals_transformers_and_the_unsplit_model() {
             assert_same(&split, &whole, 1e-5, 1e-5);
         }
     }
+}
+
+/// Two ranks with two stages each; four microbatches. Interleaved with whole and with split
+/// backwards, and in V placement, where rank 0 owns the last stage.
+const TABLES: [&str; 3] = [
+    "0F0,0F1,2F0,2F1,0F2,2B0,0F3,2B1,2F2,0B0,2F3,0B1,2B2,2B3,0B2,0B3\n\
+     1F0,1F1,3F0,3B0,3F1,3B1,1F2,1F3,1B0,3F2,1B1,3B2,3F3,3B3,1B2,1B3\n",
+    "0F0,0F1,2F0,2F1,0F2,2I0,2W0,0F3,2I1,2F2,0I0,2F3,0I1,2I2,2W1,2I3,0W0,0I2,0I3,0W1,2W2,2W3,0W2,0W3\n\
+     1F0,1F1,3F0,3I0,3F1,3W0,3I1,1F2,1F3,1I0,3F2,1I1,3I2,3W1,3F3,3I3,1W0,1I2,1I3,1W1,3W2,3W3,1W2,1W3\n",
+    "0F0,0F1,3F0,3I0,0F2,3W0,3F1,3B1,0F3,0B0,3F2,3B2,0B1,3F3,3B3,0B2,0B3\n\
+     1F0,2F0,1F1,2F1,2I0,1I0,1F2,2F2,2W0,1W0,2B1,1B1,1F3,2F3,2B2,1B2,2B3,1B3\n",
+];
+
+#[test]
+fn schedules_from_tables_with_several_stages_on_a_rank_do_too() {
+    let (model, batch) = (llama(), reference_batch());
+    for text in TABLES {
+        let table = csv::read_plan(text.as_bytes()).unwrap();
+        let split = pipelined_with(&*model, &config("1f1b", 4, 1), Some(&table), 2, &batch);
+        assert_same(&split, &reference(), 1e-5, 1e-4);
+    }
+}
+
+#[test]
+fn evaluation_in_v_placement_has_its_logits_on_the_rank_of_the_last_stage() {
+    let (model, batch) = (llama(), reference_batch());
+    let table = csv::read_plan(TABLES[2].as_bytes()).unwrap();
+    let body = |pipeline: &mut AutoPipeline| {
+        let info = pipeline.info();
+        Ok((info, pipeline.eval_with_outputs(&batch)?))
+    };
+    let ranks = on_ranks_with(&*model, &config("1f1b", 4, 1), Some(&table), 2, body).unwrap();
+    let [(first, with_logits), (second, without)] = &ranks[..] else { unreachable!("two ranks") };
+    assert_eq!((first.stages.as_slice(), second.stages.as_slice()), (&[0, 3][..], &[1, 2][..]));
+    assert!(first.has_first_stage && first.has_last_stage);
+    assert!(!second.has_first_stage && !second.has_last_stage);
+    assert_eq!(with_logits.losses, without.losses);
+    assert!((with_logits.loss() - reference().loss).abs() < 1e-5 * reference().loss);
+    assert_eq!(with_logits.outputs.as_ref().map(Vec::len), Some(4));
+    assert!(without.outputs.is_none());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use autopipe::schedule::Plan;
 use autopipe::{
     AutoPipeline, Batch, DeviceMesh, LossFn, Model, PipelineConfig, RankError, ThreadOptions,
     threads,
@@ -84,9 +85,23 @@ pub(crate) fn on_ranks<T: Send>(
     num_ranks: usize,
     body: impl Fn(&mut AutoPipeline) -> Result<T> + Sync,
 ) -> Result<Vec<T>, RankError<anyhow::Error>> {
+    on_ranks_with(model, config, None, num_ranks, body)
+}
+
+/// The same with a schedule from a table.
+pub(crate) fn on_ranks_with<T: Send>(
+    model: &dyn Model,
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    num_ranks: usize,
+    body: impl Fn(&mut AutoPipeline) -> Result<T> + Sync,
+) -> Result<Vec<T>, RankError<anyhow::Error>> {
     threads(num_ranks, &ThreadOptions::default(), |world| {
         let mesh = DeviceMesh::new([("pp", num_ranks)])?;
         let mut pipeline = AutoPipeline::new(config.clone(), mesh, world, Device::Cpu)?;
+        if let Some(table) = table {
+            pipeline = pipeline.with_schedule(table.clone());
+        }
         pipeline.build(model, loss())?;
         body(&mut pipeline)
     })
@@ -99,7 +114,18 @@ pub(crate) fn pipelined(
     num_ranks: usize,
     batch: &Batch,
 ) -> Outcome {
-    let ranks = on_ranks(model, config, num_ranks, |pipeline| {
+    pipelined_with(model, config, None, num_ranks, batch)
+}
+
+/// The same with a schedule from a table.
+pub(crate) fn pipelined_with(
+    model: &dyn Model,
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    num_ranks: usize,
+    batch: &Batch,
+) -> Outcome {
+    let ranks = on_ranks_with(model, config, table, num_ranks, |pipeline| {
         let loss = pipeline.step(batch)?.loss();
         Ok((loss, gradients(pipeline.parts()?)?))
     })
