@@ -137,14 +137,6 @@ pub enum Problem {
         /// Replicated data-parallel size.
         dp_replicate: usize,
     },
-    /// The replicas leave nothing to shard.
-    #[error("dp_replicate {dp_replicate} must be smaller than dp {dp}, or 1")]
-    NothingToShard {
-        /// Data-parallel size.
-        dp: usize,
-        /// Replicated data-parallel size.
-        dp_replicate: usize,
-    },
 }
 
 fn joined(problems: &[Problem]) -> String {

@@ -70,8 +70,6 @@ impl DeviceMesh {
         let dp_shard = dp.map_or(1, |dp| {
             if !dp.is_multiple_of(dp_replicate) {
                 problems.push(Problem::Replicas { dp, dp_replicate });
-            } else if dp_replicate == dp && dp_replicate != 1 {
-                problems.push(Problem::NothingToShard { dp, dp_replicate });
             }
             dp / dp_replicate
         });

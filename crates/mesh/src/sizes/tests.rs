@@ -49,15 +49,15 @@ fn ranks_that_cannot_be_shared_out_are_refused() {
 }
 
 #[test]
-fn replicas_must_leave_something_to_shard() {
+fn replicas_divide_the_data_parallel_ranks() {
     assert_eq!(
         refusal(8, &MeshSizes { dp_replicate: 3, ..ONE }),
         "dp 8 is not a multiple of dp_replicate 3"
     );
-    assert_eq!(
-        refusal(8, &MeshSizes { dp_replicate: 8, ..ONE }),
-        "dp_replicate 8 must be smaller than dp 8, or 1"
-    );
+    // Plain data parallelism: whole copies everywhere, nothing is sharded.
+    let mesh = DeviceMesh::for_training(8, &MeshSizes { dp_replicate: 8, ..ONE }).unwrap();
+    assert_eq!(mesh.size(&Axis::DP_REPLICATE).unwrap(), 8);
+    assert_eq!(mesh.size(&Axis::DP_SHARD).unwrap(), 1);
     assert_eq!(
         refusal(8, &MeshSizes { dp_replicate: 16, ..ONE }),
         "dp 8 is not a multiple of dp_replicate 16"
