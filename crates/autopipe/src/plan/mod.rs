@@ -85,6 +85,12 @@ fn check_table(
     if !table.has_backward() {
         return Err(Error::NoBackward);
     }
+    // Whether or not a file's name stands for it in the configuration.
+    let named = PipelineConfig {
+        pp_schedule_csv: Some(config.pp_schedule_csv.clone().unwrap_or_default()),
+        ..config.clone()
+    };
+    named.check_supported().map_err(Error::Unsupported)?;
     if table.num_ranks() != pp_size {
         return Err(Error::TableRanks { table: table.num_ranks(), pp_size });
     }

@@ -94,19 +94,28 @@ impl PipelineConfig {
     pub fn check_supported(&self) -> Result<(), Vec<Unsupported>> {
         const PATCH: &str = "there is nothing to patch, stages are built to know the pipeline";
         let not_default = |set: bool, default: bool| (set != default).then(|| set.to_string());
-        let explicit = self.module_fqns_per_model_part.is_some();
+        // What says already how many stages there are, if anything does.
+        let decided = match (&self.pp_schedule_csv, &self.module_fqns_per_model_part) {
+            (Some(_), _) => Some("the table of `pp_schedule_csv` has the number of stages"),
+            (None, Some(_)) => {
+                Some("`module_fqns_per_model_part` says already which layers a stage holds")
+            }
+            (None, None) => None,
+        };
         let options = [
             (
                 "layers_per_stage",
-                self.layers_per_stage.filter(|_| explicit).map(|layers| layers.to_string()),
-                "`module_fqns_per_model_part` says already which layers a stage holds",
+                self.layers_per_stage.filter(|_| decided.is_some()).map(|num| num.to_string()),
+                decided.unwrap_or_default(),
             ),
             (
                 "round_virtual_stages_to_pp_multiple",
                 self.round_virtual_stages_to_pp_multiple
-                    .filter(|_| self.layers_per_stage.is_none() || explicit)
+                    .filter(|_| self.layers_per_stage.is_none() || decided.is_some())
                     .map(|rounding| rounding.to_string()),
-                "it rounds the number of stages that `layers_per_stage` leads to; set that",
+                decided.unwrap_or(
+                    "it rounds the number of stages that `layers_per_stage` leads to; set that",
+                ),
             ),
             ("patch_inner_model", not_default(self.patch_inner_model, true), PATCH),
             ("patch_causal_lm_model", not_default(self.patch_causal_lm_model, true), PATCH),

@@ -124,3 +124,17 @@ fn an_explicit_split_leaves_nothing_to_count() {
     let options: Vec<&str> = unsupported.iter().map(|unsupported| unsupported.option).collect();
     assert_eq!(options, ["layers_per_stage", "round_virtual_stages_to_pp_multiple"]);
 }
+
+#[test]
+fn a_table_decides_the_number_of_stages_alone() {
+    let config = PipelineConfig {
+        pp_schedule_csv: Some("table.csv".to_owned()),
+        layers_per_stage: Some(2),
+        round_virtual_stages_to_pp_multiple: Some(Rounding::Up),
+        ..PipelineConfig::default()
+    };
+    let unsupported = config.check_supported().unwrap_err();
+    let options: Vec<_> = unsupported.iter().map(|unsupported| unsupported.option).collect();
+    assert_eq!(options, ["layers_per_stage", "round_virtual_stages_to_pp_multiple"]);
+    assert!(unsupported[0].to_string().contains("the table of `pp_schedule_csv`"));
+}

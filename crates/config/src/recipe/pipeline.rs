@@ -20,7 +20,7 @@ pub(super) fn read(section: &mut Section<'_>) -> PipelineConfig {
         pp_schedule,
         pp_schedule_csv: section.optional("pp_schedule_csv", text).unwrap_or_default(),
         pp_microbatch_size: section.or("pp_microbatch_size", 1, size).unwrap_or(1),
-        pp_batch_size: section.or("pp_batch_size", 1, size).unwrap_or(1),
+        pp_batch_size: section.or("pp_batch_size", 1, size).unwrap_or(0),
         layers_per_stage: section.optional("layers_per_stage", size).unwrap_or(Some(1)),
         round_virtual_stages_to_pp_multiple: section
             .optional("round_virtual_stages_to_pp_multiple", choice)
@@ -52,10 +52,15 @@ pub(super) fn agree(
     steps: Option<&StepScheduler>,
     loss_fn: LossName,
 ) -> PipelineConfig {
-    config.loss_fn = Some(loss_fn);
+    let written = *config.loss_fn.get_or_insert(loss_fn);
+    if written != loss_fn {
+        let message = format!("{written} differs from the recipe's `loss_fn` {loss_fn}");
+        section.refuse("loss_fn", message, "leave it out: it is taken from there");
+    }
     if let Some(StepScheduler { local_batch_size: batch, .. }) = steps {
         let written = config.pp_batch_size;
-        if section.is_set("pp_batch_size") && written != *batch {
+        // What could not be read has been reported, and stands here as 0.
+        if section.is_set("pp_batch_size") && written != 0 && written != *batch {
             let message =
                 format!("{written} differs from `step_scheduler.local_batch_size` {batch}");
             section.refuse("pp_batch_size", message, "leave it out: it is taken from there");

@@ -242,3 +242,11 @@ fn a_reported_value_causes_no_further_problem() {
         assert_eq!(problems.len(), 1, "{to}: {problems:?}");
     }
 }
+
+#[test]
+fn what_cannot_be_read_is_compared_with_nothing() {
+    let text = SMALL.replace("pipeline:", "pipeline: { pp_batch_size: many }");
+    let errors = parse(&text).unwrap_err();
+    let keys: Vec<_> = errors.problems().iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["distributed.pipeline.pp_batch_size"], "{errors}");
+}
