@@ -73,8 +73,8 @@ pub enum ExtentProblem {
     },
 }
 
-/// The largest table, of about 3 GB.
-const MAX_CELLS: usize = 1 << 29;
+/// The largest table, of about 100 MB.
+const MAX_CELLS: usize = 1 << 24;
 
 /// Finds everything about an extent that a kind cannot do.
 pub(super) fn check(kind: Kind, extent: &Extent) -> Result<(), GenerateError> {

@@ -7,7 +7,8 @@ use crate::listing::{and, excerpt};
 
 /// A schedule that can be generated.
 ///
-/// Its text is the name that torch's `get_schedule_class` takes, in any case.
+/// Its text is the name that torch's `get_schedule_class` takes, in any case; the names of torch's
+/// classes are understood too.
 ///
 /// # Examples
 /// ```
@@ -53,15 +54,42 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A name that no schedule has.
+/// A name under which nothing can be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no schedule `{name}`, the schedules are {}{}", and(Kind::ALL), did_you_mean(.nearest))]
-pub struct UnknownKind {
-    /// The name, cut short if it is long.
-    pub name: String,
-    /// The kind that it is most like, if it is much like one.
-    pub nearest: Option<Kind>,
+#[non_exhaustive]
+pub enum UnknownKind {
+    /// A schedule that torch or NeMo AutoModel knows.
+    #[error(
+        "`{name}` is not generated yet, only {} are; its table can be read from torch's CSV",
+        and(Kind::ALL)
+    )]
+    NotGenerated {
+        /// The name.
+        name: String,
+    },
+    /// No schedule at all.
+    #[error("there is no schedule `{name}`, the schedules are {}{}", and(Kind::ALL), did_you_mean(.nearest))]
+    NoSchedule {
+        /// The name, cut short if it is long.
+        name: String,
+        /// The kind that it is most like, if it is much like one.
+        nearest: Option<Kind>,
+    },
 }
+
+/// The other schedules of torch, and the names that NeMo AutoModel's documentation has for them.
+const NOT_GENERATED: [&str; 10] = [
+    "Interleaved1F1B",
+    "LoopedBFS",
+    "InterleavedZeroBubble",
+    "ZBVZeroBubble",
+    "DualPipeV",
+    "interleaved_1f1b",
+    "looped_bfs",
+    "zero_bubble",
+    "v_schedule",
+    "dfs",
+];
 
 fn did_you_mean(nearest: &Option<Kind>) -> String {
     nearest.map(|kind| format!("; did you mean {kind}?")).unwrap_or_default()
@@ -70,12 +98,21 @@ fn did_you_mean(nearest: &Option<Kind>) -> String {
 impl FromStr for Kind {
     type Err = UnknownKind;
 
+    /// Takes torch's names and the names of its classes.
     fn from_str(name: &str) -> Result<Self, UnknownKind> {
-        let same = |kind: &Self| kind.name().eq_ignore_ascii_case(name);
-        Self::ALL.into_iter().find(same).ok_or_else(|| {
-            let name = excerpt(name);
-            UnknownKind { nearest: nearest(&name), name }
-        })
+        let is_named = |kind: &Self| {
+            [kind.name(), kind.class_name()].iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if let Some(kind) = Self::ALL.into_iter().find(is_named) {
+            return Ok(kind);
+        }
+        let bare = name.get(..8).filter(|start| start.eq_ignore_ascii_case("schedule"));
+        let bare = bare.map_or(name, |start| &name[start.len()..]);
+        if NOT_GENERATED.iter().any(|known| known.eq_ignore_ascii_case(bare)) {
+            return Err(UnknownKind::NotGenerated { name: name.to_owned() });
+        }
+        let name = excerpt(name);
+        Err(UnknownKind::NoSchedule { nearest: nearest(&name), name })
     }
 }
 
