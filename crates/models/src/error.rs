@@ -13,7 +13,7 @@ use crate::nearest::hint;
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file or folder cannot be made, written or moved.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file is not JSON.
-    #[error("{} is not valid JSON", path.display())]
+    #[error("{} is not valid JSON: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum Error {
         problems: Vec<ModuleProblem>,
     },
     /// A parameter's tensor cannot be made.
-    #[error("cannot make the parameter `{name}`")]
+    #[error("cannot make the parameter `{name}`: {}", plain(.source))]
     Parameter {
         /// The parameter.
         name: String,
@@ -91,7 +91,7 @@ pub enum Error {
         source: candle_core::Error,
     },
     /// The layers cannot be made of their parameters.
-    #[error("cannot assemble the layers of a stage")]
+    #[error("cannot assemble the layers of a stage: {}", plain(.source))]
     Build {
         /// What candle says.
         #[source]
@@ -106,7 +106,7 @@ pub enum Error {
         num_shards: usize,
     },
     /// A tensor cannot be written to a checkpoint.
-    #[error("cannot write the parameter `{name}`")]
+    #[error("cannot write the parameter `{name}`: {}", plain(.source))]
     Save {
         /// The parameter.
         name: String,
@@ -121,7 +121,7 @@ pub enum Error {
         name: String,
     },
     /// Tensors that a safetensors file cannot describe.
-    #[error("cannot write the header of {}", path.display())]
+    #[error("cannot write the header of {}: {source}", path.display())]
     Header {
         /// The file.
         path: PathBuf,
@@ -135,4 +135,12 @@ pub enum Error {
         /// The path given.
         path: PathBuf,
     },
+}
+
+/// candle's error without the backtrace that it may print in the midst of a message.
+fn plain(error: &candle_core::Error) -> &candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => plain(inner),
+        other => other,
+    }
 }

@@ -14,7 +14,7 @@ use rotate::Rotate;
 /// The frequencies of a rotary embedding: pair `i` turns by `position * inv_freq[i]`.
 ///
 /// As in Hugging Face's models the pairs are the two halves of a head, `(x[i], x[i + head_dim/2])`,
-/// not neighbours. Scaled variants (Llama 3, linear, YaRN) differ in the frequencies: give them to
+/// not neighbours. Variants that scale the frequencies alone (Llama 3, linear) give theirs to
 /// [`Self::new`].
 ///
 /// Paper: [Su et al., 2021](https://arxiv.org/abs/2104.09864).
