@@ -27,10 +27,10 @@ pub(crate) struct Train {
     /// The recipe, a YAML or JSON file; its paths are relative to the working directory
     pub(crate) recipe: PathBuf,
     /// Threads that each rank computes with [default: an even share of the cores]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads_per_rank: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads_per_rank: Option<u16>,
     /// Seconds that a rank waits for another before the run fails
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
 }
 

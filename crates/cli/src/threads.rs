@@ -1,13 +1,6 @@
-//! How many threads compute: each rank its own share of the cores, and none shared.
+//! What candle has to know of threads: each rank has its own, and shares none.
 
 use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
-
-/// An even share of the cores for each of `num_ranks` ranks, at least one.
-pub(crate) fn share(num_ranks: usize) -> NonZeroUsize {
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(cores / num_ranks.max(1)).unwrap_or(NonZeroUsize::MIN)
-}
 
 /// Tells candle what it takes from the environment only, before any rank starts.
 ///

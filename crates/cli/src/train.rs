@@ -1,5 +1,6 @@
 //! `autopipe train`: reads the recipe, runs it, and shows what happens.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,13 +24,11 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
     for warning in &recipe.warnings {
         output::warning(&warning.to_string());
     }
-    let threads_per_rank =
-        args.threads_per_rank.unwrap_or_else(|| threads::share(recipe.distributed.pp_size));
-    threads::tell_candle(threads_per_rank);
     let options = ThreadOptions {
-        threads_per_rank: Some(threads_per_rank),
+        threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),
     };
+    threads::tell_candle(options.num_threads(recipe.distributed.pp_size));
     let progress = Progress::new();
     let finished = train(&recipe, &options, &|event| progress.show(event))?;
     match finished.checkpoint {

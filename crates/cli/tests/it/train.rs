@@ -173,3 +173,56 @@ fn what_does_not_fit_together_is_found_before_training() {
         assert!(!folder.path().join("run").exists(), "{to}: nothing is left behind");
     }
 }
+
+#[test]
+fn problems_of_model_schedule_and_data_are_told_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = RECIPE
+        .replace("hidden_size: 16", "hiden_size: 16")
+        .replace("1f1b", "gpip")
+        .replace("*.txt", "*.md");
+    let Output { code, err, .. } = train(folder.path(), &wrong);
+    assert_eq!(code, 1);
+    for part in ["hiden_size", "*.md"] {
+        assert!(err.contains(part), "{part} is missing in:\n{err}");
+    }
+}
+
+#[test]
+fn two_runs_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(train(folder.path(), RECIPE).code, 0);
+    let Output { code, err, .. } = train(folder.path(), RECIPE);
+    assert_eq!(code, 1);
+    assert!(err.contains("`run` holds a run already"), "{err}");
+    let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 4);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().join("run/checkpoints");
+    fs::create_dir_all(&checkpoints).unwrap();
+    fs::write(checkpoints.join("step-000003.partial"), "in the way").unwrap();
+    let Output { code, err, .. } = train(folder.path(), RECIPE);
+    assert_eq!(code, 1);
+    assert!(err.contains("step-000003.partial") && err.contains("os error"), "{err}");
+}
+
+#[test]
+fn a_table_that_cannot_train_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (table, expected) in [
+        ("0F0,0F1,0F2,0F3\n1F0,1F1,1F2,1F3\n", "only goes forward"),
+        ("0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1B0,1SEND_B0\n", "sends and receives"),
+        ("0F0,0B0\n1F0,1B0\n", "1 microbatches, but a batch of 4"),
+        ("0F0,0F1,0F2,0B0\n1F0,1B0\n", "microbatch"),
+    ] {
+        fs::write(folder.path().join("table.csv"), table).unwrap();
+        let recipe = RECIPE.replace("pp_schedule: 1f1b", "pp_schedule_csv: table.csv");
+        let Output { code, err, .. } = train(folder.path(), &recipe);
+        assert_eq!(code, 1);
+        assert!(err.contains(expected), "{table}: {err}");
+    }
+}
