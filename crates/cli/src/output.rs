@@ -29,10 +29,12 @@ pub(crate) fn warning(text: &str) {
 pub(crate) fn error(error: &anyhow::Error) {
     let mut text = format!("error: {error}");
     for cause in error.chain().skip(1) {
+        // A message tells its cause already, as a rule; what follows a first line is a backtrace.
         let cause = cause.to_string();
-        if !text.contains(&cause) {
+        let cause = cause.lines().next().unwrap_or_default();
+        if !text.contains(cause) {
             text.push_str("\n  because ");
-            text.push_str(&cause);
+            text.push_str(cause);
         }
     }
     message(&text);

@@ -134,7 +134,13 @@ fn a_table_decides_the_number_of_stages_alone() {
         ..PipelineConfig::default()
     };
     let unsupported = config.check_supported().unwrap_err();
-    let options: Vec<_> = unsupported.iter().map(|unsupported| unsupported.option).collect();
-    assert_eq!(options, ["layers_per_stage", "round_virtual_stages_to_pp_multiple"]);
-    assert!(unsupported[0].to_string().contains("the table of `pp_schedule_csv`"));
+    let report: Vec<String> = unsupported.iter().map(ToString::to_string).collect();
+    let reason = "has no effect: the table of `pp_schedule_csv` has the number of stages";
+    assert_eq!(
+        report,
+        [
+            format!("`layers_per_stage: 2` {reason}"),
+            format!("`round_virtual_stages_to_pp_multiple: up` {reason}"),
+        ]
+    );
 }

@@ -16,18 +16,26 @@ pub(super) fn read(section: &mut Section<'_>) -> PipelineConfig {
         Ok(name) if !schedule_is_default => name,
         Ok(_) | Err(_) => default.pp_schedule,
     };
+    // Beside one of these a number of layers has no effect, which is not said of an invented one.
+    let counts_layers =
+        !section.is_set("pp_schedule_csv") && !section.is_set("module_fqns_per_model_part");
     let config = PipelineConfig {
         pp_schedule,
-        pp_schedule_csv: section.optional("pp_schedule_csv", text).unwrap_or_default(),
+        // What cannot be read decides the stages nevertheless, here and in the lists of modules.
+        pp_schedule_csv: section
+            .optional("pp_schedule_csv", text)
+            .unwrap_or_else(|_| Some(String::new())),
         pp_microbatch_size: section.or("pp_microbatch_size", 1, size).unwrap_or(1),
         pp_batch_size: section.or("pp_batch_size", 1, size).unwrap_or(0),
-        layers_per_stage: section.optional("layers_per_stage", size).unwrap_or(Some(1)),
+        layers_per_stage: section
+            .optional("layers_per_stage", size)
+            .unwrap_or(counts_layers.then_some(1)),
         round_virtual_stages_to_pp_multiple: section
             .optional("round_virtual_stages_to_pp_multiple", choice)
             .unwrap_or_default(),
         module_fqns_per_model_part: section
             .optional("module_fqns_per_model_part", list_of(list_of(text)))
-            .unwrap_or_default(),
+            .unwrap_or_else(|_| Some(vec![Vec::new()])),
         patch_inner_model: section.or("patch_inner_model", true, flag).unwrap_or(true),
         patch_causal_lm_model: section.or("patch_causal_lm_model", true, flag).unwrap_or(true),
         patch_stage_backward_maybe_with_nosync: section

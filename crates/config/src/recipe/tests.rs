@@ -235,6 +235,10 @@ fn a_reported_value_causes_no_further_problem() {
         ("pipeline:", "pipeline: { layers_per_stage: 0, round_virtual_stages_to_pp_multiple: up }"),
         ("pipeline:", "pipeline: { pp_microbatch_size: 0, pp_batch_size: 4 }"),
         ("pipeline:", "pipeline: { pp_schedule: 1 }"),
+        ("pipeline:", "pipeline: { pp_schedule: null, pp_schedule_csv: 1 }"),
+        ("pipeline:", "pipeline: { pp_schedule_csv: table.csv, layers_per_stage: two }"),
+        ("pipeline:", "pipeline: { module_fqns_per_model_part: [[a]], layers_per_stage: two }"),
+        ("pipeline:", "pipeline: { module_fqns_per_model_part: [] }"),
         ("pp_size: 2", "pp_size: 0"),
         ("dataset:", "dataset: !set"),
     ] {
@@ -245,8 +249,29 @@ fn a_reported_value_causes_no_further_problem() {
 
 #[test]
 fn what_cannot_be_read_is_compared_with_nothing() {
-    let text = SMALL.replace("pipeline:", "pipeline: { pp_batch_size: many }");
-    let errors = parse(&text).unwrap_err();
-    let keys: Vec<_> = errors.problems().iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["distributed.pipeline.pp_batch_size"], "{errors}");
+    let pipeline = "pipeline: { pp_batch_size: many, dtype: bf16 }";
+    let problems = messages(small_with("pipeline:", pipeline));
+    let [batch, dtype] = problems.as_slice() else { panic!("{problems:?}") };
+    assert_eq!(batch, "distributed.pipeline.pp_batch_size: expected a whole number, found text");
+    assert!(dtype.starts_with("distributed.pipeline.dtype: "), "{dtype}");
+}
+
+#[test]
+fn a_loss_that_is_written_twice_is_kept() {
+    let recipe = small_with("pipeline:", "pipeline: { loss_fn: masked_cross_entropy }").unwrap();
+    let pipeline = recipe.distributed.pipeline.unwrap();
+    assert_eq!(pipeline.loss_fn, Some(recipe.loss_fn));
+}
+
+#[test]
+fn a_table_leaves_nothing_to_count() {
+    let pipeline = "pipeline: { pp_schedule_csv: table.csv, layers_per_stage: 2, \
+                    round_virtual_stages_to_pp_multiple: up }";
+    assert_eq!(
+        messages(small_with("pipeline:", pipeline)),
+        [
+            "distributed.pipeline.layers_per_stage: `2` has no effect",
+            "distributed.pipeline.round_virtual_stages_to_pp_multiple: `up` has no effect",
+        ]
+    );
 }

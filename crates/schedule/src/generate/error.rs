@@ -15,6 +15,10 @@ fn joined(problems: &[ExtentProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+fn counted(num: usize, one: &str, several: &str) -> String {
+    format!("{num} {}", if num == 1 { one } else { several })
+}
+
 /// One reason why a schedule cannot have a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,7 +47,9 @@ pub enum ExtentProblem {
     },
     /// The schedule cannot warm up with so few microbatches.
     #[error(
-        "{given} microbatches are too few for {kind} on {num_ranks} ranks, the fewest is {required}"
+        "{} too few for {kind} on {}, the fewest is {required}",
+        counted(*.given, "microbatch is", "microbatches are"),
+        counted(*.num_ranks, "rank", "ranks")
     )]
     TooFewMicrobatches {
         /// The schedule.

@@ -97,12 +97,26 @@ fn unknown_names_get_the_list_and_the_nearest() {
     assert_eq!(error("gpip"), format!("there is no schedule `gpip`, {list}; did you mean GPipe?"));
     assert_eq!(error("1FB1"), format!("there is no schedule `1FB1`, {list}; did you mean 1F1B?"));
     assert_eq!(error(""), format!("there is no schedule ``, {list}"));
-    for name in ["zero_bubble", "Interleaved1F1B", "ScheduleDualPipeV"] {
+    assert!(error(&"x".repeat(1_000_000)).len() < 200);
+}
+
+#[test]
+fn schedules_that_only_a_table_can_give() {
+    let check = |name: &str| {
         let expected =
             "is not generated yet, only GPipe and 1F1B are; its table can be read from torch's CSV";
-        assert_eq!(error(name), format!("`{name}` {expected}"));
+        assert_eq!(name.parse::<Kind>().unwrap_err().to_string(), format!("`{name}` {expected}"));
+    };
+    for name in
+        ["Interleaved1F1B", "LoopedBFS", "InterleavedZeroBubble", "ZBVZeroBubble", "DualPipeV"]
+    {
+        check(name);
+        check(&name.to_ascii_uppercase());
+        check(&format!("Schedule{name}"));
     }
-    assert!(error(&"x".repeat(1_000_000)).len() < 200);
+    for name in ["interleaved_1f1b", "looped_bfs", "zero_bubble", "v_schedule", "dfs"] {
+        check(name);
+    }
 }
 
 #[test]
@@ -115,6 +129,14 @@ fn sizes_that_a_schedule_cannot_have() {
     assert_eq!(
         error(Kind::OneFOneB, 4, 1, 3),
         "3 microbatches are too few for 1F1B on 4 ranks, the fewest is 4"
+    );
+    assert_eq!(
+        error(Kind::OneFOneB, 2, 1, 1),
+        "1 microbatch is too few for 1F1B on 2 ranks, the fewest is 2"
+    );
+    assert_eq!(
+        error(Kind::OneFOneB, 1, 1, 0),
+        "0 microbatches are too few for 1F1B on 1 rank, the fewest is 1"
     );
     assert_eq!(error(Kind::GPipe, 2, 2, 4), "GPipe has 1 stage per rank, not 2");
     assert_eq!(
@@ -130,6 +152,10 @@ fn sizes_that_a_schedule_cannot_have() {
     assert_eq!(
         error(Kind::GPipe, 65_536, 1, 1),
         "a table of 65536 ranks and 131072 steps has too many cells, the limit is 16777216"
+    );
+    assert_eq!(
+        error(Kind::GPipe, 16_384, 1, 1),
+        "a table of 16384 ranks and 32768 steps has too many cells, the limit is 16777216"
     );
     assert!(error(Kind::OneFOneB, usize::MAX, usize::MAX, usize::MAX).contains("too many"));
     assert!(

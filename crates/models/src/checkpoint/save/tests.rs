@@ -1,9 +1,11 @@
 //! Every moment at which a crash can come leaves a whole checkpoint behind.
 
+use std::backtrace::Backtrace;
 use std::fs;
 use std::path::Path;
 
 use super::{begin, commit};
+use crate::Error;
 
 fn content(folder: &Path) -> String {
     fs::read_to_string(folder.join("file")).unwrap()
@@ -72,5 +74,29 @@ fn a_folder_needs_a_name() {
     assert_eq!(
         begin(Path::new("/")).unwrap_err().to_string(),
         "/ is no name for a checkpoint folder"
+    );
+}
+
+#[test]
+fn a_file_in_the_way_stays_and_is_told_in_the_systems_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let partial = dir.path().join("last.partial");
+    fs::write(&partial, "not a folder").unwrap();
+    let words = fs::remove_dir_all(&partial).unwrap_err().to_string();
+    assert_eq!(
+        begin(&dir.path().join("last")).unwrap_err().to_string(),
+        format!("cannot write {}: {words}", partial.display())
+    );
+    assert_eq!(fs::read_to_string(&partial).unwrap(), "not a folder");
+}
+
+#[test]
+fn a_message_has_no_backtrace() {
+    let inner = Box::new(candle_core::Error::Msg("out of memory".to_owned()));
+    let backtrace = Box::new(Backtrace::force_capture());
+    let source = candle_core::Error::WithBacktrace { inner, backtrace };
+    assert_eq!(
+        Error::Save { name: "norm.weight".to_owned(), source }.to_string(),
+        "cannot write the parameter `norm.weight`: out of memory"
     );
 }
