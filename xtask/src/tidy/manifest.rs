@@ -22,6 +22,12 @@ pub(super) fn problems(files: &[File]) -> Vec<String> {
         if !files.iter().any(|file| file.path == readme) {
             problems.push(format!("{readme}: is missing; every crate has one"));
         }
+        // A README whose examples nobody compiles goes wrong sooner or later.
+        let library = format!("crates/{folder}/src/lib.rs");
+        let included = "#![doc = include_str!(\"../README.md\")]";
+        if files.iter().any(|file| file.path == library && !file.text.starts_with(included)) {
+            problems.push(format!("{library}: does not begin with {included}"));
+        }
     }
     problems
 }

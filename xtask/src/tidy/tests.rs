@@ -75,6 +75,16 @@ fn manifests() {
         found(&[file("crates/graph/Cargo.toml", good)]),
         ["crates/graph/README.md: is missing; every crate has one"]
     );
+    let library = |text: &str| {
+        let files = [
+            file("crates/graph/Cargo.toml", good),
+            readme(),
+            file("crates/graph/src/lib.rs", text),
+        ];
+        found(&files).len()
+    };
+    assert_eq!(library("#![doc = include_str!(\"../README.md\")]\n"), 0);
+    assert_eq!(library("//! Something else.\n"), 1);
     let bare = "[package]\nlicense = \"MIT\" # description = no\n# description = no\n[dependencies]\nlints.workspace = true\n";
     assert_eq!(
         found(&[file("crates/graph/Cargo.toml", bare), readme()]),
