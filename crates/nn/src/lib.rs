@@ -6,6 +6,7 @@ mod cpu;
 mod cross_entropy;
 mod embedding;
 mod error;
+mod every_device;
 pub mod init;
 mod linear;
 pub mod optim;

@@ -189,7 +189,7 @@ where
         },
     };
     let text = match &cause {
-        Cause::Error(error) => error.to_string(),
+        Cause::Error(error) => format!("{error:#}"),
         Cause::Panic(message) => format!("panicked: {message}"),
         Cause::Start(message) => message.clone(),
     };

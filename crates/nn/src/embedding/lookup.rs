@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, InplaceOp2, Layout, MetalStorage, Result, Shape, Tensor,
-};
+use candle_core::{CpuStorage, CustomOp2, InplaceOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
 use crate::cpu::{Real, add_to, contiguous, contiguous_mut, for_real, has_kernels};
+use crate::every_device::on_every_device;
 
 /// The rows of a weight that a flat list of ids names.
 pub(super) struct Lookup {
@@ -33,35 +32,7 @@ impl CustomOp2 for Lookup {
         "embedding"
     }
 
-    fn cpu_fwd(
-        &self,
-        w: &CpuStorage,
-        wl: &Layout,
-        ids: &CpuStorage,
-        il: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        forward(w, wl, ids, il)
-    }
-
-    fn cuda_fwd(
-        &self,
-        w: &CudaStorage,
-        wl: &Layout,
-        ids: &CudaStorage,
-        il: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        forward(w, wl, ids, il)
-    }
-
-    fn metal_fwd(
-        &self,
-        w: &MetalStorage,
-        wl: &Layout,
-        ids: &MetalStorage,
-        il: &Layout,
-    ) -> Result<(MetalStorage, Shape)> {
-        forward(w, wl, ids, il)
-    }
+    on_every_device!(forward);
 
     fn bwd(
         &self,

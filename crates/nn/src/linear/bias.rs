@@ -1,11 +1,10 @@
 //! The sum y + b whose bias gradient waits.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor, op,
-};
+use candle_core::{CustomOp2, Layout, Result, Shape, Tensor, op};
 
 use crate::Parameter;
+use crate::every_device::on_every_device;
 
 /// `y + b` for `y` of shape `[.., n]` and `b` of shape `[n]`.
 pub(super) struct AddBias {
@@ -28,35 +27,7 @@ impl CustomOp2 for AddBias {
         "add bias"
     }
 
-    fn cpu_fwd(
-        &self,
-        y: &CpuStorage,
-        yl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        forward(y, yl, b, bl)
-    }
-
-    fn cuda_fwd(
-        &self,
-        y: &CudaStorage,
-        yl: &Layout,
-        b: &CudaStorage,
-        bl: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        forward(y, yl, b, bl)
-    }
-
-    fn metal_fwd(
-        &self,
-        y: &MetalStorage,
-        yl: &Layout,
-        b: &MetalStorage,
-        bl: &Layout,
-    ) -> Result<(MetalStorage, Shape)> {
-        forward(y, yl, b, bl)
-    }
+    on_every_device!(forward);
 
     fn bwd(
         &self,

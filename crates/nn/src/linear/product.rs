@@ -1,11 +1,10 @@
 //! The matrix product x Wᵀ whose weight gradient waits.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor,
-};
+use candle_core::{CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
+use crate::every_device::on_every_device;
 
 /// `x Wᵀ` for a contiguous `x` of shape `[.., in]` and `W` of shape `[out, in]`, any stride.
 pub(super) struct Product {
@@ -39,35 +38,7 @@ impl CustomOp2 for Product {
         "linear"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        xl: &Layout,
-        w: &CudaStorage,
-        wl: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
-
-    fn metal_fwd(
-        &self,
-        x: &MetalStorage,
-        xl: &Layout,
-        w: &MetalStorage,
-        wl: &Layout,
-    ) -> Result<(MetalStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
+    on_every_device!(forward);
 
     fn bwd(
         &self,

@@ -1,11 +1,10 @@
 //! The product x · w whose weight gradient waits, on every device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor, op,
-};
+use candle_core::{CustomOp2, Layout, Result, Shape, Tensor, op};
 
 use crate::Parameter;
+use crate::every_device::on_every_device;
 
 /// `x · w` for `x` of shape `[.., n]` and `w` of shape `[n]`.
 pub(super) struct Scale {
@@ -28,35 +27,7 @@ impl CustomOp2 for Scale {
         "scale by weight"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        xl: &Layout,
-        w: &CudaStorage,
-        wl: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
-
-    fn metal_fwd(
-        &self,
-        x: &MetalStorage,
-        xl: &Layout,
-        w: &MetalStorage,
-        wl: &Layout,
-    ) -> Result<(MetalStorage, Shape)> {
-        forward(x, xl, w, wl)
-    }
+    on_every_device!(forward);
 
     fn bwd(
         &self,

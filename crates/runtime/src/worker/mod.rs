@@ -68,16 +68,11 @@ impl Worker {
                     communicator: comm.size(),
                 });
             }
-            let expected: Vec<usize> = program
-                .placement()
-                .stages_of(Rank::new(comm.rank()))
-                .iter()
-                .map(|stage| stage.index())
-                .collect();
-            let mut sorted = expected.clone();
-            sorted.sort_unstable();
+            let mine = program.placement().stages_of(Rank::new(comm.rank()));
+            let mut expected: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
+            expected.sort_unstable();
             let got: Vec<usize> = stages.keys().map(|stage| stage.index()).collect();
-            if sorted != got {
+            if expected != got {
                 return Err(Error::WrongStages { rank: comm.rank(), expected, got });
             }
         }
@@ -174,22 +169,11 @@ impl Worker {
 
     /// Tells the world why this rank fails, unless it only repeats another's failure.
     fn failure(&self, step: usize, action: Action, source: ActionError) -> Error {
-        if let ActionError::Communication(error) = source {
-            match *error {
-                stopped @ Error::Stopped(_) => return stopped,
-                other => {
-                    return self.failure_of(
-                        step,
-                        action,
-                        ActionError::Communication(Box::new(other)),
-                    );
-                }
-            }
+        if let ActionError::Communication(error) = &source
+            && let Error::Stopped(failure) = &**error
+        {
+            return Error::Stopped(failure.clone());
         }
-        self.failure_of(step, action, source)
-    }
-
-    fn failure_of(&self, step: usize, action: Action, source: ActionError) -> Error {
         let rank = self.comm.world_rank();
         let at = FailedAction { step, action };
         self.comm.abort(Failure { rank, at: Some(at), cause: source.to_string() });

@@ -83,7 +83,8 @@ impl StageRun {
         drop(self.model.parameters().take_deferred());
     }
 
-    /// F: computes the outputs from `inputs`, and keeps the graph if a backward will come. Returns the outputs with their graph.
+    /// F: computes the outputs from `inputs`, and keeps the graph if a backward will come. Returns
+    /// the outputs with their graph.
     pub(super) fn forward(
         &mut self,
         index: MicroBatch,

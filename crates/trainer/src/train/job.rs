@@ -12,7 +12,7 @@ use autopipe_models::{AutoModel, from_config, load_folder};
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
-/// Everything that the ranks of a run share. Each opens the data for itself.
+/// Everything that the ranks of a run share.
 pub(super) struct Job<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) config: PipelineConfig,

@@ -9,9 +9,9 @@ use super::job::Job;
 /// Mesh, stages, schedule and predicted bubble.
 pub(super) fn summary(job: &Job<'_>) -> String {
     let mut text = String::new();
-    // A backward of two forwards' time.
     let plan = &job.plan;
     let timeline = simulate(&plan.programs.train, &Cost::UNIT);
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
     let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));
     let _ = writeln!(

@@ -39,10 +39,11 @@ pub struct Corpus {
 impl Corpus {
     /// Opens the files that `patterns` match; relative ones start in `base_dir`.
     ///
-    /// The patterns are a shell's: `*`, `?`, `[a-z]`, and `**` for folders of any depth. Names that start
-    /// with a dot match only where the pattern has the dot, names that are not Unicode never. The files of the first pattern come first, those of
-    /// one pattern in the order of their paths, and a file that matches twice is taken once. Folders
-    /// that match are passed over, and so are empty files.
+    /// The patterns are a shell's: `*`, `?`, `[a-z]`, and `**` for folders of any depth. Names that
+    /// start with a dot match only where the pattern has the dot, names that are not Unicode never.
+    /// The files of the first pattern come first, those of one pattern in the order of their paths,
+    /// and a file that matches twice is taken once. Folders that match are passed over, and so are
+    /// empty files and, unless they are named, pipes and devices.
     ///
     /// # Errors
     /// Everything that is wrong at once: malformed patterns, patterns that match no file, files that

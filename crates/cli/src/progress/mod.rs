@@ -103,9 +103,12 @@ impl State {
 fn bar(num_steps: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed} gone, {eta} left")
-            .expect("the template is a constant that a test has drawn");
+            .expect("the template is a constant that a test has read");
     let bar = ProgressBar::new(num_steps as u64).with_style(style);
     // The first step may take minutes: show that it has begun, and that time goes by.
     bar.enable_steady_tick(Duration::from_secs(1));
     bar
 }
+
+#[cfg(test)]
+mod tests;
