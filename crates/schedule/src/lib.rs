@@ -11,16 +11,22 @@ mod plan;
 mod program;
 mod simulate;
 mod table;
+mod timetable;
 mod validate;
 mod walk;
 
-pub use action::{Action, Compute, ComputeOp, Direction, ParseActionError, Transfer};
+pub use action::{
+    Action, Compute, ComputeOp, Direction, Overlap, ParseActionError, Transfer, Work,
+};
 pub use generate::{Extent, ExtentProblem, GenerateError, Kind, UnknownKind, generate};
 pub use id::{MicroBatch, Rank, Stage};
-pub use lower::{LowerError, Wait, lower};
+pub use lower::lower;
 pub use placement::{Placement, PlacementError};
 pub use plan::Plan;
 pub use program::Program;
 pub use simulate::{Cost, CostError, Span, Timeline, simulate};
 pub use table::{program_table, table};
-pub use validate::{Located, Part, Rule, ValidProgram, Violation, Violations, validate};
+pub use timetable::timetable;
+pub use validate::{
+    Located, Part, Rule, Transport, ValidProgram, Violation, Violations, Wait, validate,
+};

@@ -1,131 +1,18 @@
-//! The words of the schedule language: what a rank computes, sends and receives.
+//! The words of the schedule language: what a rank computes, sends and receives, and does besides.
 
 mod parse;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod work;
 
 use std::fmt;
 
 pub use parse::ParseActionError;
+pub use transfer::{Direction, Transfer};
+pub use work::{Compute, ComputeOp, Overlap, Work};
 
 use crate::{MicroBatch, Stage};
-
-/// What a stage computes of a microbatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ComputeOp {
-    /// `F`: the outputs from the inputs.
-    Forward,
-    /// `I`: the gradient of the inputs, which the stage before waits for.
-    BackwardInput,
-    /// `W`: the gradients of the weights, which nobody waits for.
-    BackwardWeight,
-    /// `B`: `I` and `W` in one.
-    Backward,
-}
-
-impl fmt::Display for ComputeOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Forward => "F",
-            Self::BackwardInput => "I",
-            Self::BackwardWeight => "W",
-            Self::Backward => "B",
-        })
-    }
-}
-
-/// One piece of work of one stage, such as `2F0`: the only kind of action that a
-/// [`Plan`](crate::Plan) has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Compute {
-    /// What is computed.
-    pub op: ComputeOp,
-    /// The stage that computes.
-    pub stage: Stage,
-    /// What it computes with.
-    pub microbatch: MicroBatch,
-}
-
-impl fmt::Display for Compute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.stage, self.op, self.microbatch)
-    }
-}
-
-/// Which way tensors travel between neighbouring stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Activations, to the next stage: `SEND_F` and `RECV_F`.
-    Forward,
-    /// Gradients of activations, to the stage before: `SEND_B` and `RECV_B`.
-    Backward,
-}
-
-impl Direction {
-    /// The stage that gets what `sender` sends this way; none at the end of the pipeline.
-    pub(crate) fn receiver_of(self, sender: Stage) -> Option<Stage> {
-        match self {
-            Self::Forward => sender.next(),
-            Self::Backward => sender.previous(),
-        }
-    }
-
-    /// The stage that sends this way to `receiver`; none at the end of the pipeline.
-    pub(crate) fn sender_to(self, receiver: Stage) -> Option<Stage> {
-        match self {
-            Self::Forward => receiver.previous(),
-            Self::Backward => receiver.next(),
-        }
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Forward => "F",
-            Self::Backward => "B",
-        })
-    }
-}
-
-/// What one end of a message between two stages says: which tensors, and whose end it is.
-///
-/// The sender and the receiver each name their own stage, as torch does: `0SEND_F1` arrives as
-/// `1RECV_F1`, and `2SEND_B0` as `1RECV_B0`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Transfer {
-    /// Which way it goes.
-    pub direction: Direction,
-    /// The stage at this end: the sender's in a send, the receiver's in a receive.
-    pub stage: Stage,
-    /// Whose tensors they are.
-    pub microbatch: MicroBatch,
-}
-
-impl Transfer {
-    /// Of a send: the stage that receives it.
-    ///
-    /// # Panics
-    /// If there is none, as for gradients of stage 0. In a [`ValidProgram`](crate::ValidProgram)
-    /// every send has its receiver.
-    #[must_use]
-    #[track_caller]
-    pub fn receiver(self) -> Stage {
-        self.direction.receiver_of(self.stage).expect("a send of a valid program has a receiver")
-    }
-
-    /// Of a receive: the send that it waits for.
-    ///
-    /// # Panics
-    /// If there is none, as for activations of stage 0. In a [`ValidProgram`](crate::ValidProgram)
-    /// every receive has its sender.
-    #[must_use]
-    #[track_caller]
-    pub fn counterpart(self) -> Self {
-        let stage = self.direction.sender_to(self.stage);
-        Self { stage: stage.expect("a receive of a valid program has a sender"), ..self }
-    }
-}
 
 /// One entry of a [`Program`](crate::Program): eight bytes, printed as torch prints it.
 ///
@@ -142,38 +29,104 @@ impl Transfer {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// `F`, `I`, `W` or `B`.
+    /// `F`, `I`, `W`, `B` or `R`.
     Compute(Compute),
+    /// `OVERLAP_F_B`: a forward and a backward as one.
+    Overlap(Overlap),
     /// `SEND_F` or `SEND_B`: hands tensors to the transport and goes on.
     Send(Transfer),
-    /// `RECV_F` or `RECV_B`: takes tensors from the transport.
+    /// `RECV_F` or `RECV_B`: asks the transport for tensors and goes on; the computation that uses
+    /// them waits.
     Recv(Transfer),
+    /// `WAIT_SEND_F` or `WAIT_SEND_B`: waits until what was sent has been taken, so that its memory
+    /// can go.
+    WaitSend(Transfer),
+    /// `UNSHARD`: asks for the whole of a stage's sharded parameters and goes on; the next
+    /// computation of the stage waits.
+    Unshard(Stage),
+    /// `RESHARD`: gives all but the own shard of a stage's parameters up.
+    Reshard(Stage),
+    /// `REDUCE_GRAD`: starts to sum a stage's gradients over its data-parallel copies.
+    ReduceGrad(Stage),
+    /// `WAIT_REDUCE_GRAD`: waits for that sum.
+    WaitReduceGrad(Stage),
+    /// `REDUCE_TIED`: sums the gradients of what the stages of a group share, on all their ranks,
+    /// and waits for the sum. torch has no such action.
+    ReduceTied {
+        /// One of the stages that share parameters.
+        stage: Stage,
+        /// The number of the group, which all of them name.
+        group: u16,
+    },
+    /// `OPTIMIZER_STEP`: updates a stage's parameters. torch has no such action.
+    OptimizerStep(Stage),
 }
 
 impl Action {
-    /// The stage whose action it is.
+    /// What it computes, if it computes.
     #[must_use]
-    pub fn stage(self) -> Stage {
+    pub fn work(self) -> Option<Work> {
         match self {
-            Self::Compute(compute) => compute.stage,
-            Self::Send(transfer) | Self::Recv(transfer) => transfer.stage,
+            Self::Compute(compute) => Some(Work::Compute(compute)),
+            Self::Overlap(overlap) => Some(Work::Overlap(overlap)),
+            Self::Send(_)
+            | Self::Recv(_)
+            | Self::WaitSend(_)
+            | Self::Unshard(_)
+            | Self::Reshard(_)
+            | Self::ReduceGrad(_)
+            | Self::WaitReduceGrad(_)
+            | Self::ReduceTied { .. }
+            | Self::OptimizerStep(_) => None,
         }
     }
 
-    /// The microbatch it is about.
+    /// Its computations: none, one, or the two of an overlap, the forward first.
+    pub fn computes(self) -> impl Iterator<Item = Compute> {
+        self.work().into_iter().flat_map(Work::parts)
+    }
+
+    /// The stage whose action it is; none of an overlap, which has two.
     #[must_use]
-    pub fn microbatch(self) -> MicroBatch {
+    pub fn stage(self) -> Option<Stage> {
         match self {
-            Self::Compute(compute) => compute.microbatch,
-            Self::Send(transfer) | Self::Recv(transfer) => transfer.microbatch,
+            Self::Compute(compute) => Some(compute.stage),
+            Self::Overlap(_) => None,
+            Self::Send(transfer) | Self::Recv(transfer) | Self::WaitSend(transfer) => {
+                Some(transfer.stage)
+            }
+            Self::Unshard(stage)
+            | Self::Reshard(stage)
+            | Self::ReduceGrad(stage)
+            | Self::WaitReduceGrad(stage)
+            | Self::ReduceTied { stage, .. }
+            | Self::OptimizerStep(stage) => Some(stage),
         }
     }
 
-    /// The other end of a message: of a send its receive, of a receive its send. A computation has
-    /// none, nor has a transfer beyond the first stage.
+    /// The microbatch it is about; none of an overlap, which has two, and of what concerns a stage
+    /// as a whole.
+    #[must_use]
+    pub fn microbatch(self) -> Option<MicroBatch> {
+        match self {
+            Self::Compute(compute) => Some(compute.microbatch),
+            Self::Send(transfer) | Self::Recv(transfer) | Self::WaitSend(transfer) => {
+                Some(transfer.microbatch)
+            }
+            Self::Overlap(_)
+            | Self::Unshard(_)
+            | Self::Reshard(_)
+            | Self::ReduceGrad(_)
+            | Self::WaitReduceGrad(_)
+            | Self::ReduceTied { .. }
+            | Self::OptimizerStep(_) => None,
+        }
+    }
+
+    /// The other end of a message: of a send its receive, of a receive its send. A transfer beyond
+    /// the first stage has none, nor has anything else.
     pub(crate) fn counterpart(self) -> Option<Self> {
         match self {
-            Self::Compute(_) => None,
             Self::Send(transfer) => {
                 let stage = transfer.direction.receiver_of(transfer.stage)?;
                 Some(Self::Recv(Transfer { stage, ..transfer }))
@@ -182,6 +135,15 @@ impl Action {
                 let stage = transfer.direction.sender_to(transfer.stage)?;
                 Some(Self::Send(Transfer { stage, ..transfer }))
             }
+            Self::Compute(_)
+            | Self::Overlap(_)
+            | Self::WaitSend(_)
+            | Self::Unshard(_)
+            | Self::Reshard(_)
+            | Self::ReduceGrad(_)
+            | Self::WaitReduceGrad(_)
+            | Self::ReduceTied { .. }
+            | Self::OptimizerStep(_) => None,
         }
     }
 }
@@ -192,16 +154,39 @@ impl From<Compute> for Action {
     }
 }
 
+impl From<Overlap> for Action {
+    fn from(overlap: Overlap) -> Self {
+        Self::Overlap(overlap)
+    }
+}
+
+impl From<Work> for Action {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Compute(compute) => Self::Compute(compute),
+            Work::Overlap(overlap) => Self::Overlap(overlap),
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut transfer = |word: &str, transfer: &Transfer| {
+            let Transfer { direction, stage, microbatch } = transfer;
+            write!(f, "{stage}{word}_{direction}{microbatch}")
+        };
         match self {
             Self::Compute(compute) => compute.fmt(f),
-            Self::Send(Transfer { direction, stage, microbatch }) => {
-                write!(f, "{stage}SEND_{direction}{microbatch}")
-            }
-            Self::Recv(Transfer { direction, stage, microbatch }) => {
-                write!(f, "{stage}RECV_{direction}{microbatch}")
-            }
+            Self::Overlap(overlap) => overlap.fmt(f),
+            Self::Send(sent) => transfer("SEND", sent),
+            Self::Recv(received) => transfer("RECV", received),
+            Self::WaitSend(sent) => transfer("WAIT_SEND", sent),
+            Self::Unshard(stage) => write!(f, "{stage}UNSHARD"),
+            Self::Reshard(stage) => write!(f, "{stage}RESHARD"),
+            Self::ReduceGrad(stage) => write!(f, "{stage}REDUCE_GRAD"),
+            Self::WaitReduceGrad(stage) => write!(f, "{stage}WAIT_REDUCE_GRAD"),
+            Self::ReduceTied { stage, group } => write!(f, "{stage}REDUCE_TIED{group}"),
+            Self::OptimizerStep(stage) => write!(f, "{stage}OPTIMIZER_STEP"),
         }
     }
 }

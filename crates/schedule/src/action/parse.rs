@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Action, Compute, ComputeOp, Direction, Transfer};
+use super::{Action, Compute, ComputeOp, Direction, Overlap, Transfer};
 use crate::listing::excerpt;
 use crate::{MicroBatch, Stage};
 
@@ -24,8 +24,8 @@ pub enum ParseActionError {
         /// What stands there.
         found: String,
     },
-    /// The word between the two numbers is no operation.
-    #[error("`{text}` is no action: expected F, I, W, B, SEND_F, RECV_F, SEND_B or RECV_B at column {column}, found `{found}`{}", did_you_mean(.nearest))]
+    /// The word behind the stage is no operation.
+    #[error("`{text}` is no action: expected F, I, W, B, R, SEND_F or another operation at column {column}, found `{found}`{}", did_you_mean(.nearest))]
     UnknownOp {
         /// The text, cut short if it is long.
         text: String,
@@ -36,19 +36,7 @@ pub enum ParseActionError {
         /// The operation that it is most like, if it is much like one.
         nearest: Option<&'static str>,
     },
-    /// torch has this operation, this crate not yet.
-    #[error(
-        "`{text}` is not supported yet: {op} at column {column}; the operations are F, I, W, B, SEND_F, RECV_F, SEND_B and RECV_B"
-    )]
-    Unsupported {
-        /// The text, cut short if it is long.
-        text: String,
-        /// Where the operation starts.
-        column: usize,
-        /// torch's name of it.
-        op: &'static str,
-    },
-    /// A number is too large for a stage or a microbatch.
+    /// A number is too large for what it counts.
     #[error(
         "`{text}` is no action: the {what} at column {column} is too large, the largest is {largest}"
     )]
@@ -57,7 +45,7 @@ pub enum ParseActionError {
         text: String,
         /// Where the number starts.
         column: usize,
-        /// `stage` or `microbatch`.
+        /// `stage`, `microbatch` or `group`.
         what: &'static str,
         /// The largest number there is of it.
         largest: usize,
@@ -68,116 +56,176 @@ fn did_you_mean(nearest: &Option<&'static str>) -> String {
     nearest.map(|op| format!(", did you mean {op}?")).unwrap_or_default()
 }
 
-/// What a word stands for, short of stage and microbatch.
+/// What a word stands for, short of the numbers around it.
 #[derive(Clone, Copy)]
 enum Op {
     Compute(ComputeOp),
-    Send(Direction),
-    Recv(Direction),
+    /// Of a stage and a microbatch.
+    Transfer(fn(Transfer) -> Action, Direction),
+    /// Of a stage.
+    Stage(fn(Stage) -> Action),
+    ReduceTied,
 }
 
-const OPS: [(&str, Op); 8] = [
+const OPS: [(&str, Op); 17] = [
     ("F", Op::Compute(ComputeOp::Forward)),
     ("I", Op::Compute(ComputeOp::BackwardInput)),
     ("W", Op::Compute(ComputeOp::BackwardWeight)),
     ("B", Op::Compute(ComputeOp::Backward)),
-    ("SEND_F", Op::Send(Direction::Forward)),
-    ("RECV_F", Op::Recv(Direction::Forward)),
-    ("SEND_B", Op::Send(Direction::Backward)),
-    ("RECV_B", Op::Recv(Direction::Backward)),
+    ("R", Op::Compute(ComputeOp::Recompute)),
+    ("SEND_F", Op::Transfer(Action::Send, Direction::Forward)),
+    ("RECV_F", Op::Transfer(Action::Recv, Direction::Forward)),
+    ("SEND_B", Op::Transfer(Action::Send, Direction::Backward)),
+    ("RECV_B", Op::Transfer(Action::Recv, Direction::Backward)),
+    ("WAIT_SEND_F", Op::Transfer(Action::WaitSend, Direction::Forward)),
+    ("WAIT_SEND_B", Op::Transfer(Action::WaitSend, Direction::Backward)),
+    ("UNSHARD", Op::Stage(Action::Unshard)),
+    ("RESHARD", Op::Stage(Action::Reshard)),
+    ("REDUCE_GRAD", Op::Stage(Action::ReduceGrad)),
+    ("WAIT_REDUCE_GRAD", Op::Stage(Action::WaitReduceGrad)),
+    ("REDUCE_TIED", Op::ReduceTied),
+    ("OPTIMIZER_STEP", Op::Stage(Action::OptimizerStep)),
 ];
 
-/// torch's operations that have no counterpart here yet.
-const UNSUPPORTED: [&str; 7] = [
-    "UNSHARD",
-    "RESHARD",
-    "REDUCE_GRAD",
-    "WAIT_REDUCE_GRAD",
-    "WAIT_SEND_F",
-    "WAIT_SEND_B",
-    OVERLAP,
-];
-
-/// The only operation that is written behind its parts, in parentheses.
+/// The only operation that is written behind its parts, which stand in parentheses.
 const OVERLAP: &str = "OVERLAP_F_B";
 
 impl FromStr for Action {
     type Err = ParseActionError;
 
     fn from_str(text: &str) -> Result<Self, ParseActionError> {
-        if text.starts_with('(') {
-            return Err(ParseActionError::Unsupported {
-                text: excerpt(text),
-                column: 1,
-                op: OVERLAP,
-            });
+        let mut text = Text { whole: text, at: 0 };
+        let action = if text.whole.starts_with('(') { text.overlap()? } else { text.single()? };
+        if text.at < text.whole.len() {
+            return Err(text.unexpected(text.at, "the end"));
         }
-        // Everything before `at` is ASCII: a byte is a column.
-        let mut at = 0;
-        let stage = number(text, &mut at, "stage", Stage::LIMIT, "a stage number")?;
-        let op = op(text, &mut at)?;
-        let microbatch =
-            number(text, &mut at, "microbatch", MicroBatch::LIMIT, "a microbatch number")?;
-        if at < text.len() {
-            return Err(unexpected(text, at, "the end"));
-        }
-        let (stage, microbatch) = (Stage::new(stage), MicroBatch::new(microbatch));
-        Ok(match op {
-            Op::Compute(op) => Self::Compute(Compute { op, stage, microbatch }),
-            Op::Send(direction) => Self::Send(Transfer { direction, stage, microbatch }),
-            Op::Recv(direction) => Self::Recv(Transfer { direction, stage, microbatch }),
+        Ok(action)
+    }
+}
+
+/// A text on its way to be read. All before `at` is ASCII: a byte is a column.
+struct Text<'a> {
+    whole: &'a str,
+    at: usize,
+}
+
+impl Text<'_> {
+    fn single(&mut self) -> Result<Action, ParseActionError> {
+        let stage = self.number("stage", "a stage number", Stage::LIMIT)?;
+        let stage = Stage::new(stage);
+        Ok(match self.op()? {
+            Op::Compute(op) => Compute { op, stage, microbatch: self.microbatch()? }.into(),
+            Op::Transfer(action, direction) => {
+                action(Transfer { direction, stage, microbatch: self.microbatch()? })
+            }
+            Op::Stage(action) => action(stage),
+            Op::ReduceTied => {
+                let group = self.number("group", "the number of a group", 1 << 16)?;
+                let group = u16::try_from(group).expect("below its limit");
+                Action::ReduceTied { stage, group }
+            }
         })
     }
-}
 
-/// Reads the number at `at`, which is below `limit` and has no needless zeros, and goes past it.
-fn number(
-    text: &str,
-    at: &mut usize,
-    what: &'static str,
-    limit: usize,
-    expected: &'static str,
-) -> Result<usize, ParseActionError> {
-    let start = *at;
-    let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
-    let number = &text[start..start + digits];
-    match number.as_bytes() {
-        [] => return Err(unexpected(text, start, expected)),
-        [b'0', _, ..] => {
-            return Err(unexpected(text, start, "a number without leading zeros"));
+    fn microbatch(&mut self) -> Result<MicroBatch, ParseActionError> {
+        self.number("microbatch", "a microbatch number", MicroBatch::LIMIT).map(MicroBatch::new)
+    }
+
+    /// A forward and a backward in parentheses; torch reads over spaces behind the semicolon.
+    fn overlap(&mut self) -> Result<Action, ParseActionError> {
+        self.expect("(", "`(`")?;
+        let forward = self.part("F", "F, the forward,")?;
+        self.expect(";", "`;` and a backward")?;
+        while self.rest().starts_with(' ') {
+            self.at += 1;
         }
-        _ => {}
+        let backward = self.part("B", "B, the backward,")?;
+        self.expect(")", "`)`")?;
+        self.expect(OVERLAP, "OVERLAP_F_B")?;
+        let overlap = Overlap::new(forward, backward);
+        Ok(overlap.expect("the numbers are below the limits of an overlap").into())
     }
-    *at = start + digits;
-    let too_large = || ParseActionError::TooLarge {
-        text: excerpt(text),
-        column: start + 1,
-        what,
-        largest: limit - 1,
-    };
-    number.parse().ok().filter(|&number: &usize| number < limit).ok_or_else(too_large)
-}
 
-/// Reads the operation at `at` and goes past it.
-fn op(text: &str, at: &mut usize) -> Result<Op, ParseActionError> {
-    let start = *at;
-    let letters =
-        text[start..].bytes().take_while(|&b| b.is_ascii_alphabetic() || b == b'_').count();
-    let word = &text[start..start + letters];
-    *at = start + letters;
-    if let Some(&(_, op)) = OPS.iter().find(|(name, _)| *name == word) {
-        return Ok(op);
+    fn part(
+        &mut self,
+        op: &'static str,
+        expected: &'static str,
+    ) -> Result<(Stage, MicroBatch), ParseActionError> {
+        let stage = self.number("stage", "a stage number", Overlap::STAGE_LIMIT)?;
+        self.expect(op, expected)?;
+        let limit = Overlap::MICROBATCH_LIMIT;
+        let microbatch = self.number("microbatch", "a microbatch number", limit)?;
+        Ok((Stage::new(stage), MicroBatch::new(microbatch)))
     }
-    let (column, whole) = (start + 1, excerpt(text));
-    if let Some(&op) = UNSUPPORTED.iter().find(|&&name| name == word) {
-        return Err(ParseActionError::Unsupported { text: whole, column, op });
+
+    fn rest(&self) -> &str {
+        &self.whole[self.at..]
     }
-    if word.is_empty() {
-        return Err(unexpected(text, start, "an operation, as F or SEND_B,"));
+
+    fn expect(&mut self, word: &str, expected: &'static str) -> Result<(), ParseActionError> {
+        if !self.rest().starts_with(word) {
+            return Err(self.unexpected(self.at, expected));
+        }
+        self.at += word.len();
+        Ok(())
     }
-    let found = excerpt(word);
-    let nearest = nearest(&found);
-    Err(ParseActionError::UnknownOp { text: whole, column, found, nearest })
+
+    /// Reads a number below `limit` without needless zeros.
+    fn number(
+        &mut self,
+        what: &'static str,
+        expected: &'static str,
+        limit: usize,
+    ) -> Result<usize, ParseActionError> {
+        let start = self.at;
+        let digits = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let number = &self.whole[start..start + digits];
+        match number.as_bytes() {
+            [] => return Err(self.unexpected(start, expected)),
+            [b'0', _, ..] => {
+                return Err(self.unexpected(start, "a number without leading zeros"));
+            }
+            _ => {}
+        }
+        self.at = start + digits;
+        let too_large = || ParseActionError::TooLarge {
+            text: excerpt(self.whole),
+            column: start + 1,
+            what,
+            largest: limit - 1,
+        };
+        number.parse().ok().filter(|&number: &usize| number < limit).ok_or_else(too_large)
+    }
+
+    fn op(&mut self) -> Result<Op, ParseActionError> {
+        let start = self.at;
+        let letters =
+            self.rest().bytes().take_while(|&b| b.is_ascii_alphabetic() || b == b'_').count();
+        let word = &self.whole[start..start + letters];
+        self.at = start + letters;
+        if let Some(&(_, op)) = OPS.iter().find(|(name, _)| *name == word) {
+            return Ok(op);
+        }
+        if word.is_empty() {
+            return Err(self.unexpected(start, "an operation, as F or SEND_B,"));
+        }
+        if word == OVERLAP {
+            return Err(self.unexpected(0, "an overlap's parts in parentheses, as `(0F1;3B0)`,"));
+        }
+        let found = excerpt(word);
+        let nearest = nearest(&found);
+        let text = excerpt(self.whole);
+        Err(ParseActionError::UnknownOp { text, column: start + 1, found, nearest })
+    }
+
+    fn unexpected(&self, at: usize, expected: &'static str) -> ParseActionError {
+        let found = match self.whole[at..].chars().next() {
+            Some(found) => format!("`{}`", found.escape_debug()),
+            None => "the end".to_owned(),
+        };
+        let text = excerpt(self.whole);
+        ParseActionError::Unexpected { text, column: at + 1, expected, found }
+    }
 }
 
 /// The operation that a word is most like.
@@ -189,12 +237,4 @@ fn nearest(word: &str) -> Option<&'static str> {
         .filter(|&(likeness, _)| likeness >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
-}
-
-fn unexpected(text: &str, at: usize, expected: &'static str) -> ParseActionError {
-    let found = match text[at..].chars().next() {
-        Some(found) => format!("`{}`", found.escape_debug()),
-        None => "the end".to_owned(),
-    };
-    ParseActionError::Unexpected { text: excerpt(text), column: at + 1, expected, found }
 }

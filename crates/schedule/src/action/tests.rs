@@ -10,6 +10,7 @@ fn error(text: &str) -> String {
 fn an_action_takes_eight_bytes() {
     assert_eq!(size_of::<Action>(), 8);
     assert_eq!(size_of::<Option<Action>>(), 8);
+    assert_eq!(size_of::<Option<crate::Work>>(), 8);
 }
 
 #[test]
@@ -26,6 +27,17 @@ fn text_and_action_are_inverses() {
         "0RECV_B12",
         "65535F65535",
         "0F0",
+        "3R4",
+        "0WAIT_SEND_F0",
+        "0WAIT_SEND_B7",
+        "1UNSHARD",
+        "1RESHARD",
+        "12REDUCE_GRAD",
+        "1WAIT_REDUCE_GRAD",
+        "3REDUCE_TIED1",
+        "0OPTIMIZER_STEP",
+        "(0F1;3B0)OVERLAP_F_B",
+        "(8191F32767;8190B32766)OVERLAP_F_B",
     ] {
         let action: Action = text.parse().unwrap();
         assert_eq!(action.to_string(), text);
@@ -82,6 +94,17 @@ fn only_the_whole_and_canonical_text_is_an_action() {
         ("2F0\n", "expected the end at column 4, found `\\n`"),
         ("2F0,", "expected the end at column 4, found `,`"),
         ("2F٣", "expected a microbatch number at column 3, found `٣`"),
+        ("2UNSHARD1", "expected the end at column 9, found `1`"),
+        ("2REDUCE_TIED", "expected the number of a group at column 13, found the end"),
+        ("()OVERLAP_F_B", "expected a stage number at column 2, found `)`"),
+        ("(0F1", "expected `;` and a backward at column 5, found the end"),
+        ("(0F1;3B0)", "expected OVERLAP_F_B at column 10, found the end"),
+        ("(0F1;3B0)XX", "expected OVERLAP_F_B at column 10, found `X`"),
+        ("(0F1)F", "expected `;` and a backward at column 5, found `)`"),
+        ("(0B1;3F0)OVERLAP_F_B", "expected F, the forward, at column 3, found `B`"),
+        ("(0F1;3I0)OVERLAP_F_B", "expected B, the backward, at column 7, found `I`"),
+        ("(0F1;3B0)OVERLAP_F_B2", "expected the end at column 21, found `2`"),
+        ("1OVERLAP_F_B", "expected an overlap's parts in parentheses, as `(0F1;3B0)`, at column 1"),
     ] {
         let message = error(text);
         assert!(message.contains(expected), "{text:?}: {message}");
@@ -90,34 +113,32 @@ fn only_the_whole_and_canonical_text_is_an_action() {
 
 #[test]
 fn words_that_are_no_operation() {
-    let expected = "expected F, I, W, B, SEND_F, RECV_F, SEND_B or RECV_B at column 2, found";
+    let expected = "expected F, I, W, B, R, SEND_F or another operation at column 2, found";
     for (text, rest) in [
         ("1X0", "`X`"),
         ("1f0", "`f`, did you mean F?"),
         ("1FF0", "`FF`, did you mean F?"),
         ("1SENDF0", "`SENDF`, did you mean SEND_F?"),
         ("0recv_b0", "`recv_b`, did you mean RECV_B?"),
-        ("0OPTIMIZER_STEP0", "`OPTIMIZER_STEP`"),
+        ("0SHARD", "`SHARD`, did you mean UNSHARD?"),
+        ("0BACKWARD", "`BACKWARD`"),
     ] {
         assert_eq!(error(text), format!("`{text}` is no action: {expected} {rest}"));
     }
 }
 
 #[test]
-fn operations_of_torch_that_are_not_here_yet() {
-    for (text, op, column) in [
-        ("1UNSHARD", "UNSHARD", 2),
-        ("1RESHARD", "RESHARD", 2),
-        ("12REDUCE_GRAD", "REDUCE_GRAD", 3),
-        ("1WAIT_REDUCE_GRAD", "WAIT_REDUCE_GRAD", 2),
-        ("0WAIT_SEND_F0", "WAIT_SEND_F", 2),
-        ("0WAIT_SEND_B7", "WAIT_SEND_B", 2),
-        ("(0F1;3B0)OVERLAP_F_B", "OVERLAP_F_B", 1),
-        ("1OVERLAP_F_B", "OVERLAP_F_B", 2),
-    ] {
-        let start = format!("`{text}` is not supported yet: {op} at column {column};");
-        assert!(error(text).starts_with(&start), "{}", error(text));
-    }
+fn an_overlap_is_read_as_torch_writes_it_and_as_people_do() {
+    let overlap: Action = "(0F1; 3B0)OVERLAP_F_B".parse().unwrap();
+    assert_eq!(overlap.to_string(), "(0F1;3B0)OVERLAP_F_B");
+    let parts: Vec<String> = overlap.computes().map(|part| part.to_string()).collect();
+    assert_eq!(parts, ["0F1", "3B0"]);
+    assert_eq!((overlap.stage(), overlap.microbatch()), (None, None));
+    assert_eq!(
+        error("(8192F0;0B0)OVERLAP_F_B"),
+        "`(8192F0;0B0)OVERLAP_F_B` is no action: the stage at column 2 is too large, the largest is \
+         8191"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub enum CsvErrors {
     /// Cells hold what does not belong there: all such cells, at least one.
     #[error("{}", listed(.0))]
     Cells(Vec<CellError>),
-    /// All cells are computations, but the table is not complete.
+    /// All cells are computations, but the table is wrong.
     #[error(transparent)]
     Invalid(#[from] Violations),
 }
@@ -46,9 +46,9 @@ pub enum CellProblem {
     Parse(#[from] ParseActionError),
     /// It is an action, in a table that is for computations only.
     #[error(
-        "`{0}` is a transfer, expected a computation as `2F0`; a table with sends and receives is read as a program"
+        "`{0}` is no computation, expected one as `2F0`; a table with sends and receives is read as a program"
     )]
-    Transfer(Action),
+    NoComputation(Action),
     /// It is empty, in a program.
     #[error("the cell is empty, expected an action; a program has no waits between its actions")]
     Empty,

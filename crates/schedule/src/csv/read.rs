@@ -7,20 +7,19 @@ use csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use super::{CellError, CellProblem, CsvErrors};
 use crate::{Action, Plan, Program};
 
-/// Reads a compute-only table and checks that it is complete.
+/// Reads a compute-only table and proves it right.
 ///
 /// # Errors
-/// If reading fails; all cells that are no computations; everything in which the table is not
-/// complete.
+/// If reading fails; all cells that are no computations; everything that is wrong with the table.
 pub fn read_plan(input: impl Read) -> Result<Plan, CsvErrors> {
     let rows = Cells::read(input)?.judge(|cell| match cell {
         None => Ok(None),
-        Some(Action::Compute(compute)) => Ok(Some(compute)),
-        Some(transfer @ (Action::Send(_) | Action::Recv(_))) => {
-            Err(CellProblem::Transfer(transfer))
-        }
+        Some(action) => match action.work() {
+            Some(work) => Ok(Some(work)),
+            None => Err(CellProblem::NoComputation(action)),
+        },
     })?;
-    Ok(Plan::from_rows(rows)?)
+    Ok(Plan::from_cells(rows)?)
 }
 
 /// Reads a table with sends and receives. What it is worth is for

@@ -9,16 +9,17 @@ fn plan(text: &[u8]) -> String {
 }
 
 #[test]
-fn torch_lines_come_back_byte_for_byte() {
+fn lines_come_back_byte_for_byte() {
     let text = "0F0,,,0B0\r\n,1F0,1B0\r\n";
     assert_eq!(plan(text.as_bytes()), text);
+    assert_eq!(plan(b"0F0,0B0\n1F0,,,,1B0\n"), text, "waits follow from the order");
     let text = "0F0,0SEND_F0,0RECV_B0,0B0\r\n1RECV_F0,1F0,1B0,1SEND_B0\r\n";
     assert_eq!(program_to_string(&read_program(text.as_bytes()).unwrap()), text);
 }
 
 #[test]
 fn what_editors_and_spreadsheets_add_is_read_over() {
-    let expected = "0F0,,0B0\r\n,1F0,1B0\r\n";
+    let expected = "0F0,,,0B0\r\n,1F0,1B0\r\n";
     for text in [
         "0F0,,0B0\n,1F0,1B0\n",
         "0F0,,0B0\n,1F0,1B0",
@@ -33,8 +34,8 @@ fn what_editors_and_spreadsheets_add_is_read_over() {
 }
 
 #[test]
-fn waits_at_the_end_of_a_line_stay_in_a_plan_and_go_from_a_program() {
-    assert_eq!(plan(b"0F0,0B0,,\n"), "0F0,0B0,,\r\n");
+fn waits_at_the_end_of_a_line_go() {
+    assert_eq!(plan(b"0F0,0B0,,\n"), "0F0,0B0\r\n");
     let program = read_program("0F0,0B0,,\n".as_bytes()).unwrap();
     assert_eq!(program_to_string(&program), "0F0,0B0\r\n");
 }
@@ -53,9 +54,9 @@ fn every_wrong_cell_is_named_with_its_place() {
         "3 cells of the table are wrong
 - row 1, column 2: `zz` is no action: expected a stage number at column 1, found `z`; a valid one is \
          `2F0` or `0SEND_F1`
-- row 1, column 3: `0SEND_F0` is a transfer, expected a computation as `2F0`; a table with sends and \
+- row 1, column 3: `0SEND_F0` is no computation, expected one as `2F0`; a table with sends and \
          receives is read as a program
-- row 3, column 3: `1Q0` is no action: expected F, I, W, B, SEND_F, RECV_F, SEND_B or RECV_B at \
+- row 3, column 3: `1Q0` is no action: expected F, I, W, B, R, SEND_F or another operation at \
          column 2, found `Q`"
     );
 }

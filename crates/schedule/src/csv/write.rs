@@ -3,14 +3,14 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use crate::{Action, Compute, Plan, Program};
+use crate::{Action, Plan, Program, Work, timetable};
 
-/// Writes a compute-only table.
+/// Writes a compute-only table, with idle cells as [`timetable`] has them.
 ///
 /// # Errors
 /// If writing fails.
 pub fn write_plan(plan: &Plan, output: impl Write) -> io::Result<()> {
-    write(plan.rows(), output, |cell: &Option<Compute>| *cell)
+    write(&timetable(plan), output, |&cell: &Option<Work>| cell)
 }
 
 /// Writes a table with sends and receives.

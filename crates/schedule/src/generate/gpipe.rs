@@ -21,15 +21,11 @@ use super::{Extent, Row};
 
 /// The row of a rank, which has the stage of its own number.
 pub(super) fn row(rank: usize, extent: &Extent) -> Row {
-    let &Extent { num_ranks, num_microbatches, .. } = extent;
-    // A microbatch needs so many steps to the last rank, and its gradient as many back.
-    let ranks_behind = num_ranks - 1 - rank;
+    let &Extent { num_microbatches, .. } = extent;
     let mut row = Row::new();
-    row.idle(rank);
     for microbatch in 0..num_microbatches {
         row.forward(rank, microbatch);
     }
-    row.idle(2 * ranks_behind);
     for microbatch in 0..num_microbatches {
         row.backward(rank, microbatch);
     }

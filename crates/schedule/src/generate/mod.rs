@@ -10,7 +10,7 @@ mod tests;
 pub use error::{ExtentProblem, GenerateError};
 pub use kind::{Kind, UnknownKind};
 
-use crate::{Compute, ComputeOp, MicroBatch, Placement, Plan, Stage};
+use crate::{Compute, ComputeOp, MicroBatch, Plan, Stage, Work};
 
 /// How large a schedule is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,6 @@ pub struct Extent {
 }
 
 /// Makes the plan of a schedule of this kind and size.
-///
-/// Its rows form a timetable with one step an action: every action stands in the first column in
-/// which what it needs has been computed in an earlier one and its rank is free.
 ///
 /// # Errors
 /// Everything about the size that the kind cannot do.
@@ -57,29 +54,17 @@ pub fn generate(kind: Kind, extent: &Extent) -> Result<Plan, GenerateError> {
         Kind::OneFOneB => one_f_one_b::row,
     };
     let rows = (0..extent.num_ranks).map(|rank| row(rank, extent).cells).collect();
-    Ok(Plan::generated(rows, placement(kind, extent), extent.num_microbatches))
-}
-
-/// Where a kind has its stages.
-fn placement(kind: Kind, extent: &Extent) -> Placement {
-    let placement = match kind {
-        Kind::GPipe | Kind::OneFOneB => Placement::loop_(extent.num_ranks, 1),
-    };
-    placement.expect("checked: there are ranks, and ids for their stages")
+    Ok(Plan::from_rows(rows).expect("a schedule that is generated is right"))
 }
 
 /// A row of the table in the making.
 struct Row {
-    cells: Vec<Option<Compute>>,
+    cells: Vec<Work>,
 }
 
 impl Row {
     fn new() -> Self {
         Self { cells: Vec::new() }
-    }
-
-    fn idle(&mut self, num_steps: usize) {
-        self.cells.resize(self.cells.len() + num_steps, None);
     }
 
     fn forward(&mut self, stage: usize, microbatch: usize) {
@@ -92,6 +77,6 @@ impl Row {
 
     fn compute(&mut self, op: ComputeOp, stage: usize, microbatch: usize) {
         let (stage, microbatch) = (Stage::new(stage), MicroBatch::new(microbatch));
-        self.cells.push(Some(Compute { op, stage, microbatch }));
+        self.cells.push(Compute { op, stage, microbatch }.into());
     }
 }

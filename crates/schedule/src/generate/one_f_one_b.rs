@@ -26,19 +26,14 @@ pub(super) fn row(rank: usize, extent: &Extent) -> Row {
     let &Extent { num_ranks, num_microbatches, .. } = extent;
     let num_warmup = num_ranks - rank;
     let mut row = Row::new();
-    row.idle(rank);
     for microbatch in 0..num_warmup {
         row.forward(rank, microbatch);
     }
-    // The last warm-up forward goes to the last rank, and its first gradient comes back.
-    row.idle(num_ranks - 1 - rank);
     for microbatch in 0..num_microbatches {
         row.backward(rank, microbatch);
         let next = num_warmup + microbatch;
         if next < num_microbatches {
             row.forward(rank, next);
-        } else if microbatch + 1 < num_microbatches {
-            row.idle(1);
         }
     }
     row

@@ -63,7 +63,7 @@ impl Cost {
     #[must_use]
     pub fn of(&self, op: ComputeOp) -> f64 {
         match op {
-            ComputeOp::Forward => self.forward,
+            ComputeOp::Forward | ComputeOp::Recompute => self.forward,
             ComputeOp::BackwardInput => self.backward_input,
             ComputeOp::BackwardWeight => self.backward_weight,
             ComputeOp::Backward => self.backward_input + self.backward_weight,

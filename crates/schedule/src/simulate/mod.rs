@@ -9,7 +9,7 @@ pub use cost::{Cost, CostError};
 pub use timeline::{Span, Timeline};
 
 use crate::walk::{Visit, walk};
-use crate::{Action, Compute, ComputeOp, Direction, Rank, Transfer, ValidProgram};
+use crate::{Action, Compute, Direction, Rank, Transfer, ValidProgram, Work};
 
 /// Runs a program against the clock.
 ///
@@ -22,7 +22,7 @@ use crate::{Action, Compute, ComputeOp, Direction, Rank, Transfer, ValidProgram}
 /// use autopipe_schedule::{Cost, Extent, Kind, generate, lower, simulate, validate};
 ///
 /// let extent = Extent { num_ranks: 4, stages_per_rank: 1, num_microbatches: 8 };
-/// let program = validate(lower(&generate(Kind::OneFOneB, &extent)?)?)?;
+/// let program = validate(lower(&generate(Kind::OneFOneB, &extent)?))?;
 /// let timeline = simulate(&program, &Cost::UNIT);
 /// assert_eq!(timeline.makespan(), 33.0); // (8 + 4 - 1) * 3
 /// assert_eq!(timeline.bubble_rate(), 3.0 / 11.0);
@@ -76,19 +76,23 @@ impl Visit for Clock<'_> {
     /// When it arrives.
     type Message = f64;
 
-    fn compute(&mut self, rank: Rank, compute: Compute) {
-        let Compute { op, stage, microbatch } = compute;
-        let needs = match op {
-            ComputeOp::Forward => Some(Direction::Forward),
-            ComputeOp::Backward | ComputeOp::BackwardInput => Some(Direction::Backward),
-            ComputeOp::BackwardWeight => None,
-        };
-        let arrival =
-            needs.map_or(0.0, |direction| *self.arrival(Transfer { direction, stage, microbatch }));
-        let start = self.now[rank.index()].max(arrival);
-        let end = start + self.cost.of(op);
-        self.now[rank.index()] = end;
-        self.push(rank, compute.into(), start, end);
+    fn compute(&mut self, rank: Rank, work: Work) {
+        let mut start = self.now[rank.index()];
+        let mut cost = 0.0;
+        for Compute { op, stage, microbatch } in work.parts() {
+            let arrival = op
+                .direction()
+                .map_or(0.0, |direction| *self.arrival(Transfer { direction, stage, microbatch }));
+            start = start.max(arrival);
+            cost += self.cost.of(op);
+        }
+        self.now[rank.index()] = start + cost;
+        self.push(rank, work.into(), start, start + cost);
+    }
+
+    fn other(&mut self, rank: Rank, action: Action) {
+        let now = self.now[rank.index()];
+        self.push(rank, action, now, now);
     }
 
     fn send(&mut self, rank: Rank, transfer: Transfer) -> f64 {

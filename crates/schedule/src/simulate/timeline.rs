@@ -1,6 +1,6 @@
 //! When everything happened, and what follows from it.
 
-use crate::{Action, Compute, ComputeOp, Rank};
+use crate::{Action, ComputeOp, Rank, Work};
 
 /// When an action happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +75,11 @@ impl Timeline {
     /// forward and before the end of their backward. An evaluation keeps none.
     #[must_use]
     pub fn peak_activations(&self) -> Vec<usize> {
-        let is_training = self.rows.iter().flat_map(|row| computes(row)).any(|(c, _)| frees(c.op));
+        let is_training = self
+            .rows
+            .iter()
+            .flat_map(|row| computes(row))
+            .any(|(work, _)| work.parts().any(|part| part.op.frees()));
         if !is_training {
             return vec![0; self.rows.len()];
         }
@@ -83,28 +87,17 @@ impl Timeline {
     }
 }
 
-fn computes(row: &[Span]) -> impl Iterator<Item = (Compute, &Span)> {
-    row.iter().filter_map(|span| match span.action {
-        Action::Compute(compute) => Some((compute, span)),
-        Action::Send(_) | Action::Recv(_) => None,
-    })
-}
-
-/// Whether nothing needs the activations any longer.
-fn frees(op: ComputeOp) -> bool {
-    match op {
-        ComputeOp::Backward | ComputeOp::BackwardWeight => true,
-        ComputeOp::Forward | ComputeOp::BackwardInput => false,
-    }
+fn computes(row: &[Span]) -> impl DoubleEndedIterator<Item = (Work, &Span)> {
+    row.iter().filter_map(|span| span.action.work().map(|work| (work, span)))
 }
 
 fn peak(row: &[Span]) -> usize {
     let (mut alive, mut peak) = (0, 0);
-    for (compute, _) in computes(row) {
-        if compute.op == ComputeOp::Forward {
+    for part in computes(row).flat_map(|(work, _)| work.parts()) {
+        if part.op == ComputeOp::Forward {
             alive += 1;
             peak = peak.max(alive);
-        } else if frees(compute.op) {
+        } else if part.op.frees() {
             alive -= 1;
         }
     }

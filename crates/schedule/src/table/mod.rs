@@ -5,16 +5,17 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::{Action, Plan, Program};
+use crate::{Action, Plan, Program, timetable};
 
-/// A plan as a table, one column a rank and one line a step.
+/// A plan as a table, one column a rank and one line a step, with idle cells as [`timetable`] has
+/// them.
 ///
 /// The layout is that of torch's `_format_pipeline_order`, less the spaces at the ends of lines.
 #[must_use]
 pub fn table(plan: &Plan) -> String {
-    let rows = plan.rows();
+    let rows = timetable(plan);
     let cell = |rank: usize, step: usize| {
-        rows[rank].get(step).copied().flatten().map_or_else(String::new, |c| c.to_string())
+        rows[rank].get(step).copied().flatten().map_or_else(String::new, |work| work.to_string())
     };
     let num_steps = rows.iter().map(Vec::len).max().unwrap_or(0);
     draw(&all(rows.len()), &all(num_steps), num_steps, cell)

@@ -20,23 +20,40 @@ pub(super) enum Deed {
     Compute(ComputeOp),
     Send(Direction),
     Recv(Direction),
+    WaitSend(Direction),
 }
 
 pub(super) const F: Deed = Deed::Compute(ComputeOp::Forward);
 pub(super) const I: Deed = Deed::Compute(ComputeOp::BackwardInput);
 pub(super) const W: Deed = Deed::Compute(ComputeOp::BackwardWeight);
 pub(super) const B: Deed = Deed::Compute(ComputeOp::Backward);
+pub(super) const R: Deed = Deed::Compute(ComputeOp::Recompute);
 pub(super) const SEND_F: Deed = Deed::Send(Direction::Forward);
 pub(super) const RECV_F: Deed = Deed::Recv(Direction::Forward);
 pub(super) const SEND_B: Deed = Deed::Send(Direction::Backward);
 pub(super) const RECV_B: Deed = Deed::Recv(Direction::Backward);
+pub(super) const WAIT_SEND_F: Deed = Deed::WaitSend(Direction::Forward);
+pub(super) const WAIT_SEND_B: Deed = Deed::WaitSend(Direction::Backward);
 
 impl Deed {
-    fn of(action: Action) -> Self {
+    /// What an action does to one microbatch of one stage, if that is what it is about. An overlap
+    /// is looked at by its parts.
+    fn of(action: Action) -> Option<(Stage, MicroBatch, Self)> {
+        let transfer = |of: Transfer, deed| Some((of.stage, of.microbatch, deed));
         match action {
-            Action::Compute(compute) => Self::Compute(compute.op),
-            Action::Send(transfer) => Self::Send(transfer.direction),
-            Action::Recv(transfer) => Self::Recv(transfer.direction),
+            Action::Compute(Compute { op, stage, microbatch }) => {
+                Some((stage, microbatch, Self::Compute(op)))
+            }
+            Action::Send(sent) => transfer(sent, Self::Send(sent.direction)),
+            Action::Recv(received) => transfer(received, Self::Recv(received.direction)),
+            Action::WaitSend(sent) => transfer(sent, Self::WaitSend(sent.direction)),
+            Action::Overlap(_)
+            | Action::Unshard(_)
+            | Action::Reshard(_)
+            | Action::ReduceGrad(_)
+            | Action::WaitReduceGrad(_)
+            | Action::ReduceTied { .. }
+            | Action::OptimizerStep(_) => None,
         }
     }
 
@@ -45,6 +62,9 @@ impl Deed {
             Self::Compute(op) => Action::Compute(Compute { op, stage, microbatch }),
             Self::Send(direction) => Action::Send(Transfer { direction, stage, microbatch }),
             Self::Recv(direction) => Action::Recv(Transfer { direction, stage, microbatch }),
+            Self::WaitSend(direction) => {
+                Action::WaitSend(Transfer { direction, stage, microbatch })
+            }
         }
     }
 
@@ -52,6 +72,7 @@ impl Deed {
         matches!(self, Self::Compute(_))
     }
 
+    /// Below [`NUM_DEEDS`].
     fn slot(self) -> usize {
         match self {
             F => 0,
@@ -62,9 +83,14 @@ impl Deed {
             RECV_F => 5,
             SEND_B => 6,
             RECV_B => 7,
+            R => 8,
+            WAIT_SEND_F => 9,
+            WAIT_SEND_B => 10,
         }
     }
 }
+
+const NUM_DEEDS: usize = 11;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Occurrence {
@@ -90,6 +116,8 @@ fn located(action: Action, place: Place) -> Located {
 /// well name stage 60000 and nothing else.
 pub(super) struct Index {
     stages: Vec<Vec<Occurrence>>,
+    /// What concerns stages as a whole, in the order of the rows.
+    pub(super) wholes: Vec<Located>,
     pub(super) num_ranks: usize,
     /// By stage, the rank that computes most of it, if any computes it.
     pub(super) owners: Vec<Option<Rank>>,
@@ -107,19 +135,23 @@ impl Index {
     ) -> Self {
         let num_ranks = rows.len();
         let mut stages: Vec<Vec<Occurrence>> = Vec::new();
+        let mut wholes = Vec::new();
         for (rank, row) in rows.enumerate() {
             let rank = Rank::new(rank);
             for (step, action) in (0u32..).zip(row) {
                 let Some(action) = action else { continue };
-                let stage = action.stage().index();
-                if stage >= stages.len() {
-                    stages.resize_with(stage + 1, Vec::new);
+                let place = Place { rank, step };
+                if Deed::of(action).is_none() && action.work().is_none() {
+                    wholes.push(located(action, place));
                 }
-                stages[stage].push(Occurrence {
-                    microbatch: action.microbatch(),
-                    deed: Deed::of(action),
-                    place: Place { rank, step },
-                });
+                let parts = action.computes().map(Action::Compute);
+                let single = (action.work().is_none()).then_some(action);
+                for (stage, microbatch, deed) in parts.chain(single).filter_map(Deed::of) {
+                    if stage.index() >= stages.len() {
+                        stages.resize_with(stage.index() + 1, Vec::new);
+                    }
+                    stages[stage.index()].push(Occurrence { microbatch, deed, place });
+                }
             }
         }
         let (mut owners, mut strays) = (Vec::new(), Vec::new());
@@ -133,7 +165,7 @@ impl Index {
                 has_backward |= occurrence.deed != F;
             }
         }
-        Self { stages, num_ranks, owners, strays, num_microbatches, has_backward }
+        Self { stages, wholes, num_ranks, owners, strays, num_microbatches, has_backward }
     }
 
     /// How many stages any action names.
@@ -151,7 +183,45 @@ impl Index {
         let owners: Option<Vec<Rank>> = self.owners[..self.num_stages()].iter().copied().collect();
         let placement = Placement::new(owners?).ok()?;
         let &Self { num_microbatches, has_backward, .. } = self;
-        Some(Facts { placement, num_microbatches, has_backward })
+        let peak_activations = self.peaks();
+        Some(Facts { placement, num_microbatches, has_backward, peak_activations })
+    }
+
+    /// The most activations that each rank holds.
+    fn peaks(&self) -> Vec<usize> {
+        let mut changes: Vec<(Place, bool)> = Vec::new();
+        for occurrence in self.stages.iter().flatten() {
+            if let Deed::Compute(op) = occurrence.deed
+                && (op == ComputeOp::Forward || op.frees())
+            {
+                changes.push((occurrence.place, op.frees()));
+            }
+        }
+        changes.sort();
+        let mut held = vec![(0usize, 0usize); self.num_ranks];
+        for (place, frees) in changes {
+            let (alive, peak) = &mut held[place.rank.index()];
+            *alive = if frees { alive.saturating_sub(1) } else { *alive + 1 };
+            *peak = (*peak).max(*alive);
+        }
+        held.into_iter().map(|(_, peak)| if self.has_backward { peak } else { 0 }).collect()
+    }
+
+    /// The last computation that completes gradients of a stage.
+    pub(super) fn last_backward(&self, stage: Stage) -> Option<Located> {
+        let occurrences = self.stages.get(stage.index())?.iter();
+        let frees = |o: &&Occurrence| matches!(o.deed, Deed::Compute(op) if op.frees());
+        let last = occurrences.filter(frees).max_by_key(|occurrence| occurrence.place)?;
+        Some(last.located(stage))
+    }
+
+    /// The computations of a stage, in the order of its rank's row.
+    pub(super) fn computes(&self, stage: Stage) -> Vec<Located> {
+        let occurrences = self.stages.get(stage.index()).map_or(&[][..], Vec::as_slice);
+        let computes = occurrences.iter().filter(|occurrence| occurrence.deed.is_compute());
+        let mut computes: Vec<Located> = computes.map(|o| o.located(stage)).collect();
+        computes.sort_by_key(|at| (at.rank, at.step));
+        computes
     }
 
     /// The microbatches of a stage, ascending, those that any action names.
@@ -159,7 +229,7 @@ impl Index {
         let occurrences = self.stages.get(stage).map_or(&[][..], Vec::as_slice);
         let same = |a: &Occurrence, b: &Occurrence| a.microbatch == b.microbatch;
         occurrences.chunk_by(same).map(move |chunk| {
-            let mut places = [None; 8];
+            let mut places = [None; NUM_DEEDS];
             for occurrence in chunk.iter().rev() {
                 places[occurrence.deed.slot()] = Some(occurrence.place);
             }
@@ -188,7 +258,7 @@ impl Index {
         })
     }
 
-    /// Every send and receive.
+    /// Every send, receive and wait for a send.
     pub(super) fn transfers(&self) -> impl Iterator<Item = Located> {
         self.stages.iter().enumerate().flat_map(|(stage, occurrences)| {
             let transfers = occurrences.iter().filter(|o| !o.deed.is_compute());
@@ -218,7 +288,7 @@ fn owner(stage: Stage, occurrences: &[Occurrence], strays: &mut Vec<Located>) ->
 pub(super) struct Cell {
     pub(super) stage: Stage,
     pub(super) microbatch: MicroBatch,
-    places: [Option<Place>; 8],
+    places: [Option<Place>; NUM_DEEDS],
 }
 
 impl Cell {

@@ -26,29 +26,42 @@
 //! - What one rank sends another is received in the order in which it is sent, so that a transport
 //!   without tags delivers the right tensors.
 //!
-//! Progress (`progress.rs`)
-//! - Every rank comes to its end if sends do not wait and receives do. If not, there is a circle of
-//!   ranks, each waiting for the next.
+//! Stages as a whole (`whole.rs`)
+//! - A stage that is ever unsharded is so wherever it computes, and resharded in the end.
+//! - Gradients are reduced, waited for and used when they are complete, each once; what one stage
+//!   does with them, all do.
 //!
-//! The last two look at matched messages, so they are checked once the rules before them hold.
+//! Progress (`progress.rs`; of plans, `fit.rs`)
+//! - Every rank comes to its end, whether a transport buffers messages, hands them over when both
+//!   sides are there, or keeps one queue for each rank. If not, there is a circle of ranks, each
+//!   waiting for the next (`circle.rs`).
+//!
+//! `sequence.rs` and `progress.rs` look at matched messages, so they are checked once the rules
+//! before them hold. What is right is proved in one pass (`proof.rs`); the rules are for what is
+//! not.
 
+mod circle;
+mod fit;
 mod index;
 mod once;
 mod order;
 mod placement;
 mod progress;
+mod proof;
 mod sequence;
 #[cfg(test)]
 mod tests;
 mod transfers;
 mod valid_program;
 mod violation;
+mod whole;
 
 pub use valid_program::ValidProgram;
-pub use violation::{Located, Part, Rule, Violation, Violations};
+pub use violation::{Located, Part, Rule, Transport, Violation, Violations, Wait};
 
-use crate::{Action, Compute, Placement, Program};
+use crate::{Action, Placement, Program, Work};
 use index::Index;
+use proof::Level;
 
 /// Checks a program.
 ///
@@ -72,6 +85,36 @@ use index::Index;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn validate(program: Program) -> Result<ValidProgram, Violations> {
+    match prove(program.rows()) {
+        Some(facts) => Ok(ValidProgram::new(program, facts)),
+        None => explain(program),
+    }
+}
+
+/// What the rules establish about a whole table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) placement: Placement,
+    pub(crate) num_microbatches: usize,
+    pub(crate) has_backward: bool,
+    /// By rank.
+    pub(crate) peak_activations: Vec<usize>,
+}
+
+/// The quick way to accept a program.
+fn prove(rows: &[Vec<Action>]) -> Option<Facts> {
+    let facts = proof::prove(rows, Level::Program, |action| action)?;
+    progress::run(rows, &facts, Transport::Nccl).is_none().then_some(facts)
+}
+
+/// The quick way to accept a plan.
+pub(crate) fn prove_plan(rows: &[Vec<Work>]) -> Option<Facts> {
+    let facts = proof::prove(rows, Level::Plan, Action::from)?;
+    fit::run(rows, &facts, Some).is_ok().then_some(facts)
+}
+
+/// Looks at a program rule by rule.
+fn explain(program: Program) -> Result<ValidProgram, Violations> {
     let mut found = Vec::new();
     let facts = {
         let rows = program.rows();
@@ -81,11 +124,12 @@ pub fn validate(program: Program) -> Result<ValidProgram, Violations> {
         let index = Index::new(rows.iter().map(|row| row.iter().copied().map(Some)));
         check_computes(&index, &mut found);
         transfers::check(&index, &mut found);
+        whole::check(&index, &mut found);
         let facts = index.facts();
         if let (Some(facts), true) = (&facts, found.is_empty()) {
             sequence::check(rows, &facts.placement, &mut found);
             if found.is_empty() {
-                progress::check(rows, &facts.placement, &mut found);
+                found.extend(deadlock(rows, facts));
             }
         }
         facts
@@ -96,16 +140,24 @@ pub fn validate(program: Program) -> Result<ValidProgram, Violations> {
     }
 }
 
-/// What the rules establish about a whole table.
-pub(crate) struct Facts {
-    pub(crate) placement: Placement,
-    pub(crate) num_microbatches: usize,
-    pub(crate) has_backward: bool,
+/// Why no rank can go on, on the most patient transport that stops.
+fn deadlock(rows: &[Vec<Action>], facts: &Facts) -> Option<Violation> {
+    Transport::ALL.into_iter().find_map(|transport| {
+        let waits = progress::run(rows, facts, transport)?.circle();
+        Some(stopped(transport, waits))
+    })
 }
 
-/// Checks the rules for computations alone, for tables that have nothing else.
-pub(crate) fn compute_table(rows: &[Vec<Option<Compute>>]) -> Result<Facts, Violations> {
-    let action = |cell: &Option<Compute>| cell.map(Action::Compute);
+fn stopped(transport: Transport, waits: Vec<Wait>) -> Violation {
+    let at = waits.iter().flat_map(|wait| [wait.at, wait.needs]).collect();
+    Violation { at, rule: Rule::Deadlock { transport, waits } }
+}
+
+/// Checks the rules for computations alone, of a table that has nothing else.
+pub(crate) fn explain_plan<T: Copy>(
+    rows: &[Vec<T>],
+    action: impl Fn(&T) -> Option<Action> + Copy,
+) -> Result<Facts, Violations> {
     let rows_of = || rows.iter().map(|row| row.iter().map(action).collect()).collect();
     if let Err(violation) = placement::check_size(rows) {
         return Err(Violations::new(vec![violation], rows_of()));
@@ -113,7 +165,14 @@ pub(crate) fn compute_table(rows: &[Vec<Option<Compute>>]) -> Result<Facts, Viol
     let mut found = Vec::new();
     let index = Index::new(rows.iter().map(|row| row.iter().map(action)));
     check_computes(&index, &mut found);
-    match index.facts() {
+    let facts = index.facts();
+    if let (Some(facts), true) = (&facts, found.is_empty()) {
+        let work = |entry: T| action(&entry).and_then(Action::work);
+        if let Err(waits) = fit::run(rows, facts, work) {
+            found.push(stopped(Transport::Buffered, waits));
+        }
+    }
+    match facts {
         Some(facts) if found.is_empty() => Ok(facts),
         _ => Err(Violations::new(found, rows_of())),
     }

@@ -1,6 +1,6 @@
 //! Rules about completeness: everything once, nothing twice.
 
-use super::index::{B, Cell, F, I, Index, W};
+use super::index::{B, Cell, F, I, Index, R, W};
 use super::{Part, Rule, Violation};
 use crate::Stage;
 
@@ -15,6 +15,11 @@ pub(super) fn check(index: &Index, found: &mut Vec<Violation>) {
         let split = cell.get(I).or(cell.get(W));
         if let (Some(whole), Some(other)) = (cell.get(B), split) {
             found.push(Violation { at: vec![whole, other], rule: Rule::WholeAndSplit { other } });
+        }
+        if let (Some(again), None, None) = (cell.get(R), cell.get(B), cell.get(I)) {
+            let (stage, microbatch) = (cell.stage, cell.microbatch);
+            let rule = Rule::UselessRecompute { stage, microbatch };
+            found.push(Violation { at: vec![again], rule });
         }
     }
 }

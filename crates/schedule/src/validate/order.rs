@@ -1,10 +1,14 @@
 //! Rules about the order on a rank.
 
-use super::index::{B, Deed, F, I, Index, RECV_B, RECV_F, SEND_B, SEND_F, W};
+use std::cmp::Ordering;
+
+use super::index::{
+    B, Deed, F, I, Index, R, RECV_B, RECV_F, SEND_B, SEND_F, W, WAIT_SEND_B, WAIT_SEND_F,
+};
 use super::{Located, Rule, Violation};
 
 /// On a stage, what comes before what.
-const BEFORE: [(Deed, Deed); 9] = [
+const BEFORE: [(Deed, Deed); 14] = [
     (RECV_F, F),
     (F, SEND_F),
     (F, B),
@@ -14,6 +18,11 @@ const BEFORE: [(Deed, Deed); 9] = [
     (RECV_B, I),
     (B, SEND_B),
     (I, SEND_B),
+    (SEND_F, WAIT_SEND_F),
+    (SEND_B, WAIT_SEND_B),
+    (F, R),
+    (R, B),
+    (R, I),
 ];
 
 /// Either makes the gradient that the stage before needs, and needs that of the stage behind.
@@ -44,7 +53,14 @@ pub(super) fn check(index: &Index, found: &mut Vec<Violation>) {
 /// Two actions of which one needs the other. On different ranks they have no order.
 fn compare(needs: Option<Located>, then: Option<Located>, found: &mut Vec<Violation>) {
     let (Some(needs), Some(then)) = (needs, then) else { return };
-    if needs.rank == then.rank && then.step < needs.step {
-        found.push(Violation { at: vec![then, needs], rule: Rule::TooEarly { needs } });
+    if needs.rank != then.rank {
+        return;
     }
+    let rule = match then.step.cmp(&needs.step) {
+        Ordering::Less => Rule::TooEarly { needs },
+        // Two computations in one step are the parts of an overlap.
+        Ordering::Equal => Rule::DependentOverlap { needs },
+        Ordering::Greater => return,
+    };
+    found.push(Violation { at: vec![then, needs], rule });
 }

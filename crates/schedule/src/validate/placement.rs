@@ -24,7 +24,7 @@ pub(super) fn check_size<Cell>(rows: &[Vec<Cell>]) -> Result<(), Violation> {
 pub(super) fn check(index: &Index, found: &mut Vec<Violation>) {
     idle_ranks(index, found);
     for stray in &index.strays {
-        let stage = stray.action.stage();
+        let stage = stray.action.stage().expect("a computation has a stage");
         let owner = index.owners[stage.index()].expect("a stage with strays has an owner");
         found.push(Violation { at: vec![*stray], rule: Rule::StageOnTwoRanks { stage, owner } });
     }

@@ -13,7 +13,8 @@ pub(super) fn check(rows: &[Vec<Action>], placement: &Placement, found: &mut Vec
         let to = Rank::new(to);
         for (step, &action) in row.iter().enumerate() {
             let (Action::Recv(_), Some(send)) = (action, action.counterpart()) else { continue };
-            let from = placement.rank_of(send.stage());
+            let Some(stage) = send.stage() else { continue };
+            let from = placement.rank_of(stage);
             let Some(queue) = sent.get_mut(&(from, to)) else { continue };
             let next = queue.pop_front().expect("matched: every receive has its send");
             if next.action != send {

@@ -1,6 +1,8 @@
 //! Rules about what is sent and received between stages.
 
-use super::index::{B, Cell, Deed, F, I, Index, RECV_B, RECV_F, SEND_B, SEND_F};
+use super::index::{
+    B, Cell, Deed, F, I, Index, RECV_B, RECV_F, SEND_B, SEND_F, WAIT_SEND_B, WAIT_SEND_F,
+};
 use super::{Located, Rule, Violation};
 use crate::{Action, Direction, Rank, Stage};
 
@@ -13,10 +15,16 @@ pub(super) fn check(index: &Index, found: &mut Vec<Violation>) {
                     own_stage(index, &cell, at, computes, found);
                 }
             }
+            for (wait, send) in [(WAIT_SEND_F, SEND_F), (WAIT_SEND_B, SEND_B)] {
+                if let (Some(at), None) = (cell.get(wait), cell.get(send)) {
+                    let send = send.action(cell.stage, cell.microbatch);
+                    found.push(Violation { at: vec![at], rule: Rule::WaitWithoutSend { send } });
+                }
+            }
         }
     }
     for transfer in index.transfers() {
-        let stage = transfer.action.stage();
+        let stage = transfer.action.stage().expect("a transfer has a stage");
         if let Some(owner) = index.owners[stage.index()].filter(|&owner| owner != transfer.rank) {
             found.push(Violation { at: vec![transfer], rule: Rule::NotItsRank { stage, owner } });
         }
@@ -58,7 +66,7 @@ fn own_stage(
 ) {
     let &Cell { stage, microbatch, .. } = cell;
     let is_last = stage.index() + 1 == index.num_stages();
-    let peer = at.action.counterpart().map(Action::stage);
+    let peer = at.action.counterpart().and_then(Action::stage);
     let rule = match peer {
         None => Rule::NoNeighbour { stage, is_first: stage.index() == 0 },
         Some(peer) if is_last && peer > stage => Rule::NoNeighbour { stage, is_first: false },

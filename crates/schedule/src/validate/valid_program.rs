@@ -1,7 +1,7 @@
 //! The evidence that a program breaks no rule.
 
-use super::Facts;
-use crate::{Action, Placement, Program, Rank, Stage};
+use super::{Facts, Located, Rule, Violation, Violations};
+use crate::{Action, ComputeOp, Placement, Program, Rank, Stage};
 
 /// A program that breaks none of the rules: each rank can run its row as it stands, and all come to
 /// their ends.
@@ -18,16 +18,52 @@ use crate::{Action, Placement, Program, Rank, Stage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidProgram {
     program: Program,
-    placement: Placement,
-    num_microbatches: usize,
-    has_backward: bool,
+    facts: Facts,
 }
 
 impl ValidProgram {
     /// Puts the evidence together, for `validate` alone.
     pub(super) fn new(program: Program, facts: Facts) -> Self {
-        let Facts { placement, num_microbatches, has_backward } = facts;
-        Self { program, placement, num_microbatches, has_backward }
+        Self { program, facts }
+    }
+
+    /// Proves besides that no rank ever holds more than `limit` activations.
+    ///
+    /// # Errors
+    /// A violation for each rank that holds more, at the first forward that is too much.
+    pub fn within(self, limit: usize) -> Result<Self, Violations> {
+        let over = |&rank: &Rank| self.facts.peak_activations[rank.index()] > limit;
+        let violations: Vec<Violation> = (0..self.num_ranks())
+            .map(Rank::new)
+            .filter(over)
+            .map(|rank| {
+                let peak = self.facts.peak_activations[rank.index()];
+                let rule = Rule::TooManyActivations { rank, peak, limit };
+                Violation { at: self.first_beyond(rank, limit).into_iter().collect(), rule }
+            })
+            .collect();
+        if violations.is_empty() {
+            Ok(self)
+        } else {
+            Err(Violations::new(violations, super::rows_of(self.program)))
+        }
+    }
+
+    fn first_beyond(&self, rank: Rank, limit: usize) -> Option<Located> {
+        let mut alive = 0;
+        self.row(rank).iter().enumerate().find_map(|(step, &action)| {
+            for compute in action.computes() {
+                if compute.op == ComputeOp::Forward {
+                    alive += 1;
+                } else if compute.op.frees() {
+                    alive -= 1;
+                }
+                if alive > limit {
+                    return Some(Located { rank, step, action });
+                }
+            }
+            None
+        })
     }
 
     /// The program, to print or to write.
@@ -51,13 +87,13 @@ impl ValidProgram {
     /// Which rank holds which stages.
     #[must_use]
     pub fn placement(&self) -> &Placement {
-        &self.placement
+        &self.facts.placement
     }
 
     /// The stages of a rank, ascending; empty if there is no such rank.
     #[must_use]
     pub fn stages_of(&self, rank: Rank) -> &[Stage] {
-        self.placement.stages_of(rank)
+        self.facts.placement.stages_of(rank)
     }
 
     /// How many ranks there are, at least 1.
@@ -69,18 +105,25 @@ impl ValidProgram {
     /// How many stages there are, at least as many as ranks.
     #[must_use]
     pub fn num_stages(&self) -> usize {
-        self.placement.num_stages()
+        self.facts.placement.num_stages()
     }
 
     /// How many microbatches every stage computes, at least 1.
     #[must_use]
     pub fn num_microbatches(&self) -> usize {
-        self.num_microbatches
+        self.facts.num_microbatches
     }
 
     /// Whether it trains; if not, it only goes forward.
     #[must_use]
     pub fn has_backward(&self) -> bool {
-        self.has_backward
+        self.facts.has_backward
+    }
+
+    /// The most activations that each rank ever holds, whatever its computations cost: pairs of
+    /// stage and microbatch from their forward to their `B` or `W`. An evaluation holds none.
+    #[must_use]
+    pub fn peak_activations(&self) -> &[usize] {
+        &self.facts.peak_activations
     }
 }

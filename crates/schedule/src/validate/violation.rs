@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::listing::{lines, ranges};
 use crate::table::marked;
-use crate::{Action, MicroBatch, Rank, Stage};
+use crate::{Action, Direction, MicroBatch, Rank, Stage, Transfer};
 
 /// An action and its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,43 @@ pub struct Located {
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (rank {}, step {})", self.action, self.rank, self.step)
+    }
+}
+
+/// A rank that waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Where it stands: an action that cannot start, or the message at the head of its queue.
+    pub at: Located,
+    /// What has to come before, on the other rank.
+    pub needs: Located,
+}
+
+/// How a transport treats messages, the most patient first. Only the last two can stop a rank at
+/// something else than tensors that are still to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// There is room for every message: a send is through at once.
+    Buffered,
+    /// A send is through when its receive is posted, as MPI's large messages are.
+    Rendezvous,
+    /// Each rank has one queue of its sends and receives, in its order; only the heads of two
+    /// queues can meet, as in one communicator of NCCL.
+    Nccl,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Buffered, Self::Rendezvous, Self::Nccl];
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Buffered => "on every transport",
+            Self::Rendezvous => "on a transport that does not buffer",
+            Self::Nccl => "in NCCL's order, one queue for each rank",
+        })
     }
 }
 
@@ -203,35 +240,157 @@ pub enum Rule {
         sent: Located,
     },
     /// No circle of ranks waits for each other.
-    #[error("waits for ever: {}", circle(.waits))]
+    #[error("waits for ever {transport}: {}", circle(.waits))]
     Deadlock {
-        /// The receives that wait and the sends that they wait for; each send stands on the next
-        /// receive's rank and behind it, the last one on the first receive's.
-        waits: Vec<(Located, Located)>,
+        /// The most patient transport that stops; the stricter ones stop as well.
+        transport: Transport,
+        /// A shortest circle: what each rank needs is behind what the next one waits at, and what
+        /// the last one needs behind what the first waits at.
+        waits: Vec<Wait>,
+    },
+    /// What overlaps does not need each other.
+    #[error("overlaps {needs}, which it needs; compute it behind")]
+    DependentOverlap {
+        /// The other part.
+        needs: Located,
+    },
+    /// What is waited for was sent.
+    #[error("waits for {send}, which is not sent before; send it before or drop this")]
+    WaitWithoutSend {
+        /// The send that there should be.
+        send: Action,
+    },
+    /// Activations are computed again for a backward.
+    #[error(
+        "there is no backward of microbatch {microbatch} on stage {stage} to compute it for; drop it"
+    )]
+    UselessRecompute {
+        /// The stage.
+        stage: Stage,
+        /// The microbatch.
+        microbatch: MicroBatch,
+    },
+    /// What concerns a stage concerns one that there is.
+    #[error("no rank computes stage {stage}; drop this")]
+    NoStage {
+        /// The stage.
+        stage: Stage,
+    },
+    /// Stages with sharded parameters compute with all of them.
+    #[error("stage {stage} has only its shard of the parameters here; put {stage}UNSHARD before")]
+    Sharded {
+        /// The stage.
+        stage: Stage,
+    },
+    /// Parameters are gathered once at a time.
+    #[error("stage {stage} has all its parameters already; put {stage}RESHARD before or drop this")]
+    UnshardedTwice {
+        /// The stage.
+        stage: Stage,
+    },
+    /// Only what is whole can be given up.
+    #[error("stage {stage} has only its shard of the parameters already; drop it")]
+    NotUnsharded {
+        /// The stage.
+        stage: Stage,
+    },
+    /// In the end, parameters are sharded again.
+    #[error(
+        "stage {stage} keeps all its parameters; put {stage}RESHARD behind its last computation"
+    )]
+    NeverResharded {
+        /// The stage.
+        stage: Stage,
+    },
+    /// What uses gradients comes when they are complete.
+    #[error("the gradients of stage {stage} are complete only with {last}; move this behind")]
+    IncompleteGradients {
+        /// The stage.
+        stage: Stage,
+        /// The last backward.
+        last: Located,
+    },
+    /// What uses gradients comes where there are some.
+    #[error("stage {stage} has no gradients, the schedule has no backward; drop this")]
+    NoGradients {
+        /// The stage.
+        stage: Stage,
+    },
+    /// A reduction that is waited for was started.
+    #[error(
+        "waits for a reduction that has not started; put {stage}REDUCE_GRAD before or drop this"
+    )]
+    WaitWithoutReduce {
+        /// The stage.
+        stage: Stage,
+    },
+    /// Gradients are used or changed when their reduction is over.
+    #[error(
+        "the gradients of stage {stage} are still being reduced; put {stage}WAIT_REDUCE_GRAD before"
+    )]
+    StillReducing {
+        /// The stage.
+        stage: Stage,
+    },
+    /// After the update a stage does nothing more.
+    #[error("comes behind {update}, which is the last thing that a stage does; move it before")]
+    AfterUpdate {
+        /// The update.
+        update: Located,
+    },
+    /// What one stage does at the end of a step, all do.
+    #[error("stage {with} has {action}, stage {without} has none; every stage has one or none has")]
+    NotEveryStage {
+        /// What it is about.
+        action: Action,
+        /// A stage that has it.
+        with: Stage,
+        /// The first stage that has not.
+        without: Stage,
+    },
+    /// Tied parameters are those of several stages.
+    #[error("stage {stage} is alone in tie group {group}; name a second stage or drop this")]
+    AloneInGroup {
+        /// The stage.
+        stage: Stage,
+        /// The group.
+        group: u16,
+    },
+    /// A rank holds no more activations than it has room for.
+    #[error(
+        "rank {rank} holds {peak} activations at once, the limit is {limit}; start a backward before this forward"
+    )]
+    TooManyActivations {
+        /// The rank.
+        rank: Rank,
+        /// The most it holds.
+        peak: usize,
+        /// The most it may hold.
+        limit: usize,
     },
 }
 
 fn needed(recv: &Action) -> &'static str {
     match recv {
-        Action::Recv(transfer) if transfer.direction == crate::Direction::Backward => "a gradient",
-        Action::Recv(_) | Action::Send(_) | Action::Compute(_) => "activations",
+        Action::Recv(Transfer { direction: Direction::Backward, .. }) => "a gradient",
+        _ => "activations",
     }
 }
 
-/// The circle from the send that the first receive waits for, which the message names itself.
-fn circle(waits: &[(Located, Located)]) -> String {
+/// The circle from what the first rank needs; where that one stands, the message says itself.
+fn circle(waits: &[Wait]) -> String {
     let mut text = String::from("it needs ");
-    for (i, (recv, send)) in waits.iter().take(MAX_WAITS).enumerate() {
+    for (i, Wait { at, needs }) in waits.iter().take(MAX_WAITS).enumerate() {
         match i {
-            0 => text.push_str(&send.to_string()),
-            _ => text.push_str(&format!(", which is behind {recv}, which needs {send}")),
+            0 => text.push_str(&needs.to_string()),
+            _ => text.push_str(&format!(", which is behind {at}, which needs {needs}")),
         }
     }
     match waits.len().saturating_sub(MAX_WAITS) {
         0 => {}
         more => text.push_str(&format!(", and so on over {more} more ranks")),
     }
-    text + ", which is behind the first; move one of the sends before the receive in front of it"
+    text + ", which is behind the first; move one of those needed before the one in front of it"
 }
 
 /// How much of a circle a message spells out.

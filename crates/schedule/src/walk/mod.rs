@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::{Action, Compute, Placement, Rank, Transfer};
+use crate::{Action, Placement, Rank, Transfer, Work};
 
 /// What happens along the way, given what has happened before.
 pub(crate) trait Visit {
@@ -10,7 +10,10 @@ pub(crate) trait Visit {
     type Message;
 
     /// A rank computes.
-    fn compute(&mut self, rank: Rank, compute: Compute);
+    fn compute(&mut self, rank: Rank, work: Work);
+
+    /// A rank does something that takes no time and concerns no other.
+    fn other(&mut self, rank: Rank, action: Action);
 
     /// A rank sends and goes on.
     fn send(&mut self, rank: Rank, transfer: Transfer) -> Self::Message;
@@ -40,7 +43,8 @@ pub(crate) fn walk<V: Visit>(
         let row = &rows[rank.index()];
         while let Some(&action) = row.get(steps[rank.index()]) {
             match action {
-                Action::Compute(compute) => visit.compute(rank, compute),
+                Action::Compute(compute) => visit.compute(rank, compute.into()),
+                Action::Overlap(overlap) => visit.compute(rank, overlap.into()),
                 Action::Send(transfer) => {
                     let to = placement.rank_of(transfer.receiver());
                     let message = visit.send(rank, transfer);
@@ -59,6 +63,13 @@ pub(crate) fn walk<V: Visit>(
                     };
                     visit.recv(rank, transfer, message);
                 }
+                Action::WaitSend(_)
+                | Action::Unshard(_)
+                | Action::Reshard(_)
+                | Action::ReduceGrad(_)
+                | Action::WaitReduceGrad(_)
+                | Action::ReduceTied { .. }
+                | Action::OptimizerStep(_) => visit.other(rank, action),
             }
             steps[rank.index()] += 1;
         }

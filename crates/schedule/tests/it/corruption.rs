@@ -17,7 +17,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 fn rows(plan: &Plan) -> Vec<Vec<Action>> {
-    lower(plan).unwrap().into_rows()
+    lower(plan).into_rows()
 }
 
 /// A rank that has something to do, and a step of it.
@@ -32,8 +32,8 @@ fn retargeted(action: Action, to: usize) -> Action {
         0 if index > 0 => index - 1,
         further => index + 1 + further,
     };
-    let mut stage = action.stage();
-    let mut microbatch = action.microbatch();
+    let mut stage = action.stage().unwrap();
+    let mut microbatch = action.microbatch().unwrap();
     if to.is_multiple_of(2) {
         stage = Stage::new(moved(stage.index()));
     } else {
@@ -43,6 +43,7 @@ fn retargeted(action: Action, to: usize) -> Action {
         Action::Compute(Compute { op, .. }) => Action::Compute(Compute { op, stage, microbatch }),
         Action::Send(transfer) => Action::Send(Transfer { stage, microbatch, ..transfer }),
         Action::Recv(transfer) => Action::Recv(Transfer { stage, microbatch, ..transfer }),
+        other => panic!("{other} is not in a program that sends and receives only"),
     }
 }
 

@@ -5,7 +5,7 @@ use autopipe_schedule::{Cost, Extent, Kind, Timeline, generate, lower, simulate,
 fn timeline(kind: Kind, num_ranks: usize, num_microbatches: usize, cost: &Cost) -> Timeline {
     let extent = Extent { num_ranks, stages_per_rank: 1, num_microbatches };
     let plan = generate(kind, &extent).unwrap();
-    simulate(&validate(lower(&plan).unwrap()).unwrap(), cost)
+    simulate(&validate(lower(&plan)).unwrap(), cost)
 }
 
 /// torch's schedules with F = I = W = 1: span, makespan, work of a rank.

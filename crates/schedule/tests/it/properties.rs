@@ -3,20 +3,51 @@
 use std::collections::BTreeMap;
 
 use autopipe_schedule::{
-    Action, Compute, ComputeOp, Cost, Kind, Plan, Program, Stage, csv, generate, lower, simulate,
-    validate,
+    Action, Compute, ComputeOp, Cost, Kind, MicroBatch, Plan, Program, Stage, csv, generate, lower,
+    simulate, timetable, validate,
 };
 use proptest::prelude::*;
 
 use crate::strategies::{extents, kinds, plans};
 
 fn computes(row: &[Action]) -> Vec<Compute> {
-    row.iter()
-        .filter_map(|action| match action {
-            Action::Compute(compute) => Some(*compute),
-            Action::Send(_) | Action::Recv(_) => None,
-        })
-        .collect()
+    row.iter().flat_map(|action| action.computes()).collect()
+}
+
+/// When the last entry of a plan ends if each takes one step.
+fn num_columns(plan: &Plan) -> usize {
+    let mut ends: BTreeMap<(bool, Stage, MicroBatch), usize> = BTreeMap::new();
+    let mut steps = vec![(0, 0); plan.num_ranks()];
+    let mut is_moving = true;
+    while std::mem::take(&mut is_moving) {
+        for (row, (step, column)) in plan.rows().iter().zip(&mut steps) {
+            let Some(work) = row.get(*step) else { continue };
+            let needs: Option<Vec<usize>> = work
+                .parts()
+                .map(|part| {
+                    let (stage, last) = (part.stage.index(), plan.num_stages() - 1);
+                    let stage = match part.op {
+                        ComputeOp::Forward if stage > 0 => stage - 1,
+                        ComputeOp::Backward | ComputeOp::BackwardInput if stage < last => stage + 1,
+                        _ => return Some(0),
+                    };
+                    let is_forward = part.op == ComputeOp::Forward;
+                    ends.get(&(is_forward, Stage::new(stage), part.microbatch)).copied()
+                })
+                .collect();
+            let Some(needs) = needs else { continue };
+            *column = needs.into_iter().fold(*column, usize::max) + 1;
+            *step += 1;
+            is_moving = true;
+            for part in work.parts() {
+                if !matches!(part.op, ComputeOp::BackwardWeight | ComputeOp::Recompute) {
+                    let is_forward = part.op == ComputeOp::Forward;
+                    ends.insert((is_forward, part.stage, part.microbatch), *column);
+                }
+            }
+        }
+    }
+    steps.into_iter().map(|(_, column)| column).max().unwrap()
 }
 
 fn closely(a: f64, b: f64) -> bool {
@@ -31,7 +62,7 @@ fn costs() -> impl Strategy<Value = Cost> {
 proptest! {
     #[test]
     fn what_is_lowered_is_valid(plan in plans()) {
-        let program = lower(&plan).unwrap();
+        let program = lower(&plan);
         let valid = validate(program.clone());
         prop_assert!(valid.is_ok(), "{}", valid.unwrap_err().marked_table());
         let valid = valid.unwrap();
@@ -43,7 +74,7 @@ proptest! {
 
     #[test]
     fn an_evaluation_of_any_plan_is_valid(plan in plans()) {
-        let valid = validate(lower(&plan.forward_only()).unwrap()).unwrap();
+        let valid = validate(lower(&plan.forward_only())).unwrap();
         prop_assert!(!valid.has_backward());
         prop_assert_eq!(valid.placement(), plan.placement());
         prop_assert_eq!(valid.num_microbatches(), plan.num_microbatches());
@@ -54,7 +85,7 @@ proptest! {
         let text = csv::plan_to_string(&plan);
         prop_assert_eq!(&csv::read_plan(text.as_bytes()).unwrap(), &plan);
         prop_assert_eq!(&csv::read_plan(text.replace("\r\n", "\n").as_bytes()).unwrap(), &plan);
-        let program = lower(&plan).unwrap();
+        let program = lower(&plan);
         let text = csv::program_to_string(&program);
         prop_assert_eq!(csv::read_program(text.as_bytes()).unwrap(), program);
     }
@@ -71,9 +102,9 @@ proptest! {
 
     #[test]
     fn lowering_keeps_each_rank_in_its_order(plan in plans()) {
-        let program = lower(&plan).unwrap();
+        let program = lower(&plan);
         for (before, after) in plan.rows().iter().zip(program.rows()) {
-            let before: Vec<Compute> = before.iter().copied().flatten().collect();
+            let before: Vec<Compute> = before.iter().flat_map(|work| work.parts()).collect();
             prop_assert_eq!(before, computes(after));
         }
     }
@@ -81,14 +112,19 @@ proptest! {
     #[test]
     fn every_forward_has_its_backward_once(plan in plans()) {
         let mut ops: BTreeMap<_, Vec<ComputeOp>> = BTreeMap::new();
-        for compute in plan.rows().iter().flatten().flatten() {
+        for compute in plan.rows().iter().flatten().flat_map(|work| work.parts()) {
             ops.entry((compute.stage, compute.microbatch)).or_default().push(compute.op);
         }
         prop_assert_eq!(ops.len(), plan.num_stages() * plan.num_microbatches());
         for ops in ops.values() {
-            use ComputeOp::{Backward, BackwardInput, BackwardWeight, Forward};
+            use ComputeOp::{Backward, BackwardInput, BackwardWeight, Forward, Recompute};
             let expected: &[&[ComputeOp]] = if plan.has_backward() {
-                &[&[Forward, Backward], &[Forward, BackwardInput, BackwardWeight]]
+                &[
+                    &[Forward, Backward],
+                    &[Forward, BackwardInput, BackwardWeight],
+                    &[Forward, Recompute, Backward],
+                    &[Forward, Recompute, BackwardInput, BackwardWeight],
+                ]
             } else {
                 &[&[Forward]]
             };
@@ -98,7 +134,7 @@ proptest! {
 
     #[test]
     fn the_simulation_runs_every_action_in_order(plan in plans(), cost in costs()) {
-        let program = validate(lower(&plan).unwrap()).unwrap();
+        let program = validate(lower(&plan)).unwrap();
         let timeline = simulate(&program, &cost);
         for (row, spans) in program.rows().iter().zip(timeline.rows()) {
             let actions: Vec<Action> = spans.iter().map(|span| span.action).collect();
@@ -114,21 +150,20 @@ proptest! {
 
     #[test]
     fn tensors_are_used_after_they_are_made_and_have_travelled(plan in plans(), cost in costs()) {
-        let program = validate(lower(&plan).unwrap()).unwrap();
+        let program = validate(lower(&plan)).unwrap();
         let timeline = simulate(&program, &cost);
-        let spans: BTreeMap<Action, (f64, f64)> = timeline
+        let spans: BTreeMap<Compute, (f64, f64)> = timeline
             .rows()
             .iter()
             .flatten()
-            .map(|span| (span.action, (span.start, span.end)))
+            .flat_map(|span| span.action.computes().map(|part| (part, (span.start, span.end))))
             .collect();
-        for (&action, &(start, _)) in &spans {
-            let Action::Compute(compute) = action else { continue };
+        for (&compute, &(start, _)) in &spans {
             let stage = compute.stage;
             let before = match compute.op {
                 ComputeOp::Forward => stage.index().checked_sub(1),
                 ComputeOp::Backward | ComputeOp::BackwardInput => Some(stage.index() + 1),
-                ComputeOp::BackwardWeight => None,
+                ComputeOp::BackwardWeight | ComputeOp::Recompute => None,
             };
             let Some(before) = before.filter(|&before| before < plan.num_stages()) else { continue };
             let before = Stage::new(before);
@@ -138,11 +173,11 @@ proptest! {
             };
             let made = made
                 .into_iter()
-                .find_map(|op| spans.get(&Action::Compute(Compute { op, stage: before, ..compute })))
+                .find_map(|op| spans.get(&Compute { op, stage: before, ..compute }))
                 .unwrap();
             let is_near = plan.placement().rank_of(before) == plan.placement().rank_of(stage);
             let travel = if is_near { 0.0 } else { cost.latency() };
-            prop_assert!(start >= made.1 + travel - 1e-9, "{action}");
+            prop_assert!(start >= made.1 + travel - 1e-9, "{compute}");
         }
     }
 
@@ -154,7 +189,7 @@ proptest! {
     ) {
         // Every rank's F takes f and its B as long, so that the formula holds for both.
         let cost = Cost::new(f, f / 2.0, f / 2.0, 0.0).unwrap();
-        let program = validate(lower(&generate(kind, &extent).unwrap()).unwrap()).unwrap();
+        let program = validate(lower(&generate(kind, &extent).unwrap())).unwrap();
         let timeline = simulate(&program, &cost);
         let sizes = [extent.num_ranks, extent.num_microbatches];
         let [p, m] = sizes.map(|n| f64::from(u32::try_from(n).unwrap()));
@@ -165,17 +200,16 @@ proptest! {
     #[test]
     fn one_f_one_b_keeps_no_more_than_the_ranks_behind_need(extent in extents()) {
         let plan = generate(Kind::OneFOneB, &extent).unwrap();
-        let program = validate(lower(&plan).unwrap()).unwrap();
+        let program = validate(lower(&plan)).unwrap();
         let expected: Vec<usize> = (1..=extent.num_ranks).rev().collect();
         prop_assert_eq!(simulate(&program, &Cost::UNIT).peak_activations(), expected);
     }
 
     #[test]
     fn waits_make_no_difference(plan in plans()) {
-        let mut rows = plan.rows().to_vec();
-        rows.iter_mut().for_each(|row| row.retain(Option::is_some));
-        let dense = Plan::from_rows(rows).unwrap();
-        prop_assert_eq!(lower(&plan), lower(&dense));
+        let cells = timetable(&plan);
+        prop_assert_eq!(cells.iter().map(Vec::len).max(), Some(num_columns(&plan)));
+        prop_assert_eq!(&Plan::from_cells(cells).unwrap(), &plan);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Plans to try things on: the named schedules, and tables that nobody designed.
 
 use autopipe_schedule::{
-    Compute, ComputeOp, Extent, Kind, MicroBatch, Placement, Plan, Rank, Stage, generate,
+    Compute, ComputeOp, Extent, Kind, MicroBatch, Overlap, Placement, Plan, Rank, Stage, Work,
+    generate,
 };
 use proptest::prelude::*;
 
@@ -18,7 +19,8 @@ pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 /// Any plan that can be run: some stages placed at will, and an order drawn action by action from
-/// those that are possible, with whole and split backwards or none, and with waits.
+/// those that are possible, with whole and split backwards or none, some overlapping a
+/// forward, some after their activations are computed again.
 pub(crate) fn wild_plans() -> impl Strategy<Value = Plan> {
     let sizes = (1usize..=4, 1usize..=3, 1usize..=4);
     let choices = prop::collection::vec(any::<prop::sample::Index>(), 200);
@@ -39,13 +41,41 @@ pub(crate) fn wild_plans() -> impl Strategy<Value = Plan> {
                 }
                 let compute = possible[choose(possible.len())];
                 done.push(compute);
-                let row = &mut rows[placement.rank_of(compute.stage).index()];
-                row.extend(std::iter::repeat_n(None, choose(4) / 3));
-                row.push(Some(compute));
+                let row: &mut Vec<Work> = &mut rows[placement.rank_of(compute.stage).index()];
+                if matches!(compute.op, ComputeOp::Backward | ComputeOp::BackwardInput)
+                    && choose(4) == 0
+                {
+                    row.push(Compute { op: ComputeOp::Recompute, ..compute }.into());
+                }
+                row.push(compute.into());
             }
-            Plan::from_rows(rows).unwrap()
+            let mut plan = Plan::from_rows(rows).unwrap();
+            for rank in 0..ranks {
+                plan = overlapped(plan, rank, choose(8));
+            }
+            plan
         },
     )
+}
+
+/// The plan with a forward and the backward behind it as one, at the first step from `start` on
+/// where neither needs the other.
+fn overlapped(plan: Plan, rank: usize, start: usize) -> Plan {
+    let pairs = plan.rows()[rank].windows(2).enumerate().skip(start);
+    for (step, pair) in pairs {
+        let [Work::Compute(forward), Work::Compute(backward)] = pair else { continue };
+        if (forward.op, backward.op) != (ComputeOp::Forward, ComputeOp::Backward) {
+            continue;
+        }
+        let [forward, backward] = [forward, backward].map(|part| (part.stage, part.microbatch));
+        let mut rows = plan.rows().to_vec();
+        rows[rank][step] = Overlap::new(forward, backward).unwrap().into();
+        rows[rank].remove(step + 1);
+        if let Ok(overlapped) = Plan::from_rows(rows) {
+            return overlapped;
+        }
+    }
+    plan
 }
 
 /// What can be computed next.
