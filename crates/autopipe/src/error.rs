@@ -118,9 +118,6 @@ pub enum Error {
     /// The schedule does not exist for these sizes.
     #[error(transparent)]
     Generate(#[from] autopipe_schedule::GenerateError),
-    /// The table cannot be completed with sends and receives.
-    #[error(transparent)]
-    Lower(#[from] autopipe_schedule::LowerError),
     /// The table is not a correct schedule.
     #[error(transparent)]
     Invalid(#[from] autopipe_schedule::Violations),

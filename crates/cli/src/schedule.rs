@@ -19,8 +19,8 @@ pub(crate) fn generate(args: &Generate) -> anyhow::Result<()> {
     let text = match (args.level, args.format) {
         (Level::Compute, Format::Table) => table(&plan),
         (Level::Compute, Format::Csv) => csv::plan_to_string(&plan),
-        (Level::Comms, Format::Table) => autopipe_schedule::program_table(&lower(&plan)?),
-        (Level::Comms, Format::Csv) => csv::program_to_string(&lower(&plan)?),
+        (Level::Comms, Format::Table) => autopipe_schedule::program_table(&lower(&plan)),
+        (Level::Comms, Format::Csv) => csv::program_to_string(&lower(&plan)),
     };
     output::result(&text)
 }

@@ -100,6 +100,14 @@ pub enum Error {
     /// The batch does not fit the program.
     #[error("{0}")]
     Batch(#[from] crate::batch::BatchError),
+    /// The program has an action that a rank cannot run.
+    #[error(
+        "a rank cannot run {action}; it runs F, B, I, W, OVERLAP_F_B, SEND, RECV and WAIT_SEND, so lower the schedule without the others"
+    )]
+    CannotRun {
+        /// The first such action.
+        action: Action,
+    },
     /// The worker was given another set of stages than its program computes.
     #[error(
         "the program gives rank {rank} the stages {expected:?}, but the stages {got:?} were built"

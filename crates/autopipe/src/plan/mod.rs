@@ -70,8 +70,8 @@ pub fn plan(
     };
     check_neighbours(graph, &partition)?;
     let programs = Programs {
-        train: Arc::new(validate(lower(&table)?)?),
-        eval: Arc::new(validate(lower(&table.forward_only())?)?),
+        train: Arc::new(validate(lower(&table))?),
+        eval: Arc::new(validate(lower(&table.forward_only()))?),
     };
     Ok(PipelinePlan { partition, table, programs, schedule })
 }

@@ -42,21 +42,36 @@ impl Worker {
         action: Action,
     ) -> Result<(), ActionError> {
         match action {
-            Action::Compute(Compute { op: ComputeOp::Forward, stage, microbatch }) => {
-                self.forward(run, stage, microbatch)
-            }
-            Action::Compute(Compute { op: ComputeOp::Backward, stage, microbatch }) => {
-                self.backward_input(run, stage, microbatch)?;
-                self.stage(stage).backward_weight(microbatch)
-            }
-            Action::Compute(Compute { op: ComputeOp::BackwardInput, stage, microbatch }) => {
-                self.backward_input(run, stage, microbatch)
-            }
-            Action::Compute(Compute { op: ComputeOp::BackwardWeight, stage, microbatch }) => {
-                self.stage(stage).backward_weight(microbatch)
+            Action::Compute(compute) => self.compute(run, compute),
+            // One after the other, as torch does it: a rank has one stream of work.
+            Action::Overlap(overlap) => {
+                self.compute(run, overlap.forward())?;
+                self.compute(run, overlap.backward())
             }
             Action::Send(transfer) => self.send(run, transfer),
             Action::Recv(transfer) => self.recv(run, transfer),
+            // A communicator takes what is sent at once and frees it when it is through.
+            Action::WaitSend(_) => Ok(()),
+            Action::Unshard(_)
+            | Action::Reshard(_)
+            | Action::ReduceGrad(_)
+            | Action::WaitReduceGrad(_)
+            | Action::ReduceTied { .. }
+            | Action::OptimizerStep(_) => unreachable!("refused by `new`: {action}"),
+        }
+    }
+
+    fn compute(&mut self, run: &mut Run<'_>, compute: Compute) -> Result<(), ActionError> {
+        let Compute { op, stage, microbatch } = compute;
+        match op {
+            ComputeOp::Forward => self.forward(run, stage, microbatch),
+            ComputeOp::Backward => {
+                self.backward_input(run, stage, microbatch)?;
+                self.stage(stage).backward_weight(microbatch)
+            }
+            ComputeOp::BackwardInput => self.backward_input(run, stage, microbatch),
+            ComputeOp::BackwardWeight => self.stage(stage).backward_weight(microbatch),
+            ComputeOp::Recompute => unreachable!("refused by `new`: {compute}"),
         }
     }
 

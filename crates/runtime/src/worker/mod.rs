@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
-use autopipe_schedule::{Action, Rank, Stage, ValidProgram};
+use autopipe_schedule::{Action, ComputeOp, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
 use crate::error::FailedAction;
@@ -48,7 +48,8 @@ impl Worker {
     /// Puts a rank together; `comm` is its end of the pipeline's ranks.
     ///
     /// # Errors
-    /// If the programs are for another number of ranks or for other stages.
+    /// If the programs are for another number of ranks or for other stages, or have an action that
+    /// a rank cannot run.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
         let WorkerParts { programs, stages, loss, scale_grads } = parts;
         let (train, eval) = (&programs.train, &programs.eval);
@@ -67,6 +68,9 @@ impl Worker {
                     program: program.num_ranks(),
                     communicator: comm.size(),
                 });
+            }
+            if let Some(&action) = program.rows().iter().flatten().find(|&&a| !can_run(a)) {
+                return Err(Error::CannotRun { action });
             }
             let mine = program.placement().stages_of(Rank::new(comm.rank()));
             let mut expected: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
@@ -178,5 +182,25 @@ impl Worker {
         let at = FailedAction { step, action };
         self.comm.abort(Failure { rank, at: Some(at), cause: source.to_string() });
         Error::Action { rank, at, source }
+    }
+}
+
+/// Whether a rank knows how to do an action.
+fn can_run(action: Action) -> bool {
+    match action {
+        Action::Compute(compute) => match compute.op {
+            ComputeOp::Forward
+            | ComputeOp::Backward
+            | ComputeOp::BackwardInput
+            | ComputeOp::BackwardWeight => true,
+            ComputeOp::Recompute => false,
+        },
+        Action::Overlap(_) | Action::Send(_) | Action::Recv(_) | Action::WaitSend(_) => true,
+        Action::Unshard(_)
+        | Action::Reshard(_)
+        | Action::ReduceGrad(_)
+        | Action::WaitReduceGrad(_)
+        | Action::ReduceTied { .. }
+        | Action::OptimizerStep(_) => false,
     }
 }

@@ -95,6 +95,15 @@ fn a_table_of_interleaved_stages() {
 }
 
 #[test]
+fn a_table_that_overlaps_forwards_with_backwards() {
+    let plan = table(
+        "0F0,0F1,3F0,(0F2;3B0)OVERLAP_F_B,(3F1;0B0)OVERLAP_F_B,3B1,0B1,3F2,3B2,0B2\n\
+         1F0,2F0,1F1,2F1,2B0,1B0,2B1,(1F2;1B1)OVERLAP_F_B,2F2,2B2,1B2\n",
+    );
+    assert_close(&pipelined(&plan, 6), &unsplit(NUM_LAYERS, &batch(6)));
+}
+
+#[test]
 fn steps_accumulate_and_evaluation_changes_nothing() {
     let plan = named(Kind::OneFOneB, 2, 3);
     let ranks = run(

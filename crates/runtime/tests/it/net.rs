@@ -169,7 +169,7 @@ pub(crate) fn layers_of(
 }
 
 pub(crate) fn programs(plan: &Plan) -> Programs {
-    let valid = |plan: &Plan| Arc::new(validate(lower(plan).unwrap()).unwrap());
+    let valid = |plan: &Plan| Arc::new(validate(lower(plan)).unwrap());
     Programs { train: valid(plan), eval: valid(&plan.forward_only()) }
 }
 

@@ -120,7 +120,7 @@ fn words_that_are_no_operation() {
         ("1FF0", "`FF`, did you mean F?"),
         ("1SENDF0", "`SENDF`, did you mean SEND_F?"),
         ("0recv_b0", "`recv_b`, did you mean RECV_B?"),
-        ("0SHARD", "`SHARD`, did you mean UNSHARD?"),
+        ("0SHARD", "`SHARD`, did you mean RESHARD?"),
         ("0BACKWARD", "`BACKWARD`"),
     ] {
         assert_eq!(error(text), format!("`{text}` is no action: {expected} {rest}"));

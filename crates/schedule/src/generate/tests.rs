@@ -1,7 +1,7 @@
 //! The pictures of the schedules, the meaning of their columns, and the sizes they cannot have.
 
 use super::{Extent, Kind, generate};
-use crate::{ComputeOp, Plan, table};
+use crate::{Plan, table};
 
 fn plan(kind: Kind, num_ranks: usize, num_microbatches: usize) -> Plan {
     generate(kind, &Extent { num_ranks, stages_per_rank: 1, num_microbatches }).unwrap()
@@ -24,43 +24,6 @@ fn one_f_one_b() {
     check(Kind::OneFOneB, 3, 4);
     check(Kind::OneFOneB, 3, 3); // as few microbatches as it can
     check(Kind::OneFOneB, 1, 2);
-}
-
-/// The step of each stage's action with each microbatch.
-fn step_of(plan: &Plan, op: ComputeOp, stage: usize, microbatch: usize) -> Option<usize> {
-    let row = plan.rows().get(stage)?;
-    row.iter().position(|cell| {
-        cell.is_some_and(|c| {
-            (c.op, c.stage.index(), c.microbatch.index()) == (op, stage, microbatch)
-        })
-    })
-}
-
-#[test]
-fn every_action_stands_in_the_first_column_that_it_can() {
-    for kind in Kind::ALL {
-        for (num_ranks, num_microbatches) in
-            [(1, 1), (1, 5), (2, 2), (3, 3), (3, 8), (5, 7), (8, 8)]
-        {
-            let plan = plan(kind, num_ranks, num_microbatches);
-            for (rank, row) in plan.rows().iter().enumerate() {
-                let mut free = 0;
-                for (step, compute) in row.iter().enumerate().filter_map(|(i, c)| Some((i, (*c)?)))
-                {
-                    let microbatch = compute.microbatch.index();
-                    let needs = match compute.op {
-                        ComputeOp::Forward => rank
-                            .checked_sub(1)
-                            .and_then(|rank| step_of(&plan, ComputeOp::Forward, rank, microbatch)),
-                        _ => step_of(&plan, ComputeOp::Backward, rank + 1, microbatch),
-                    };
-                    let earliest = free.max(needs.map_or(0, |step| step + 1));
-                    assert_eq!(step, earliest, "{kind} {num_ranks}x{num_microbatches}: {compute}");
-                    free = step + 1;
-                }
-            }
-        }
-    }
 }
 
 #[test]

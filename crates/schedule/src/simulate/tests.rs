@@ -5,7 +5,7 @@ use crate::csv::{read_plan, read_program};
 use crate::{Rank, ValidProgram, lower, validate};
 
 fn program(plan: &str) -> ValidProgram {
-    validate(lower(&read_plan(plan.as_bytes()).unwrap()).unwrap()).unwrap()
+    validate(lower(&read_plan(plan.as_bytes()).unwrap())).unwrap()
 }
 
 fn row(spans: &[Span]) -> Vec<(String, f64, f64)> {

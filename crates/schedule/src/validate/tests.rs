@@ -238,9 +238,9 @@ fn nobody_waits_for_ever() {
         "0F0,0SEND_F0,0RECV_B0,0B0,0F1,0SEND_F1,0RECV_B1,0B1\n\
          1RECV_F0,1F0,1RECV_F1,1F1,1B0,1SEND_B0,1B1,1SEND_B1\n",
         &[
-            "rank 0, step 2, 0RECV_B0: waits for ever: it needs 1SEND_B0 (rank 1, step 5), which is \
-           behind 1RECV_F1 (rank 1, step 2), which needs 0SEND_F1 (rank 0, step 5), which is behind \
-           the first; move one of the sends before the receive in front of it",
+            "rank 0, step 3, 0B0: waits for ever on every transport: it needs 1SEND_B0 (rank 1, step \
+             5), which is behind 1F1 (rank 1, step 3), which needs 0SEND_F1 (rank 0, step 5), which is \
+             behind the first; move one of those needed before the one in front of it",
         ],
     );
 }
@@ -255,12 +255,12 @@ fn a_circle_of_three_is_found_behind_a_rank_that_only_waits_for_it() {
                 2RECV_F0,2F0,2SEND_F0,2RECV_F1,2F1,2SEND_F1,5RECV_F0,5F0,5SEND_F0,5RECV_F1,5F1,5SEND_F1\n";
     let violations = broken(text);
     let [violation] = &violations.iter().collect::<Vec<_>>()[..] else { panic!("{violations}") };
-    let Rule::Deadlock { waits } = &violation.rule else { panic!("{violation}") };
-    let ranks: Vec<_> = waits.iter().map(|(recv, _)| recv.rank.index()).collect();
+    let Rule::Deadlock { waits, .. } = &violation.rule else { panic!("{violation}") };
+    let ranks: Vec<_> = waits.iter().map(|wait| wait.at.rank.index()).collect();
     assert_eq!(ranks, [3, 2, 1]);
-    for ((_, send), (next, _)) in waits.iter().zip(waits.iter().cycle().skip(1)) {
-        assert_eq!(send.rank, next.rank);
-        assert!(send.step > next.step);
+    for (wait, next) in waits.iter().zip(waits.iter().cycle().skip(1)) {
+        assert_eq!(wait.needs.rank, next.at.rank);
+        assert!(wait.needs.step > next.at.step);
     }
 }
 
@@ -279,8 +279,8 @@ fn all_violations_come_at_once_and_long_lists_are_cut() {
 #[test]
 fn numbers_out_of_proportion_cost_nothing() {
     let largest: Action = "65535F65535".parse().unwrap();
-    assert_eq!(largest.stage(), Stage::new(Stage::LIMIT - 1));
-    assert_eq!(largest.microbatch(), MicroBatch::new(MicroBatch::LIMIT - 1));
+    assert_eq!(largest.stage(), Stage::try_new(Stage::LIMIT - 1));
+    assert_eq!(largest.microbatch(), MicroBatch::try_new(MicroBatch::LIMIT - 1));
     check(
         "65535F65535,0F0\n",
         &[

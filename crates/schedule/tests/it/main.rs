@@ -4,6 +4,7 @@
 
 mod corruption; // valid programs, spoiled: the validator is what is tested
 mod golden; // tables that torch wrote
+mod interpreter; // naive ranks: the validator's other opinion
 mod papers; // numbers that others published
 mod properties; // what is true of every schedule
 mod strategies; // schedules to try things on

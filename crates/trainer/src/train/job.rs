@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use autopipe::schedule::{Action, Plan, Program, csv};
+use autopipe::schedule::{Plan, Program, csv};
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, plan};
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
 use autopipe_models::{AutoModel, from_config, load_folder};
@@ -128,10 +128,7 @@ fn read_table(config: &PipelineConfig) -> Result<Option<Plan>, Error> {
 }
 
 fn has_transfers(program: &Program) -> bool {
-    program.rows().iter().flatten().any(|action| match action {
-        Action::Compute(_) => false,
-        Action::Send(_) | Action::Recv(_) => true,
-    })
+    program.rows().iter().flatten().any(|action| action.work().is_none())
 }
 
 /// The content of a file; reading a pipe or a device might never end.
