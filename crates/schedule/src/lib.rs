@@ -16,7 +16,7 @@ mod validate;
 mod walk;
 
 pub use action::{
-    Action, Compute, ComputeOp, Direction, Overlap, ParseActionError, Transfer, Work,
+    Action, Compute, ComputeOp, Direction, Overlap, ParseActionError, Parts, Transfer, Work,
 };
 pub use generate::{Extent, ExtentProblem, GenerateError, Kind, UnknownKind, generate};
 pub use id::{MicroBatch, Rank, Stage};

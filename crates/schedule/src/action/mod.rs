@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use parse::ParseActionError;
 pub use transfer::{Direction, Transfer};
-pub use work::{Compute, ComputeOp, Overlap, Work};
+pub use work::{Compute, ComputeOp, Overlap, Parts, Work};
 
 use crate::{MicroBatch, Stage};
 
@@ -64,6 +64,7 @@ pub enum Action {
 
 impl Action {
     /// What it computes, if it computes.
+    #[inline]
     #[must_use]
     pub fn work(self) -> Option<Work> {
         match self {
@@ -82,8 +83,10 @@ impl Action {
     }
 
     /// Its computations: none, one, or the two of an overlap, the forward first.
-    pub fn computes(self) -> impl Iterator<Item = Compute> {
-        self.work().into_iter().flat_map(Work::parts)
+    #[inline]
+    #[must_use]
+    pub fn computes(self) -> Parts {
+        self.work().map_or(Parts::NONE, Work::parts)
     }
 
     /// The stage whose action it is; none of an overlap, which has two.

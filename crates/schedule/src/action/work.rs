@@ -160,12 +160,36 @@ pub enum Work {
 
 impl Work {
     /// The computations, the forward of an overlap first.
-    pub fn parts(self) -> impl Iterator<Item = Compute> {
-        let (first, second) = match self {
-            Self::Compute(compute) => (compute, None),
-            Self::Overlap(overlap) => (overlap.forward(), Some(overlap.backward())),
-        };
-        std::iter::once(first).chain(second)
+    #[inline]
+    #[must_use]
+    pub fn parts(self) -> Parts {
+        match self {
+            Self::Compute(compute) => Parts { next: Some(compute), then: None },
+            Self::Overlap(overlap) => {
+                Parts { next: Some(overlap.forward()), then: Some(overlap.backward()) }
+            }
+        }
+    }
+}
+
+/// The computations of an entry: none, one, or the two of an overlap.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    next: Option<Compute>,
+    then: Option<Compute>,
+}
+
+impl Parts {
+    /// Of an action that computes nothing.
+    pub(crate) const NONE: Self = Self { next: None, then: None };
+}
+
+impl Iterator for Parts {
+    type Item = Compute;
+
+    #[inline]
+    fn next(&mut self) -> Option<Compute> {
+        std::mem::replace(&mut self.next, self.then.take())
     }
 }
 

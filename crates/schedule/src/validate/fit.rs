@@ -3,7 +3,7 @@
 
 use super::circle::shortest;
 use super::{Facts, Located, Wait};
-use crate::{Action, Compute, ComputeOp, Direction, Rank, Work};
+use crate::{Action, Compute, ComputeOp, Direction, Parts, Rank, Work};
 
 /// Whether all ranks come to their ends; if not, the shortest circle of ranks that wait for each
 /// other. Each computes in its order and waits for what it needs of the others.
@@ -18,7 +18,7 @@ pub(super) fn run<T: Copy>(
     let mut ready: Vec<usize> = (0..rows.len()).rev().collect();
     while let Some(rank) = ready.pop() {
         while let Some(&entry) = rows[rank].get(run.steps[rank]) {
-            let parts = || work(entry).into_iter().flat_map(Work::parts);
+            let parts = || work(entry).map_or(Parts::NONE, Work::parts);
             if let Some(compute) = parts().find_map(|part| run.missing(part)) {
                 waits_for[rank] = Some(run.cell(compute));
                 break;

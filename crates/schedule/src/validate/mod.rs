@@ -48,6 +48,7 @@ mod order;
 mod placement;
 mod progress;
 mod proof;
+mod rule;
 mod sequence;
 #[cfg(test)]
 mod tests;
@@ -56,8 +57,9 @@ mod valid_program;
 mod violation;
 mod whole;
 
+pub use rule::{Part, Rule, Transport};
 pub use valid_program::ValidProgram;
-pub use violation::{Located, Part, Rule, Transport, Violation, Violations, Wait};
+pub use violation::{Located, Violation, Violations, Wait};
 
 use crate::{Action, Placement, Program, Work};
 use index::Index;

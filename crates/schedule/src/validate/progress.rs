@@ -52,6 +52,8 @@ struct Run<'a> {
     /// By rank, the step from which to look for the first message of its queue that has not been
     /// matched; for NCCL only.
     queues: Vec<usize>,
+    /// Ranks whose queues have new heads: empty, but for its memory, between two actions.
+    changed: Vec<usize>,
     /// By tie group, how many of its actions no rank has reached.
     ties: BTreeMap<u16, usize>,
     /// By rank and tie group, how many of the group's actions the rank has not reached.
@@ -88,6 +90,7 @@ impl<'a> Run<'a> {
             is_waiting: vec![false; rows.len()],
             messages: vec![0; num_cells],
             queues: vec![0; rows.len()],
+            changed: Vec::new(),
             ties,
             own_ties,
             has_reached: vec![false; rows.len()],
@@ -210,7 +213,8 @@ impl<'a> Run<'a> {
 
     /// Completes the messages that stand at both their queues' heads, which may bring others there.
     fn match_queues(&mut self, rank: usize, ready: &mut Vec<usize>) {
-        let mut changed = vec![rank];
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.push(rank);
         while let Some(rank) = changed.pop() {
             while let Some((step, action)) = self.advance_to_head(rank) {
                 let (end, other) = self.message(action);
@@ -226,6 +230,7 @@ impl<'a> Run<'a> {
                 changed.push(end.peer);
             }
         }
+        self.changed = changed;
     }
 
     /// A send or receive as a message, and the action at its other end.

@@ -19,7 +19,6 @@ pub(crate) fn runs(rows: &[Vec<Action>]) -> Result<(), String> {
 type Tensor = (Direction, Stage, MicroBatch);
 
 type Done = Result<bool, String>;
-
 #[derive(Default)]
 struct Rank {
     step: usize,
@@ -321,10 +320,10 @@ impl World<'_> {
         let mine = self.rows[rank].iter().filter(in_group).count();
         let reached = |rank: &Rank| rank.tied.iter().filter(|(_, g)| *g == group).count();
         let all: usize = self.rows.iter().flatten().filter(in_group).count();
-        let is_last = reached(&self.ranks[rank]) == mine;
         if all < 2 {
             return Err(format!("group {group} has one stage"));
         }
+        let is_last = reached(&self.ranks[rank]) == mine;
         Ok(!is_last || self.ranks.iter().map(reached).sum::<usize>() == all)
     }
 
