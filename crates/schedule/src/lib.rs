@@ -9,6 +9,7 @@ mod lower;
 mod placement;
 mod plan;
 mod program;
+pub mod search;
 mod simulate;
 mod table;
 mod timetable;

@@ -7,4 +7,5 @@ mod golden; // tables that torch wrote
 mod interpreter; // naive ranks: the validator's other opinion
 mod papers; // numbers that others published
 mod properties; // what is true of every schedule
+mod searched; // what the search finds
 mod strategies; // schedules to try things on
