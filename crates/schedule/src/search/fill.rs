@@ -2,7 +2,7 @@
 
 use super::instance::{Instance, Step};
 
-/// What to do with a gap that is shorter than the W that waits.
+/// When a W that waits gets its turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Patience {
     /// The part of W that a gap needs to have for W to go in.

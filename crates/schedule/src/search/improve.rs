@@ -29,12 +29,12 @@ impl Search {
         let recipes = recipes(instance);
         let num_short = instance.num_microbatches.min(4 * instance.num_ranks);
         let short = Instance { num_microbatches: num_short, ..instance.clone() };
-        let (sketch, filled) =
-            self.timed(instance, &Recipe::OneByOne, patiences(instance)[0]).expect("one fits");
-        let mut best = (sketch, filled);
+        let mut best = self
+            .timed(instance, &Recipe::OneByOne, patiences(instance)[0])
+            .expect("checked: one microbatch fits");
         if num_short == instance.num_microbatches {
-            for recipe in &recipes {
-                for patience in patiences(instance) {
+            for patience in patiences(instance) {
+                for recipe in &recipes {
                     if best.1.cost() <= self.goal || !self.pay(instance) {
                         return best;
                     }
@@ -57,8 +57,8 @@ impl Search {
         let reserve = self.effort / 2;
         let work = (0..short.num_ranks).map(|rank| short.work(rank)).fold(0.0, f64::max);
         let mut trials = Vec::new();
-        for (index, recipe) in recipes.iter().enumerate() {
-            for patience in patiences(short) {
+        for patience in patiences(short) {
+            for (index, recipe) in recipes.iter().enumerate() {
                 if self.effort <= reserve || !self.pay(short) {
                     break;
                 }

@@ -1,8 +1,11 @@
 //! A checked problem as flat numbers: what every candidate is evaluated against.
 
 /// One kind of action of a rank. The microbatch is not part of it: every kind of a rank takes the
-/// microbatches in their order, so the `n`-th `F0` of a row is that of microbatch `n`. Two rows that
-/// differ in the numbering alone cost the same, so that nothing is lost.
+/// microbatches in their order, so the `n`-th `F0` of a row is that of microbatch `n`.
+///
+/// Nothing is lost by that. Whatever the numbering, the `n`-th step of a stage to start has at least
+/// `n` steps of its maker before it, hence the maker's `n`-th. So any schedule can be numbered in
+/// order without moving a step, and memory does not look at numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     F0,
@@ -89,7 +92,7 @@ impl Instance {
         usize::from(stage >= self.num_ranks)
     }
 
-    /// The time of a step of a stage.
+    /// The time of a stage's F.
     pub(super) fn forward(&self, stage: usize) -> f64 {
         self.durations[self.rank(stage)][self.chunk(stage)]
     }

@@ -117,6 +117,7 @@ impl Search {
 /// The figures of complete rows.
 fn found(instance: &Instance, best: &Filled, lower_bound: f64) -> Found {
     let cost = best.cost();
+    debug_assert!(lower_bound <= cost * (1.0 + 1e-9), "the bound is one: {lower_bound}, {cost}");
     let work = (0..instance.num_ranks).map(|rank| instance.work(rank)).fold(0.0, f64::max);
     Found {
         plan: plan(instance, &best.rows),

@@ -69,7 +69,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// An effort that takes a second or two.
+    /// An effort that takes about a second, and a few for hundreds of thousands of actions.
     pub const EFFORT: u64 = 60_000_000;
 
     /// The most pairs of stage and microbatch.
@@ -124,7 +124,7 @@ pub enum ProblemFault {
         needed: usize,
     },
     /// A time is none.
-    #[error("{what} takes {given}, which is not a finite time of 0 or more")]
+    #[error("{what} takes {given}, which is no time from 0 to {MAX_TIME:e}")]
     Time {
         /// The step, as in `stage 3's W`.
         what: String,

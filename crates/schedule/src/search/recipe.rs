@@ -43,9 +43,9 @@ fn one_f_one_b(forwards: usize, num_microbatches: usize) -> Vec<Step> {
     row
 }
 
-/// All candidates, the likelier ones first.
+/// All candidates but the one that is always possible, the likelier ones first.
 pub(super) fn recipes(instance: &Instance) -> Vec<Recipe> {
-    let mut recipes = vec![Recipe::OneByOne];
+    let mut recipes = Vec::new();
     if instance.num_chunks == 1 {
         recipes.extend(warm_ups(instance).into_iter().map(Recipe::WarmUp));
     } else {

@@ -50,7 +50,9 @@ fn run(plan: &Plan, problem: &Problem) -> (f64, f64, Vec<u64>) {
                     }
                     ComputeOp::BackwardInput => ('I', Some(('I', stage + 1)), cost.input),
                     ComputeOp::BackwardWeight => ('W', Some(('I', stage)), cost.weight),
-                    ComputeOp::Backward | ComputeOp::Recompute => panic!("{compute} is not split"),
+                    ComputeOp::Backward | ComputeOp::Recompute => {
+                        unreachable!("{compute} is not split")
+                    }
                 };
                 let arrival = match needs {
                     None => 0.0,
@@ -86,7 +88,9 @@ fn peaks(plan: &Plan, memory: &Memory) -> Vec<u64> {
                 ComputeOp::Forward => held += memory.activation,
                 ComputeOp::BackwardInput => held -= memory.activation - memory.weight_input,
                 ComputeOp::BackwardWeight => held -= memory.weight_input,
-                ComputeOp::Backward | ComputeOp::Recompute => panic!("{compute} is not split"),
+                ComputeOp::Backward | ComputeOp::Recompute => {
+                    unreachable!("{compute} is not split")
+                }
             }
             peak = peak.max(held);
         }
@@ -187,7 +191,7 @@ fn the_first_search_is_the_second() {
 }
 
 #[test]
-fn more_effort_never_costs_more_time_and_none_is_enough_for_a_schedule() {
+fn no_effort_is_enough_for_a_schedule_and_more_finds_a_better_one() {
     let mut problem = within(problem(Chunks::V, 4, 8, [1.0, 1.5, 0.75, 0.25]), 6);
     let cost = [0, 10_000, 1_000_000].map(|effort| {
         problem.effort = effort;
@@ -206,10 +210,10 @@ fn all_that_is_wrong_with_a_problem_is_said_at_once() {
         [
             "0 microbatches cannot be scheduled, from 1 to 65536 can",
             "3 costs of stages are given where 4 are needed",
-            "stage 0's I takes NaN, which is not a finite time of 0 or more",
-            "stage 1's I takes NaN, which is not a finite time of 0 or more",
-            "stage 2's I takes NaN, which is not a finite time of 0 or more",
-            "a message takes -1, which is not a finite time of 0 or more",
+            "stage 0's I takes NaN, which is no time from 0 to 1e200",
+            "stage 1's I takes NaN, which is no time from 0 to 1e200",
+            "stage 2's I takes NaN, which is no time from 0 to 1e200",
+            "a message takes -1, which is no time from 0 to 1e200",
             "rank 0 may keep 2, but one microbatch takes 4; raise its limit",
             "rank 1 may keep 2, but one microbatch takes 4; raise its limit",
         ]
