@@ -54,7 +54,7 @@ pub struct Found {
 /// microbatch fits.
 ///
 /// # Examples
-/// At the memory of 1F1B the best bubble is two thirds of 1F1B's, and with twice that there is none:
+/// At the memory of 1F1B the best bubble is a third of 1F1B's, and with twice that there is none:
 /// ```
 /// use autopipe_schedule::search::{Chunks, Memory, Problem, StageCost, search};
 ///
