@@ -50,7 +50,7 @@ impl Timeline {
     pub fn span(&self) -> f64 {
         let span = |row: &Vec<Span>| {
             let first = computes(row).map(|(_, span)| span.start).next();
-            let last = computes(row).map(|(_, span)| span.end).last();
+            let last = computes(row).map(|(_, span)| span.end).next_back();
             first.zip(last).map_or(0.0, |(first, last)| last - first)
         };
         self.rows.iter().map(span).fold(0.0, f64::max)

@@ -17,7 +17,7 @@ pub(super) fn shortest(waits: &Waits) -> Vec<Wait> {
     let starts = circles.iter().flatten().take(MAX_STARTS);
     let shorter = starts.filter_map(|&start| around(waits, start));
     let first = circles.first().map(|circle| {
-        let wait = |&rank: &usize| waits[rank].first().cloned();
+        let wait = |&rank: &usize| waits[rank].first().copied();
         circle.iter().filter_map(wait).collect::<Vec<_>>()
     });
     let all = shorter.chain(first);
@@ -66,7 +66,7 @@ fn around(waits: &Waits, start: usize) -> Option<Vec<Wait>> {
             }
             let (mut path, mut at) = (Vec::new(), start);
             while let Some((rank, wait)) = from[at] {
-                path.push(wait.clone());
+                path.push(*wait);
                 at = rank;
                 if at == start {
                     break;

@@ -40,6 +40,8 @@
 //! before them hold. What is right is proved in one pass (`proof.rs`); the rules are for what is
 //! not.
 
+#[cfg(test)]
+mod agreement;
 mod circle;
 mod fit;
 mod index;

@@ -165,8 +165,8 @@ impl Proof {
                 let before = *whole;
                 (whole.is_unsharded, whole.was_unsharded) = (true, true);
                 // A computation before the first would have had only a part of the parameters.
-                let is_first = !before.was_unsharded;
-                (!before.is_unsharded && !(is_first && self.has_computed(stage))).then_some(())
+                let is_late = !before.was_unsharded && self.has_computed(stage);
+                (!before.is_unsharded && !is_late).then_some(())
             }
             Action::Reshard(stage) => {
                 let whole = self.whole(stage)?;

@@ -300,3 +300,63 @@ fn numbers_out_of_proportion_cost_nothing() {
         ],
     );
 }
+
+/// torch 2.15 loads each of these; at best it fails while it trains.
+#[test]
+fn broken_tables_that_torch_accepts_are_refused() {
+    let plan = |text: &str| crate::csv::read_plan(text.as_bytes()).unwrap_err().to_string();
+    let program = |text: &str| broken(text).to_string();
+    for (what, message, expected) in [
+        ("a forward twice", plan("0F0,0F0,0B0\n1F0,1B0\n"), "happens a second time"),
+        ("a backward twice", plan("0F0,0B0,0B0\n1F0,1B0\n"), "happens a second time"),
+        ("a microbatch that others have not", plan("0F7,0B7\n1F0,1B0\n"), "microbatch 0 to 6"),
+        (
+            "ranks that wait for each other",
+            plan("0F0,0B0,0F1,0B1\n1F0,1F1,1B0,1B1\n"),
+            "waits for ever on every transport",
+        ),
+        (
+            "activations that nobody receives",
+            program("0F0,0SEND_F0,0RECV_B0,0B0\n1F0,1B0,1SEND_B0\n"),
+            "receive it before with 1RECV_F0",
+        ),
+        (
+            "a wait that only a buffer gets past",
+            program(
+                "0F0,0SEND_F0,0F1,0SEND_F1,0WAIT_SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n\
+                 1RECV_F0,1F0,1B0,1SEND_B0,1WAIT_SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n",
+            ),
+            "rank 0, step 4, 0WAIT_SEND_F1: waits for ever on a transport that does not buffer: it \
+             needs 1RECV_F1 (rank 1, step 5), which is behind 1WAIT_SEND_B0 (rank 1, step 4), which \
+             needs 0RECV_B0 (rank 0, step 5), which is behind the first",
+        ),
+        (
+            "two queues with a send at their heads",
+            program(
+                "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n\
+                 1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n",
+            ),
+            "rank 0, step 3, 0SEND_F1: waits for ever in NCCL's order, one queue for each rank: it \
+             needs 1RECV_F1 (rank 1, step 4), which is behind 1SEND_B0 (rank 1, step 3), which needs \
+             0RECV_B0 (rank 0, step 4), which is behind the first",
+        ),
+        (
+            "receives in another order than the sends",
+            program(
+                "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n\
+                 1RECV_F1,1RECV_F0,1F0,1B0,1SEND_B0,1F1,1B1,1SEND_B1\n",
+            ),
+            "takes the wrong message",
+        ),
+        ("weights before inputs", plan("0F0,0W0,0I0\n1F0,1B0\n"), "comes before 0I0"),
+        ("a backward before its forward", plan("0F0,0B0\n1B0,1F0\n"), "comes before 1F0"),
+        (
+            "a message received twice",
+            program("0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0\n"),
+            "happens a second time",
+        ),
+        ("text behind an action", plan("0F0xyz,0B0\n"), "expected the end at column 4"),
+    ] {
+        assert!(message.contains(expected), "{what}: {message}");
+    }
+}

@@ -27,6 +27,11 @@ impl ValidProgram {
         Self { program, facts }
     }
 
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// Proves besides that no rank ever holds more than `limit` activations.
     ///
     /// # Errors
