@@ -8,6 +8,7 @@ use autopipe_schedule::{
 use candle_core::Tensor;
 
 use super::stage::{Arriving, Inputs, StageRun};
+use super::trace::Trace;
 use super::{StepOutput, Worker};
 use crate::batch::microbatch;
 use crate::communicator::{Reduction, Tag};
@@ -20,6 +21,20 @@ pub(super) enum Outputs {
     Drop,
 }
 
+/// Whether somebody wants to know when the actions happen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    Measure,
+    Ignore,
+}
+
+/// What a run is to bring besides losses.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) outputs: Outputs,
+    pub(super) times: Times,
+}
+
 /// What one run of a program gathers.
 pub(super) struct Run<'a> {
     program: &'a ValidProgram,
@@ -27,11 +42,14 @@ pub(super) struct Run<'a> {
     wanted: Outputs,
     losses: BTreeMap<MicroBatch, Tensor>,
     outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
+    /// Notes when things happen, if somebody wants to know.
+    pub(super) trace: Option<Trace>,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(program: &'a ValidProgram, batch: &'a Batch, wanted: Outputs) -> Self {
-        Self { program, batch, wanted, losses: BTreeMap::new(), outputs: BTreeMap::new() }
+        let (losses, outputs) = (BTreeMap::new(), BTreeMap::new());
+        Self { program, batch, wanted, losses, outputs, trace: None }
     }
 }
 
@@ -41,6 +59,22 @@ impl Worker {
         run: &mut Run<'_>,
         action: Action,
     ) -> Result<(), ActionError> {
+        let Some(trace) = &mut run.trace else { return self.do_action(run, action) };
+        trace.begin();
+        self.do_action(run, action)?;
+        for compute in action.computes() {
+            // A GPU computes on when the call has returned.
+            if let Some(parameter) = self.stage(compute.stage).parameters().iter().next() {
+                parameter.device().synchronize()?;
+            }
+        }
+        if let Some(trace) = &mut run.trace {
+            trace.end(action);
+        }
+        Ok(())
+    }
+
+    fn do_action(&mut self, run: &mut Run<'_>, action: Action) -> Result<(), ActionError> {
         match action {
             Action::Compute(compute) => self.compute(run, compute),
             // One after the other, as torch does it: a rank has one stream of work.
@@ -93,7 +127,7 @@ impl Worker {
             Inputs::Batch(run.batch.inputs.iter().map(slice).collect::<Result<_, _>>()?)
         } else {
             let arriving = self.stage(id).take_inputs(index);
-            Inputs::Received(self.arrived(arriving)?)
+            Inputs::Received(self.arrived(run, arriving)?)
         };
         let outputs = self.stage(id).forward(index, inputs, train)?;
         if !is_last {
@@ -120,12 +154,12 @@ impl Worker {
 
     fn backward_input(
         &mut self,
-        run: &Run<'_>,
+        run: &mut Run<'_>,
         id: Stage,
         index: MicroBatch,
     ) -> Result<(), ActionError> {
         let arriving = self.stage(id).take_output_grads(index);
-        let grads = self.arrived(arriving)?;
+        let grads = self.arrived(run, arriving)?;
         self.stage(id).backward_input(index, &grads)?;
         let Some(former) = id.index().checked_sub(1) else {
             // The batch's own gradient is nobody's.
@@ -170,20 +204,23 @@ impl Worker {
     }
 
     /// The tensors that were asked for or are here already.
-    fn arrived(&self, tensors: Arriving) -> Result<Vec<Tensor>, ActionError> {
-        match tensors {
-            Arriving::Here(tensors) => Ok(tensors),
-            Arriving::Posted { posted, sent } => {
-                self.comm.wait(posted).map_err(|error| match error {
-                    Error::Timeout { from, waited } => ActionError::Late {
-                        awaited: Action::Send(sent),
-                        rank: self.comm.members()[from],
-                        waited,
-                    },
-                    other => communication(other),
-                })
-            }
+    fn arrived(&self, run: &mut Run<'_>, tensors: Arriving) -> Result<Vec<Tensor>, ActionError> {
+        let (posted, sent) = match tensors {
+            Arriving::Here(tensors) => return Ok(tensors),
+            Arriving::Posted { posted, sent } => (posted, sent),
+        };
+        let tensors = self.comm.wait(posted).map_err(|error| match error {
+            Error::Timeout { from, waited } => ActionError::Late {
+                awaited: Action::Send(sent),
+                rank: self.comm.members()[from],
+                waited,
+            },
+            other => communication(other),
+        })?;
+        if let Some(trace) = &mut run.trace {
+            trace.arrived(sent);
         }
+        Ok(tensors)
     }
 
     /// Brings the losses from the rank that computed them to all.

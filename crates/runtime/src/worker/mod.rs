@@ -5,20 +5,22 @@
 mod interpret;
 mod parts;
 mod stage;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
-use autopipe_schedule::{Action, ComputeOp, Rank, Stage, ValidProgram};
+use autopipe_schedule::{Action, ComputeOp, Rank, Span, Stage, ValidProgram};
 
 use crate::batch::Needs;
 use crate::error::FailedAction;
 use crate::launch::message_of;
 use crate::{ActionError, Batch, Communicator, Error, Failure};
-use interpret::{Outputs, Run};
+use interpret::{Outputs, Run, Times, Wanted};
 use stage::StageRun;
+use trace::Trace;
 
 pub use parts::{LossFn, Programs, StepOutput, WorkerParts};
 
@@ -106,7 +108,23 @@ impl Worker {
     /// used afterwards: the ranks are no longer at the same place.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.train);
-        self.run(&program, batch, Outputs::Drop)
+        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Ignore };
+        self.run(&program, batch, wanted).map(|(output, _)| output)
+    }
+
+    /// As [`step`](Self::step), and measures: the second part of the result is this rank's row of a
+    /// [`Timeline`](autopipe_schedule::Timeline), the type in which the simulator predicts it. Times
+    /// are in seconds since the ranks met at the beginning of the step.
+    ///
+    /// A computation starts when its tensors are there; a receive ends when the computation that
+    /// waits for it has them. After each computation the device is waited for, so that on a GPU a
+    /// measured step takes somewhat longer.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Vec<Span>), Error> {
+        let program = Arc::clone(&self.programs.train);
+        self.run(&program, batch, Wanted { outputs: Outputs::Drop, times: Times::Measure })
     }
 
     /// Computes the losses of one batch; no gradient changes.
@@ -115,7 +133,8 @@ impl Worker {
     /// As [`step`](Self::step).
     pub fn eval(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.eval);
-        self.run(&program, batch, Outputs::Drop)
+        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Ignore };
+        self.run(&program, batch, wanted).map(|(output, _)| output)
     }
 
     /// As [`eval`](Self::eval), and keeps the last stage's outputs on the rank that owns it.
@@ -124,15 +143,16 @@ impl Worker {
     /// As [`step`](Self::step).
     pub fn eval_with_outputs(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.eval);
-        self.run(&program, batch, Outputs::Keep)
+        let wanted = Wanted { outputs: Outputs::Keep, times: Times::Ignore };
+        self.run(&program, batch, wanted).map(|(output, _)| output)
     }
 
     fn run(
         &mut self,
         program: &ValidProgram,
         batch: &Batch,
-        outputs: Outputs,
-    ) -> Result<StepOutput, Error> {
+        wanted: Wanted,
+    ) -> Result<(StepOutput, Vec<Span>), Error> {
         if let Some(failure) = &self.failed {
             return Err(Error::Unusable(failure.clone()));
         }
@@ -142,7 +162,7 @@ impl Worker {
         batch.check(program.num_microbatches(), needs)?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let result = self.run_actions(program, batch, outputs, step);
+        let result = self.run_actions(program, batch, wanted, step);
         if let Err(error) = &result {
             self.failed = Some(error.to_string());
             for stage in self.stages.values_mut() {
@@ -156,10 +176,14 @@ impl Worker {
         &mut self,
         program: &ValidProgram,
         batch: &Batch,
-        outputs: Outputs,
+        wanted: Wanted,
         step: usize,
-    ) -> Result<StepOutput, Error> {
-        let mut run = Run::new(program, batch, outputs);
+    ) -> Result<(StepOutput, Vec<Span>), Error> {
+        let mut run = Run::new(program, batch, wanted.outputs);
+        if wanted.times == Times::Measure {
+            self.comm.barrier()?;
+            run.trace = Some(Trace::start());
+        }
         for &action in program.row(Rank::new(self.comm.rank())) {
             self.comm.check()?;
             // A stage that panics has left no lock and no shared state half-changed that anyone
@@ -168,7 +192,8 @@ impl Worker {
                 .unwrap_or_else(|panic| Err(ActionError::Panic(message_of(&*panic))));
             done.map_err(|source| self.failure(step, action, source))?;
         }
-        self.finish(run)
+        let spans = run.trace.take().map_or_else(Vec::new, Trace::into_spans);
+        Ok((self.finish(run)?, spans))
     }
 
     /// Tells the world why this rank fails, unless it only repeats another's failure.

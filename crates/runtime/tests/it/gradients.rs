@@ -1,6 +1,10 @@
 //! Pipelined losses and gradients equal the unsplit network's, whatever the schedule.
 
-use autopipe_schedule::{Kind, Plan, csv};
+use std::collections::BTreeMap;
+
+use autopipe_schedule::{
+    Action, Compute, ComputeOp, Direction, Kind, Plan, Transfer, csv, lower, validate,
+};
 
 use crate::net::{Block, Outcome, batch, grads, named, run, unsplit};
 
@@ -101,6 +105,45 @@ fn a_table_that_overlaps_forwards_with_backwards() {
          1F0,2F0,1F1,2F1,2B0,1B0,2B1,(1F2;1B1)OVERLAP_F_B,2F2,2B2,1B2\n",
     );
     assert_close(&pipelined(&plan, 6), &unsplit(NUM_LAYERS, &batch(6)));
+}
+
+#[test]
+fn a_measured_step_computes_the_same_and_says_when() {
+    let plan = named(Kind::OneFOneB, 3, 4);
+    let program = validate(lower(&plan)).unwrap();
+    let ranks = run(
+        &plan,
+        NUM_LAYERS,
+        |_, layers| Block::new(layers, true),
+        |worker| {
+            let (output, spans) = worker.step_measured(&batch(6))?;
+            Ok((output.loss(), grads(worker.stages().map(|(_, p)| p)), spans))
+        },
+    )
+    .unwrap();
+    let outcome = (ranks[0].0, ranks.iter().flat_map(|rank| rank.1.clone()).collect());
+    assert_close(&outcome, &unsplit(NUM_LAYERS, &batch(6)));
+    let spans: BTreeMap<_, _> =
+        ranks.iter().flat_map(|rank| &rank.2).map(|span| (span.action, *span)).collect();
+    for (row, (.., got)) in program.rows().iter().zip(&ranks) {
+        let actions: Vec<_> = got.iter().map(|span| span.action).collect();
+        assert_eq!(row, &actions);
+        assert!(got.iter().all(|span| 0.0 <= span.start && span.start <= span.end));
+        // What is computed starts when the rank is free and the tensors are there.
+        let computes: Vec<_> = got.iter().filter(|span| span.action.work().is_some()).collect();
+        assert!(computes.windows(2).all(|pair| pair[0].end <= pair[1].start));
+        for received in got {
+            let Action::Recv(Transfer { direction, stage, microbatch }) = received.action else {
+                continue;
+            };
+            let op = match direction {
+                Direction::Forward => ComputeOp::Forward,
+                Direction::Backward => ComputeOp::Backward,
+            };
+            let user = spans[&Action::Compute(Compute { op, stage, microbatch })];
+            assert!(received.end <= user.start, "{} before {}", received.action, user.action);
+        }
+    }
 }
 
 #[test]
