@@ -5,7 +5,7 @@ pub mod csv;
 mod generate;
 mod id;
 mod listing;
-mod lower;
+pub mod lower;
 mod placement;
 mod plan;
 mod program;

@@ -1,106 +1,137 @@
-//! The pass that adds sends and receives, in the order of torch's `_add_send_recv`.
+//! The pass that adds sends and receives: torch's `_add_send_recv`.
 //!
-//! torch sweeps over the ranks in their order; each that can, takes one action. A rank that cannot
-//! is looked at in every sweep. Here it is looked at again when what it waits for has been done, so
-//! that the work grows with the number of actions and not with their number times the ranks'.
+//! The ranks take turns, lowest first, one action each; who waits for a neighbour's result, passes.
+//! Whatever is needed elsewhere is sent at once, and the receive enters the other row at that
+//! moment. torch looks at every rank in every sweep; here a rank that waits is looked at again when
+//! something has been sent to it, so that the work is linear in the number of actions.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use super::slots::{Slots, moved_by};
+use super::turns::Turns;
+use crate::{Action, Compute, Direction, Rank, Transfer};
 
-use crate::{Action, Compute, Plan, Program, Transfer, Work};
-
-pub(super) fn add(plan: &Plan) -> Program {
-    let mut sweep = Sweep::new(plan);
-    // The ranks that can act: in this sweep, lowest first, and in the next.
-    let mut current: BinaryHeap<Reverse<usize>> = BinaryHeap::new();
-    let mut next: Vec<usize> = (0..plan.num_ranks()).filter(|&rank| sweep.is_ready(rank)).collect();
-    while !next.is_empty() {
-        current.extend(next.drain(..).map(Reverse));
-        while let Some(Reverse(rank)) = current.pop() {
-            let woken = sweep.take_turn(rank);
-            if sweep.is_ready(rank) {
-                next.push(rank);
+/// Reads the ranks' actions and hands out those of the rows with sends and receives, each row in
+/// its order.
+pub(super) fn add<I>(slots: &Slots<'_>, rows: Vec<I>, mut emit: impl FnMut(Rank, Action))
+where
+    I: Iterator<Item = Action>,
+{
+    let mut turns = Turns::new(rows.len());
+    let mut done = Done::new(slots);
+    let mut waiting = vec![false; rows.len()];
+    let mut fronts: Vec<_> = rows
+        .into_iter()
+        .map(|mut rest| {
+            let action = rest.next();
+            Front { action, rest }
+        })
+        .collect();
+    for (rank, front) in fronts.iter().enumerate() {
+        match front.action {
+            Some(action) if done.has_inputs(action) => turns.next_sweep(rank),
+            Some(_) => waiting[rank] = true,
+            None => {}
+        }
+    }
+    while let Some(rank) = turns.take() {
+        let front = &mut fronts[rank];
+        let action = front.action.expect("only ranks that can act take their turn");
+        front.action = front.rest.next();
+        emit(Rank::new(rank), action);
+        for output in action.computes().filter_map(moved_by) {
+            done.set(output);
+            let Some((peer, receive)) = slots.received_as(output) else { continue };
+            let receiver = peer.index();
+            if receiver == rank {
+                continue;
             }
-            for woken in woken {
-                if woken > rank {
-                    current.push(Reverse(woken));
+            emit(Rank::new(rank), Action::Send(output));
+            emit(peer, Action::Recv(receive));
+            if waiting[receiver]
+                && fronts[receiver].action.is_some_and(|next| done.has_inputs(next))
+            {
+                waiting[receiver] = false;
+                if receiver > rank {
+                    turns.this_sweep(receiver);
                 } else {
-                    next.push(woken);
+                    turns.next_sweep(receiver);
                 }
             }
         }
-    }
-    Program::new(sweep.rows)
-}
-
-/// A run in which the ranks take turns.
-struct Sweep<'a> {
-    plan: &'a Plan,
-    steps: Vec<usize>,
-    /// By direction, which (stage, microbatch) has been computed. A plan is complete, so that these
-    /// are no larger than it is.
-    done: [Vec<bool>; 2],
-    rows: Vec<Vec<Action>>,
-}
-
-impl<'a> Sweep<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        let num_cells = plan.num_stages() * plan.num_microbatches();
-        Self {
-            plan,
-            steps: vec![0; plan.num_ranks()],
-            done: [vec![false; num_cells], vec![false; num_cells]],
-            rows: plan.rows().iter().map(|row| Vec::with_capacity(row.len())).collect(),
+        match fronts[rank].action {
+            Some(next) if done.has_inputs(next) => turns.next_sweep(rank),
+            Some(_) => waiting[rank] = true,
+            None => {}
         }
     }
+    assert!(fronts.iter().all(|front| front.action.is_none()), "the rows of a plan fit together");
+}
 
-    /// What a rank computes next, unless it is done.
-    fn front(&self, rank: usize) -> Option<Work> {
-        self.plan.rows()[rank].get(self.steps[rank]).copied()
+/// How many actions the pass makes of `num_actions` of a rank.
+pub(super) fn num_lowered(slots: &Slots<'_>, rank: Rank, num_actions: usize) -> usize {
+    let stages = slots.plan.placement().stages_of(rank);
+    let num_links: usize = stages
+        .iter()
+        .map(|&stage| {
+            let neighbours =
+                [Direction::Forward.receiver_of(stage), Direction::Forward.sender_to(stage)];
+            neighbours
+                .into_iter()
+                .flatten()
+                .filter(|&other| is_elsewhere(slots, rank, other))
+                .count()
+        })
+        .sum();
+    // A neighbour gets or gives activations, and the other way round gradients.
+    let num_directions = if slots.plan.has_backward() { 2 } else { 1 };
+    num_actions + num_links * num_directions * slots.plan.num_microbatches()
+}
+
+fn is_elsewhere(slots: &Slots<'_>, rank: Rank, stage: crate::Stage) -> bool {
+    stage.index() < slots.plan.num_stages() && slots.plan.placement().rank_of(stage) != rank
+}
+
+/// What a rank does next, and the rest.
+struct Front<I> {
+    action: Option<Action>,
+    rest: I,
+}
+
+/// Which stages have put out what for which microbatches.
+struct Done<'a> {
+    slots: &'a Slots<'a>,
+    /// By stage, then microbatch: a bit for each direction.
+    bits: Vec<u8>,
+}
+
+impl<'a> Done<'a> {
+    fn new(slots: &'a Slots<'a>) -> Self {
+        Self { slots, bits: vec![0; slots.plan.num_stages() * slots.plan.num_microbatches()] }
     }
 
-    /// Within a rank the plan keeps the order: only the neighbours have to be looked at.
-    fn is_ready(&self, rank: usize) -> bool {
-        self.front(rank).is_some_and(|work| work.parts().all(|part| self.has_inputs(part)))
+    fn place(&self, output: Transfer) -> usize {
+        output.stage.index() * self.slots.plan.num_microbatches() + output.microbatch.index()
     }
 
-    fn cell(&self, stage: usize, compute: Compute) -> usize {
-        stage * self.plan.num_microbatches() + compute.microbatch.index()
+    fn set(&mut self, output: Transfer) {
+        let place = self.place(output);
+        self.bits[place] |= bit(output.direction);
     }
 
-    fn has_inputs(&self, compute: Compute) -> bool {
-        let Some(direction) = compute.op.direction() else { return true };
-        let from = direction.sender_to(compute.stage).map(|stage| stage.index());
-        from.filter(|&stage| stage < self.plan.num_stages())
-            .is_none_or(|stage| self.done[direction.index()][self.cell(stage, compute)])
+    /// Whether all that an action takes in has been put out.
+    fn has_inputs(&self, action: Action) -> bool {
+        action.computes().all(|part: Compute| self.has_input(part))
     }
 
-    /// Lets a rank that is ready compute and send. Returns the ranks to which this gives their next
-    /// action.
-    fn take_turn(&mut self, rank: usize) -> Vec<usize> {
-        let work = self.front(rank).expect("only ranks that are ready take their turn");
-        self.steps[rank] += 1;
-        self.rows[rank].push(work.into());
-        let mut woken = Vec::new();
-        for compute in work.parts() {
-            let Some(direction) = compute.op.direction() else { continue };
-            let Compute { stage, microbatch, .. } = compute;
-            let receiver = direction.receiver_of(stage);
-            let receiver = receiver.filter(|stage| stage.index() < self.plan.num_stages());
-            let peer = receiver.map(|stage| self.plan.placement().rank_of(stage).index());
-            let was_ready = peer.is_some_and(|peer| self.is_ready(peer));
-            let cell = self.cell(stage.index(), compute);
-            self.done[direction.index()][cell] = true;
-            let Some((receiver, peer)) = receiver.zip(peer).filter(|&(_, peer)| peer != rank)
-            else {
-                continue;
-            };
-            self.rows[rank].push(Action::Send(Transfer { direction, stage, microbatch }));
-            self.rows[peer].push(Action::Recv(Transfer { direction, stage: receiver, microbatch }));
-            if !was_ready && self.is_ready(peer) {
-                woken.push(peer);
-            }
-        }
-        woken
+    fn has_input(&self, part: Compute) -> bool {
+        let Some(input) = moved_by(part) else { return true };
+        let Some((_, output)) = self.slots.sent_as(input) else { return true };
+        self.bits[self.place(output)] & bit(input.direction) != 0
+    }
+}
+
+fn bit(direction: Direction) -> u8 {
+    match direction {
+        Direction::Forward => 1,
+        Direction::Backward => 2,
     }
 }

@@ -5,7 +5,10 @@
 mod corruption; // valid programs, spoiled: the validator is what is tested
 mod golden; // tables that torch wrote
 mod interpreter; // naive ranks: the validator's other opinion
+mod lowered; // what lowering adds, with every option
+mod lowerings; // what is true of every lowering
 mod papers; // numbers that others published
 mod properties; // what is true of every schedule
 mod searched; // what the search finds
+mod sha256; // by which tables are recorded
 mod strategies; // schedules to try things on
