@@ -4,7 +4,7 @@ use crate::Action;
 
 /// The actions of every rank in their order, whatever they are worth.
 ///
-/// [`lower`](crate::lower) makes one from a plan, [`csv::read_program`](crate::csv::read_program)
+/// [`lower`](crate::lower()) makes one from a plan, [`csv::read_program`](crate::csv::read_program)
 /// takes one from a file, and [`new`](Self::new) takes any. Nothing is known about it until
 /// [`validate`](crate::validate()) has turned it into a [`ValidProgram`](crate::ValidProgram).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ const LOADED: [&str; 4] =
 #[test]
 fn loaded_tables_lower_as_in_torch_and_are_valid() {
     for schedule in LOADED {
-        for stem in stems(schedule, ".compute_only.csv") {
+        for stem in stems(schedule, ".send_recv_only.csv") {
             let text = read(schedule, &stem, ".compute_only.csv");
             let plan = csv::read_plan(text.as_bytes()).unwrap();
             assert_eq!(

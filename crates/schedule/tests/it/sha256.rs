@@ -26,9 +26,9 @@ fn root(n: u32, degree: u32) -> u32 {
         let middle = low.midpoint(high);
         // x^3 of 37 bits takes 111, n * 2^96 takes 105.
         if middle.pow(degree) <= u128::from(n) << (32 * degree) {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
     }
     u32::try_from(low & u128::from(u32::MAX)).unwrap()
