@@ -25,7 +25,10 @@ pub use lower::lower;
 pub use placement::{Placement, PlacementError};
 pub use plan::Plan;
 pub use program::Program;
-pub use simulate::{Cost, CostError, Span, Timeline, simulate};
+pub use simulate::{
+    Communication, CostError, CostKey, CostProblem, Costs, MemoryPoint, PerStage, Span, StageCosts,
+    Timeline, TimelineError, TimelineProblem, simulate, simulate_plan,
+};
 pub use table::{program_table, table};
 pub use timetable::timetable;
 pub use validate::{

@@ -1,6 +1,6 @@
 //! Times and memory of programs small enough to work out by hand.
 
-use super::{Cost, Span, simulate};
+use super::{Costs, Span, simulate};
 use crate::csv::{read_plan, read_program};
 use crate::{Rank, ValidProgram, lower, validate};
 
@@ -14,7 +14,7 @@ fn row(spans: &[Span]) -> Vec<(String, f64, f64)> {
 
 #[test]
 fn two_ranks_to_and_fro() {
-    let cost = Cost::new(2.0, 3.0, 4.0, 0.5).unwrap();
+    let cost = Costs::uniform(2.0, 3.0, 4.0, 0.5).unwrap();
     let timeline = simulate(&program("0F0,0B0\n1F0,1B0\n"), &cost);
     let spans = |rank| row(timeline.row(Rank::new(rank)));
     let at = |action: &str, start, end| (action.to_owned(), start, end);
@@ -43,14 +43,14 @@ fn two_ranks_to_and_fro() {
 #[test]
 fn the_input_part_frees_the_rank_before() {
     // Rank 0 starts its backward when 1I0 is done, while rank 1 still computes 1W0.
-    let timeline = simulate(&program("0F0,0I0,0W0\n1F0,1I0,1W0\n"), &Cost::UNIT);
+    let timeline = simulate(&program("0F0,0I0,0W0\n1F0,1I0,1W0\n"), &Costs::UNIT);
     assert_eq!((timeline.makespan(), timeline.span()), (5.0, 5.0));
     assert_eq!(row(timeline.row(Rank::new(1)))[4], ("1W0".to_owned(), 3.0, 4.0));
 }
 
 #[test]
 fn a_span_starts_with_the_rank_and_not_with_the_clock() {
-    let timeline = simulate(&program("0F0,0F1\n1F0,1F1\n"), &Cost::UNIT);
+    let timeline = simulate(&program("0F0,0F1\n1F0,1F1\n"), &Costs::UNIT);
     assert_eq!((timeline.makespan(), timeline.span()), (3.0, 2.0));
     assert_eq!(timeline.bubble_rate(), 0.0);
 }
@@ -59,7 +59,7 @@ fn a_span_starts_with_the_rank_and_not_with_the_clock() {
 fn a_receive_that_is_posted_early_holds_nothing_up() {
     let text = "0F0,0SEND_F0,0F1,0SEND_F1\n1RECV_F0,1RECV_F1,1F0,1F1\n";
     let program = validate(read_program(text.as_bytes()).unwrap()).unwrap();
-    let timeline = simulate(&program, &Cost::UNIT);
+    let timeline = simulate(&program, &Costs::UNIT);
     let starts: Vec<f64> = timeline.row(Rank::new(1)).iter().map(|span| span.start).collect();
     assert_eq!(starts, [0.0, 0.0, 1.0, 2.0], "1F0 starts although 1RECV_F1 is not through");
 }
@@ -68,12 +68,12 @@ fn a_receive_that_is_posted_early_holds_nothing_up() {
 fn a_send_that_is_put_off_arrives_late() {
     let text = "0F0,0F1,0SEND_F0,0SEND_F1\n1RECV_F0,1F0,1RECV_F1,1F1\n";
     let program = validate(read_program(text.as_bytes()).unwrap()).unwrap();
-    assert_eq!(simulate(&program, &Cost::UNIT).makespan(), 4.0);
+    assert_eq!(simulate(&program, &Costs::UNIT).makespan(), 4.0);
 }
 
 #[test]
 fn activations_live_from_the_forward_to_the_weights_gradient() {
-    let peak = |plan: &str| simulate(&program(plan), &Cost::UNIT).peak_activations();
+    let peak = |plan: &str| simulate(&program(plan), &Costs::UNIT).peak_activations();
     assert_eq!(peak("0F0,0F1,0B0,0B1\n"), [2]);
     assert_eq!(peak("0F0,0B0,0F1,0B1\n"), [1]);
     assert_eq!(peak("0F0,0I0,0F1,0I1,0W0,0W1\n"), [2], "I frees nothing");
@@ -83,7 +83,7 @@ fn activations_live_from_the_forward_to_the_weights_gradient() {
 
 #[test]
 fn things_may_cost_nothing() {
-    let cost = Cost::new(0.0, 0.0, 0.0, 0.0).unwrap();
+    let cost = Costs::uniform(0.0, 0.0, 0.0, 0.0).unwrap();
     let timeline = simulate(&program("0F0,0B0\n"), &cost);
     assert_eq!((timeline.makespan(), timeline.bubble_rate()), (0.0, 0.0));
 }
@@ -91,7 +91,7 @@ fn things_may_cost_nothing() {
 #[test]
 fn times_are_finite_and_not_negative() {
     assert_eq!(
-        Cost::new(-1.0, f64::NAN, 1.0, f64::INFINITY).unwrap_err().to_string(),
+        Costs::uniform(-1.0, f64::NAN, 1.0, f64::INFINITY).unwrap_err().to_string(),
         "a time is a finite number, 0 or more; F is -1, I is NaN and latency is inf"
     );
 }

@@ -1,24 +1,33 @@
 //! When everything happened, and what follows from it.
 
-use crate::{Action, ComputeOp, Rank, Work};
+use serde::{Deserialize, Serialize};
 
-/// When an action happened.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
-    /// The action.
-    pub action: Action,
-    /// When a computation started, a send was sent, a receive was posted.
-    pub start: f64,
-    /// When a computation ended, a send was handed over, a receive's tensors were there. A receive
-    /// may last while the rank computes.
-    pub end: f64,
-}
+use super::{Costs, MemoryPoint, Span, TimelineError, check, memory};
+use crate::{Rank, Work};
 
-/// When every action of a program happened, by rank, from time 0 and in the units of the
-/// [`Cost`](crate::Cost).
-#[derive(Clone, Debug, PartialEq)]
+/// When every action of a schedule happened, by rank, from time 0: simulated, in the units of the
+/// [`Costs`], or measured.
+///
+/// In JSON it is `{"rows": [[{"action": "0F0", "start": 0.0, "end": 1.0}, ..], ..]}`, and reading it
+/// checks it as [`from_rows`](Self::from_rows) does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Document")]
 pub struct Timeline {
     rows: Vec<Vec<Span>>,
+}
+
+/// A timeline that has been read and not been checked.
+#[derive(Deserialize)]
+struct Document {
+    rows: Vec<Vec<Span>>,
+}
+
+impl TryFrom<Document> for Timeline {
+    type Error = TimelineError;
+
+    fn try_from(document: Document) -> Result<Self, TimelineError> {
+        Self::from_rows(document.rows)
+    }
 }
 
 impl Timeline {
@@ -26,7 +35,33 @@ impl Timeline {
         Self { rows }
     }
 
-    /// The spans by rank, in the order of the program's rows.
+    /// A timeline that was measured, row `r` being rank `r`'s spans in the order of its actions.
+    /// All ranks have one clock, which starts at 0; a little that the clocks are apart does no harm.
+    ///
+    /// # Errors
+    /// Everything that is wrong: a time that is negative or not finite, an end before its start, an
+    /// action that happened twice, a rank that computes two things at once, and a forward that is
+    /// missing, of the stages and microbatches that are named at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_schedule::{Span, Timeline};
+    ///
+    /// let span = |action: &str, start, end| Span { action: action.parse().unwrap(), start, end };
+    /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.3, 3.7)];
+    /// assert_eq!(Timeline::from_rows(vec![row])?.makespan(), 3.7);
+    ///
+    /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.1, 0.7)];
+    /// let error = Timeline::from_rows(vec![row]).unwrap_err();
+    /// assert_eq!(error.to_string(), "rank 0, step 1, 0B0: ends at 0.7, before its start at 1.1");
+    /// # Ok::<(), autopipe_schedule::TimelineError>(())
+    /// ```
+    pub fn from_rows(rows: Vec<Vec<Span>>) -> Result<Self, TimelineError> {
+        check::check(&rows)?;
+        Ok(Self { rows })
+    }
+
+    /// The spans by rank, in the order of the schedule's rows.
     #[must_use]
     pub fn rows(&self) -> &[Vec<Span>] {
         &self.rows
@@ -38,19 +73,19 @@ impl Timeline {
         self.rows.get(rank.index()).map_or(&[], Vec::as_slice)
     }
 
-    /// When the last computation ends.
+    /// When the last action ends.
     #[must_use]
     pub fn makespan(&self) -> f64 {
-        self.rows.iter().flat_map(|row| computes(row)).map(|(_, span)| span.end).fold(0.0, f64::max)
+        self.rows.iter().flatten().map(|span| span.end).fold(0.0, f64::max)
     }
 
-    /// The longest time from a rank's first computation to its last: a step's cost when steps follow
-    /// each other and every rank may start the next as soon as it is done with this one.
+    /// The longest time from a rank's first computation to the end of its last: a step's cost when
+    /// steps follow each other and every rank may start the next as soon as it is done with this.
     #[must_use]
     pub fn span(&self) -> f64 {
         let span = |row: &Vec<Span>| {
-            let first = computes(row).map(|(_, span)| span.start).next();
-            let last = computes(row).map(|(_, span)| span.end).next_back();
+            let first = computes(row).next().map(|(_, span)| span.start);
+            let last = computes(row).next_back().map(|(_, span)| span.end);
             first.zip(last).map_or(0.0, |(first, last)| last - first)
         };
         self.rows.iter().map(span).fold(0.0, f64::max)
@@ -59,7 +94,7 @@ impl Timeline {
     /// How long the busiest rank computes.
     #[must_use]
     pub fn work(&self) -> f64 {
-        let work = |row: &Vec<Span>| computes(row).map(|(_, span)| span.end - span.start).sum();
+        let work = |row: &Vec<Span>| computes(row).map(|(_, span)| span.duration()).sum();
         self.rows.iter().map(work).fold(0.0, f64::max)
     }
 
@@ -67,39 +102,49 @@ impl Timeline {
     /// bubble rate of the Zero Bubble paper, (cost - m T) / cost.
     #[must_use]
     pub fn bubble_rate(&self) -> f64 {
-        let span = self.span();
-        if span > 0.0 { (span - self.work()) / span } else { 0.0 }
+        rate(self.span(), self.work())
     }
 
-    /// The most activations alive at once, by rank: pairs of stage and microbatch after their
-    /// forward and before the end of their backward. An evaluation keeps none.
+    /// The same part of the [`makespan`](Self::makespan), as of a single step.
+    #[must_use]
+    pub fn makespan_bubble_rate(&self) -> f64 {
+        rate(self.makespan(), self.work())
+    }
+
+    /// Whether anything goes backward; if nothing does, the timeline is of an evaluation, which
+    /// keeps no activations.
+    #[must_use]
+    pub fn has_backward(&self) -> bool {
+        let mut works = self.rows.iter().flat_map(|row| computes(row));
+        works.any(|(work, _)| work.parts().any(|part| part.op.frees()))
+    }
+
+    /// The most activations alive at once, by rank: pairs of stage and microbatch from the start of
+    /// their forward to the end of their `B` or `W`. An evaluation keeps none.
     #[must_use]
     pub fn peak_activations(&self) -> Vec<usize> {
-        let is_training = self
-            .rows
-            .iter()
-            .flat_map(|row| computes(row))
-            .any(|(work, _)| work.parts().any(|part| part.op.frees()));
-        if !is_training {
-            return vec![0; self.rows.len()];
-        }
-        self.rows.iter().map(|row| peak(row)).collect()
+        memory::peak_activations(self)
+    }
+
+    /// What each rank holds over time: one point whenever that changes. An evaluation holds nothing
+    /// and has no points.
+    #[must_use]
+    pub fn memory(&self, costs: &Costs) -> Vec<Vec<MemoryPoint>> {
+        memory::curves(self, costs)
+    }
+
+    /// The most that each rank holds at once, in the unit of the costs' sizes.
+    #[must_use]
+    pub fn peak_bytes(&self, costs: &Costs) -> Vec<f64> {
+        memory::peak_bytes(self, costs)
     }
 }
 
-fn computes(row: &[Span]) -> impl DoubleEndedIterator<Item = (Work, &Span)> {
+fn rate(whole: f64, work: f64) -> f64 {
+    if whole > 0.0 { (whole - work) / whole } else { 0.0 }
+}
+
+/// What a rank computes, with its spans.
+pub(super) fn computes(row: &[Span]) -> impl DoubleEndedIterator<Item = (Work, &Span)> {
     row.iter().filter_map(|span| span.action.work().map(|work| (work, span)))
-}
-
-fn peak(row: &[Span]) -> usize {
-    let (mut alive, mut peak) = (0, 0);
-    for part in computes(row).flat_map(|(work, _)| work.parts()) {
-        if part.op == ComputeOp::Forward {
-            alive += 1;
-            peak = peak.max(alive);
-        } else if part.op.frees() {
-            alive -= 1;
-        }
-    }
-    peak
 }

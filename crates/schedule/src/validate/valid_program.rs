@@ -10,10 +10,10 @@ use crate::{Action, ComputeOp, Placement, Program, Rank, Stage};
 /// simulated:
 ///
 /// ```compile_fail,E0308
-/// use autopipe_schedule::{Cost, Program, simulate};
+/// use autopipe_schedule::{Costs, Program, simulate};
 ///
 /// let unchecked = Program::new(Vec::new());
-/// simulate(&unchecked, &Cost::UNIT);
+/// simulate(&unchecked, &Costs::UNIT);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidProgram {

@@ -2,7 +2,7 @@
 //! ranks run them, and no others.
 
 use autopipe_schedule::{
-    Action, Compute, ComputeOp, Cost, MicroBatch, Overlap, Plan, Program, Stage, Transfer, lower,
+    Action, Compute, ComputeOp, Costs, MicroBatch, Overlap, Plan, Program, Stage, Transfer, lower,
     simulate, validate,
 };
 use proptest::prelude::*;
@@ -195,7 +195,7 @@ proptest! {
         let text = autopipe_schedule::csv::program_to_string(&Program::new(rows.clone()));
         match (validate(Program::new(rows.clone())), interpreter::runs(&rows)) {
             (Ok(valid), Ok(())) => {
-                let timeline = simulate(&valid, &Cost::UNIT);
+                let timeline = simulate(&valid, &Costs::UNIT);
                 let num_actions: usize = rows.iter().map(Vec::len).sum();
                 prop_assert_eq!(timeline.rows().iter().map(Vec::len).sum::<usize>(), num_actions);
             }

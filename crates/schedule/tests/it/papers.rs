@@ -1,8 +1,8 @@
 //! Numbers that others have published, or computed with another simulator.
 
-use autopipe_schedule::{Cost, Extent, Kind, Timeline, generate, lower, simulate, validate};
+use autopipe_schedule::{Costs, Extent, Kind, Timeline, generate, lower, simulate, validate};
 
-fn timeline(kind: Kind, num_ranks: usize, num_microbatches: usize, cost: &Cost) -> Timeline {
+fn timeline(kind: Kind, num_ranks: usize, num_microbatches: usize, cost: &Costs) -> Timeline {
     let extent = Extent { num_ranks, stages_per_rank: 1, num_microbatches };
     let plan = generate(kind, &extent).unwrap();
     simulate(&validate(lower(&plan)).unwrap(), cost)
@@ -19,7 +19,7 @@ fn gpipe_and_1f1b_in_unit_times() {
         (Kind::OneFOneB, 8, 16, 69.0, 69.0, 48.0),
         (Kind::OneFOneB, 8, 32, 117.0, 117.0, 96.0),
     ] {
-        let timeline = timeline(kind, num_ranks, num_microbatches, &Cost::UNIT);
+        let timeline = timeline(kind, num_ranks, num_microbatches, &Costs::UNIT);
         let got = (timeline.span(), timeline.makespan(), timeline.work());
         assert_eq!(got, (span, makespan, work), "{kind} {num_ranks}x{num_microbatches}");
     }
@@ -27,7 +27,7 @@ fn gpipe_and_1f1b_in_unit_times() {
 
 #[test]
 fn gpipe_keeps_all_and_1f1b_as_many_as_ranks_are_behind() {
-    let peak = |kind, p, m| timeline(kind, p, m, &Cost::UNIT).peak_activations();
+    let peak = |kind, p, m| timeline(kind, p, m, &Costs::UNIT).peak_activations();
     assert_eq!(peak(Kind::GPipe, 4, 8), [8; 4]);
     assert_eq!(peak(Kind::GPipe, 8, 32), [32; 8]);
     assert_eq!(peak(Kind::OneFOneB, 4, 8), [4, 3, 2, 1]);
@@ -46,7 +46,7 @@ fn one_f_one_b_has_the_bubble_rates_of_the_zero_bubble_paper() {
         (16, 64, 11.307, 11.254, 8.101, 0.379, 0.2082),
         (16, 128, 11.325, 11.308, 8.109, 0.378, 0.1251),
     ] {
-        let cost = Cost::new(f, i, w, latency).unwrap();
+        let cost = Costs::uniform(f, i, w, latency).unwrap();
         let got = timeline(Kind::OneFOneB, p, m, &cost).bubble_rate();
         assert!((got - rate).abs() <= 0.000_05, "{p} ranks, {m} microbatches: {got}, not {rate}");
     }

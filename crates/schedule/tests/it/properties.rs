@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use autopipe_schedule::{
-    Action, Compute, ComputeOp, Cost, Kind, MicroBatch, Plan, Program, Stage, csv, generate, lower,
-    simulate, timetable, validate,
+    Action, Compute, ComputeOp, Costs, Kind, MicroBatch, Plan, Program, Stage, csv, generate,
+    lower, simulate, timetable, validate,
 };
 use proptest::prelude::*;
 
@@ -54,9 +54,9 @@ fn closely(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
 }
 
-fn costs() -> impl Strategy<Value = Cost> {
+fn costs() -> impl Strategy<Value = Costs> {
     (0.1f64..9.0, 0.1f64..9.0, 0.1f64..9.0, 0.0f64..3.0)
-        .prop_map(|(f, i, w, latency)| Cost::new(f, i, w, latency).unwrap())
+        .prop_map(|(f, i, w, latency)| Costs::uniform(f, i, w, latency).unwrap())
 }
 
 proptest! {
@@ -176,7 +176,7 @@ proptest! {
                 .find_map(|op| spans.get(&Compute { op, stage: before, ..compute }))
                 .unwrap();
             let is_near = plan.placement().rank_of(before) == plan.placement().rank_of(stage);
-            let travel = if is_near { 0.0 } else { cost.latency() };
+            let travel = if is_near { 0.0 } else { cost.message(before.min(stage)) };
             prop_assert!(start >= made.1 + travel - 1e-9, "{compute}");
         }
     }
@@ -188,7 +188,7 @@ proptest! {
         f in 0.1f64..9.0,
     ) {
         // Every rank's F takes f and its B as long, so that the formula holds for both.
-        let cost = Cost::new(f, f / 2.0, f / 2.0, 0.0).unwrap();
+        let cost = Costs::uniform(f, f / 2.0, f / 2.0, 0.0).unwrap();
         let program = validate(lower(&generate(kind, &extent).unwrap())).unwrap();
         let timeline = simulate(&program, &cost);
         let sizes = [extent.num_ranks, extent.num_microbatches];
@@ -202,7 +202,7 @@ proptest! {
         let plan = generate(Kind::OneFOneB, &extent).unwrap();
         let program = validate(lower(&plan)).unwrap();
         let expected: Vec<usize> = (1..=extent.num_ranks).rev().collect();
-        prop_assert_eq!(simulate(&program, &Cost::UNIT).peak_activations(), expected);
+        prop_assert_eq!(simulate(&program, &Costs::UNIT).peak_activations(), expected);
     }
 
     #[test]

@@ -1,0 +1,181 @@
+//! Checks what is given, and works out what each stage costs.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{CostError, CostKey, CostProblem, Costs, PerStage};
+use crate::{Action, ComputeOp};
+
+/// What one stage costs: times, sizes, and the edge to the stage after it. See [`CostKey`] for what
+/// the fields mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are the keys, which say what they mean")]
+pub struct StageCosts {
+    pub forward: f64,
+    pub backward_input: f64,
+    pub backward_weight: f64,
+    pub backward: f64,
+    pub recompute: f64,
+    /// A time, instead of the factor.
+    pub overlap: Option<f64>,
+    pub overlap_factor: f64,
+    pub unshard: f64,
+    pub reshard: f64,
+    pub reduce_grad: f64,
+    pub reduce_tied: f64,
+    pub optimizer_step: f64,
+    pub latency: f64,
+    pub message_bytes: f64,
+    /// None if there is no limit.
+    pub bandwidth: Option<f64>,
+    pub activation_bytes: f64,
+    pub held_for_weight: f64,
+    pub held_for_recompute: f64,
+}
+
+impl StageCosts {
+    pub(super) const UNIT: Self = Self {
+        forward: 1.0,
+        backward_input: 1.0,
+        backward_weight: 1.0,
+        backward: 2.0,
+        recompute: 1.0,
+        overlap: None,
+        overlap_factor: 1.0,
+        unshard: 0.0,
+        reshard: 0.0,
+        reduce_grad: 0.0,
+        reduce_tied: 0.0,
+        optimizer_step: 0.0,
+        latency: 0.0,
+        message_bytes: 0.0,
+        bandwidth: None,
+        activation_bytes: 1.0,
+        held_for_weight: 1.0,
+        held_for_recompute: 0.0,
+    };
+
+    /// How long the stage computes.
+    #[must_use]
+    pub fn time(&self, op: ComputeOp) -> f64 {
+        match op {
+            ComputeOp::Forward => self.forward,
+            ComputeOp::BackwardInput => self.backward_input,
+            ComputeOp::BackwardWeight => self.backward_weight,
+            ComputeOp::Backward => self.backward,
+            ComputeOp::Recompute => self.recompute,
+        }
+    }
+
+    /// How long a message is under way on the edge to the next stage.
+    #[must_use]
+    pub fn message(&self) -> f64 {
+        self.latency + self.bandwidth.map_or(0.0, |bandwidth| self.message_bytes / bandwidth)
+    }
+
+    fn new(given: &BTreeMap<CostKey, PerStage>, stage: usize) -> Self {
+        let get = |key| given.get(&key).and_then(|value| value.get(stage));
+        let or = |key, otherwise| get(key).unwrap_or(otherwise);
+        let whole = get(CostKey::Backward);
+        let (input, weight) = (get(CostKey::BackwardInput), get(CostKey::BackwardWeight));
+        // The two parts make up the whole, as far as what is given lets them.
+        let rest = |other: Option<f64>| match (whole, other) {
+            (None, _) => 1.0,
+            (Some(whole), None) => whole / 2.0,
+            (Some(whole), Some(other)) => (whole - other).max(0.0),
+        };
+        let backward_input = input.unwrap_or_else(|| rest(weight));
+        let backward_weight = weight.unwrap_or_else(|| rest(input));
+        let forward = or(CostKey::Forward, 1.0);
+        let activation_bytes = or(CostKey::ActivationBytes, 1.0);
+        Self {
+            forward,
+            backward_input,
+            backward_weight,
+            backward: whole.unwrap_or(backward_input + backward_weight),
+            recompute: or(CostKey::Recompute, forward),
+            overlap: get(CostKey::Overlap),
+            overlap_factor: or(CostKey::OverlapFactor, 1.0),
+            unshard: or(CostKey::Unshard, 0.0),
+            reshard: or(CostKey::Reshard, 0.0),
+            reduce_grad: or(CostKey::ReduceGrad, 0.0),
+            reduce_tied: or(CostKey::ReduceTied, 0.0),
+            optimizer_step: or(CostKey::OptimizerStep, 0.0),
+            latency: or(CostKey::Latency, 0.0),
+            message_bytes: or(CostKey::MessageBytes, 0.0),
+            bandwidth: get(CostKey::Bandwidth),
+            activation_bytes,
+            held_for_weight: or(CostKey::HeldForWeight, activation_bytes),
+            held_for_recompute: or(CostKey::HeldForRecompute, 0.0),
+        }
+    }
+}
+
+impl Costs {
+    /// Checks all that is given, after `problems` that were found before, and works out the rest.
+    pub(super) fn checked(mut self, mut problems: Vec<CostProblem>) -> Result<Self, CostError> {
+        for (&key, value) in &self.given {
+            check(key, value, &mut problems);
+        }
+        if [CostKey::Overlap, CostKey::OverlapFactor].iter().all(|key| self.given.contains_key(key))
+        {
+            problems.push(CostProblem::TwoOverlaps);
+        }
+        let factors = self.microbatches.iter().enumerate();
+        problems.extend(factors.filter(|(_, value)| !is_cost(**value)).map(|(i, &value)| {
+            CostProblem::OutOfRange { name: format!("the factor of microbatch {i}"), value }
+        }));
+        for (&action, &value) in &self.actions {
+            if !has_time(action) {
+                problems.push(CostProblem::NoTimeOfItsOwn { action });
+            } else if !is_cost(value) {
+                problems.push(CostProblem::OutOfRange { name: action.to_string(), value });
+            }
+        }
+        if !problems.is_empty() {
+            return Err(CostError { problems });
+        }
+        let longest = self.given.values().map(|value| value.values().len()).max().unwrap_or(1);
+        self.stages = Cow::Owned((0..longest).map(|s| StageCosts::new(&self.given, s)).collect());
+        Ok(self)
+    }
+}
+
+fn is_cost(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+fn check(key: CostKey, value: &PerStage, problems: &mut Vec<CostProblem>) {
+    if value.values().is_empty() {
+        problems.push(CostProblem::NoValues { key });
+    }
+    for (stage, &number) in value.values().iter().enumerate() {
+        let name = || match value {
+            PerStage::All(_) => key.to_string(),
+            PerStage::Each(_) if key.is_of_edges() => {
+                format!("{key} between stages {stage} and {}", stage + 1)
+            }
+            PerStage::Each(_) => format!("{key} of stage {stage}"),
+        };
+        if !is_cost(number) {
+            problems.push(CostProblem::OutOfRange { name: name(), value: number });
+        } else if key == CostKey::Bandwidth && number == 0.0 {
+            problems.push(CostProblem::NoBandwidth { name: name() });
+        }
+    }
+}
+
+fn has_time(action: Action) -> bool {
+    match action {
+        Action::Compute(_)
+        | Action::Overlap(_)
+        | Action::Unshard(_)
+        | Action::Reshard(_)
+        | Action::ReduceGrad(_)
+        | Action::ReduceTied { .. }
+        | Action::OptimizerStep(_) => true,
+        Action::Send(_) | Action::Recv(_) | Action::WaitSend(_) | Action::WaitReduceGrad(_) => {
+            false
+        }
+    }
+}
