@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod action;
+mod analyze;
 pub mod csv;
 mod generate;
 mod id;
@@ -14,10 +15,12 @@ mod simulate;
 mod table;
 mod timetable;
 mod validate;
-mod walk;
 
 pub use action::{
     Action, Compute, ComputeOp, Direction, Overlap, ParseActionError, Parts, Transfer, Work,
+};
+pub use analyze::{
+    Analysis, Bubble, Comparison, Difference, Place, RankDifference, analyze, compare,
 };
 pub use generate::{Extent, ExtentProblem, GenerateError, Kind, UnknownKind, generate};
 pub use id::{MicroBatch, Rank, Stage};

@@ -158,6 +158,8 @@ fn check_forwards(rows: &[Vec<Span>], problems: &mut Vec<TimelineProblem>) {
             num_forwards += usize::from(part.op == ComputeOp::Forward);
         }
     }
+    // Whoever names a stage names a microbatch of it.
+    let num_microbatches = num_microbatches.max(1);
     if num_forwards != num_stages * num_microbatches {
         problems.push(TimelineProblem::Incomplete { num_forwards, num_stages, num_microbatches });
     }

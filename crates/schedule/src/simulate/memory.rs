@@ -82,7 +82,8 @@ fn curve(row: &[Span], costs: &Costs, mut tell: impl FnMut(MemoryPoint)) {
             (ComputeOp::BackwardWeight, true) => -stage.held_for_weight,
             (ComputeOp::Backward, true) => -stage.activation_bytes,
             (ComputeOp::Forward | ComputeOp::Recompute, true)
-            | (ComputeOp::BackwardInput | ComputeOp::BackwardWeight | ComputeOp::Backward, false) => {
+            | (ComputeOp::BackwardInput | ComputeOp::BackwardWeight | ComputeOp::Backward, false) =>
+            {
                 return;
             }
         };

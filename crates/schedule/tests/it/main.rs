@@ -11,4 +11,5 @@ mod papers; // numbers that others published
 mod properties; // what is true of every schedule
 mod searched; // what the search finds
 mod sha256; // by which tables are recorded
+mod simulated; // what is true of every simulation and its analysis
 mod strategies; // schedules to try things on

@@ -25,35 +25,55 @@ impl Costs {
     /// ```
     #[must_use]
     pub fn measured(timeline: &Timeline) -> Self {
-        let mut actions = BTreeMap::new();
+        let mut actions: BTreeMap<Action, f64> = BTreeMap::new();
         let mut sends: BTreeMap<Transfer, Span> = BTreeMap::new();
-        for &span in timeline.rows().iter().flatten() {
-            match span.action {
-                // What only runs beside the rank may have waited for its turn as well, and the
-                // ranks of a tie group for each other: the shortest time is the best guess.
-                Action::Unshard(_)
-                | Action::ReduceGrad(_)
-                | Action::ReduceTied { .. }
-                | Action::Compute(_)
-                | Action::Overlap(_)
-                | Action::Reshard(_)
-                | Action::OptimizerStep(_) => {
-                    let time: &mut f64 = actions.entry(span.action).or_insert(f64::INFINITY);
-                    *time = time.min(span.duration());
+        // By tie group, the actions, and the time of the last rank to come: the others waited.
+        let mut ties: BTreeMap<u16, (Vec<Action>, f64)> = BTreeMap::new();
+        for row in timeline.rows() {
+            // When the last collective was over, which the next one had to wait for.
+            let mut stream: f64 = 0.0;
+            let mut last_ties: BTreeMap<u16, f64> = BTreeMap::new();
+            for &span in row {
+                match span.action {
+                    Action::Compute(_)
+                    | Action::Overlap(_)
+                    | Action::Reshard(_)
+                    | Action::OptimizerStep(_) => {
+                        actions.insert(span.action, span.duration());
+                    }
+                    Action::Unshard(_) | Action::ReduceGrad(_) => {
+                        let time = (span.end - span.start.max(stream)).max(0.0);
+                        // A stage may be unsharded several times.
+                        let least = actions.entry(span.action).or_insert(time);
+                        *least = least.min(time);
+                        stream = stream.max(span.end);
+                    }
+                    Action::ReduceTied { group, .. } => {
+                        let tie = ties.entry(group).or_insert((Vec::new(), f64::INFINITY));
+                        tie.0.push(span.action);
+                        last_ties.insert(group, span.duration());
+                    }
+                    Action::Send(transfer) => {
+                        sends.insert(transfer, span);
+                    }
+                    Action::Recv(_) | Action::WaitSend(_) | Action::WaitReduceGrad(_) => {}
                 }
-                Action::Send(transfer) => {
-                    sends.insert(transfer, span);
-                }
-                Action::Recv(_) | Action::WaitSend(_) | Action::WaitReduceGrad(_) => {}
+            }
+            for (group, time) in last_ties {
+                ties.entry(group).and_modify(|tie| tie.1 = tie.1.min(time));
             }
         }
+        actions.extend(
+            ties.into_values()
+                .flat_map(|(members, time)| members.into_iter().map(move |action| (action, time))),
+        );
         let latencies = latencies(timeline, &sends);
         let mut given = BTreeMap::new();
         if !latencies.is_empty() {
             given.insert(CostKey::Latency, PerStage::Each(latencies));
         }
-        let costs = Self { given, actions, ..Self::UNIT };
-        costs.checked(Vec::new()).expect("a timeline has no times but finite ones, 0 or more")
+        // A timeline has no times but finite ones, 0 or more.
+        Self { given, actions, ..Self::UNIT }.worked_out()
     }
 }
 

@@ -113,7 +113,7 @@ impl StageCosts {
 
 impl Costs {
     /// Checks all that is given, after `problems` that were found before, and works out the rest.
-    pub(super) fn checked(mut self, mut problems: Vec<CostProblem>) -> Result<Self, CostError> {
+    pub(super) fn checked(self, mut problems: Vec<CostProblem>) -> Result<Self, CostError> {
         for (&key, value) in &self.given {
             check(key, value, &mut problems);
         }
@@ -135,9 +135,14 @@ impl Costs {
         if !problems.is_empty() {
             return Err(CostError { problems });
         }
+        Ok(self.worked_out())
+    }
+
+    /// With the costs of each stage that follow from what is given, which is right.
+    pub(super) fn worked_out(mut self) -> Self {
         let longest = self.given.values().map(|value| value.values().len()).max().unwrap_or(1);
         self.stages = Cow::Owned((0..longest).map(|s| StageCosts::new(&self.given, s)).collect());
-        Ok(self)
+        self
     }
 }
 
