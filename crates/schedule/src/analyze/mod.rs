@@ -52,14 +52,14 @@ pub struct Analysis {
 /// use autopipe_schedule::{Costs, Extent, Kind, analyze, generate, simulate_plan};
 ///
 /// let extent = Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 2 };
-/// let timeline = simulate_plan(&generate(Kind::GPipe, &extent)?, &Costs::UNIT);
+/// let timeline = simulate_plan(&generate(Kind::OneFOneB, &extent)?, &Costs::UNIT);
 /// let analysis = analyze(&timeline, &Costs::UNIT);
 ///
 /// let action = |at: &autopipe_schedule::Place| timeline.row(at.rank)[at.step].action.to_string();
 /// let path: Vec<String> = analysis.critical_path.iter().map(action).collect();
-/// assert_eq!(path, ["0F0", "0F1", "1F1", "1B0", "1B1", "0B1"]);
+/// assert_eq!(path, ["0F0", "1F0", "1B0", "1F1", "1B1", "0B1"]);
 /// assert_eq!(analysis.critical_length, timeline.makespan());
-/// assert_eq!(analysis.slack[0], [0.0, 0.0, 1.0, 0.0], "0B0 could start later");
+/// assert_eq!(analysis.slack[0], [0.0, 2.0, 1.0, 0.0], "0F1 and 0B0 could start later");
 /// assert_eq!(analysis.bubble[1].warm_up, 1.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

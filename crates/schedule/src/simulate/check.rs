@@ -109,13 +109,16 @@ pub(super) fn check(rows: &[Vec<Span>]) -> Result<(), TimelineError> {
     if problems.is_empty() { Ok(()) } else { Err(TimelineError { problems }) }
 }
 
+/// What a time may lose, as a part of it, when it is written and read.
+const ROUNDING: f64 = 1e-9;
+
 fn check_times(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
     for (step, &span) in row.iter().enumerate() {
         let Span { action, start, end } = span;
         let is_time = |time: &f64| time.is_finite() && *time >= 0.0;
         match [start, end].into_iter().find(|time| !is_time(time)) {
             Some(time) => problems.push(TimelineProblem::NotATime { rank, step, action, time }),
-            None if end < start => {
+            None if end < start - ROUNDING * start => {
                 problems.push(TimelineProblem::EndsBeforeStart { rank, step, span });
             }
             None => {}
@@ -125,7 +128,7 @@ fn check_times(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
     let pairs = spans().zip(spans().skip(1));
     problems.extend(
         pairs
-            .filter(|(before, span)| span.start < before.end)
+            .filter(|(before, span)| span.start < before.end - ROUNDING * before.end)
             .map(|(before, span)| TimelineProblem::TwoAtOnce { rank, span, before }),
     );
 }

@@ -92,6 +92,7 @@ fn things_may_cost_nothing() {
 fn times_are_finite_and_not_negative() {
     assert_eq!(
         Costs::uniform(-1.0, f64::NAN, 1.0, f64::INFINITY).unwrap_err().to_string(),
-        "a time is a finite number, 0 or more; F is -1, I is NaN and latency is inf"
+        "F is -1, not a finite number of 0 or more; I is NaN, not a finite number of 0 or more; \
+         latency is inf, not a finite number of 0 or more"
     );
 }

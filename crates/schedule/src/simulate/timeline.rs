@@ -51,9 +51,9 @@ impl Timeline {
     /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.3, 3.7)];
     /// assert_eq!(Timeline::from_rows(vec![row])?.makespan(), 3.7);
     ///
-    /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.1, 0.7)];
+    /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.3, 0.7)];
     /// let error = Timeline::from_rows(vec![row]).unwrap_err();
-    /// assert_eq!(error.to_string(), "rank 0, step 1, 0B0: ends at 0.7, before its start at 1.1");
+    /// assert_eq!(error.to_string(), "rank 0, step 1, 0B0: ends at 0.7, before its start at 1.3");
     /// # Ok::<(), autopipe_schedule::TimelineError>(())
     /// ```
     pub fn from_rows(rows: Vec<Vec<Span>>) -> Result<Self, TimelineError> {

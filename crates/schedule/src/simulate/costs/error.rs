@@ -20,7 +20,7 @@ fn joined(problems: &[CostProblem]) -> String {
 #[non_exhaustive]
 pub enum CostProblem {
     /// A time or a size is negative or not finite.
-    #[error("{name} is {value}, but a cost is a finite number, 0 or more")]
+    #[error("{name} is {value}, not a finite number of 0 or more")]
     OutOfRange {
         /// Whose it is, such as `F of stage 2`.
         name: String,

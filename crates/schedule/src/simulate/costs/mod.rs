@@ -44,7 +44,7 @@ use read::Document;
 ///     error.to_string(),
 ///     "there is no cost \"overlapp\", did you mean overlap?; \
 ///      bytes is \"x\", which is no number; write one, or one a stage as in 1:2.5:1; \
-///      F is -1, but a cost is a finite number, 0 or more"
+///      F is -1, not a finite number of 0 or more"
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
