@@ -1,7 +1,5 @@
 //! Times of events that have happened or not, eight bytes each.
 
-use crate::{MicroBatch, Stage};
-
 /// By number, when something happened.
 pub(super) struct Moments(Vec<f64>);
 
@@ -20,22 +18,5 @@ impl Moments {
 
     pub(super) fn set(&mut self, number: usize, moment: f64) {
         self.0[number] = moment;
-    }
-}
-
-/// Numbers the pairs of stage and microbatch.
-#[derive(Clone, Copy)]
-pub(super) struct Cells {
-    pub(super) num_stages: usize,
-    pub(super) num_microbatches: usize,
-}
-
-impl Cells {
-    pub(super) fn len(self) -> usize {
-        self.num_stages * self.num_microbatches
-    }
-
-    pub(super) fn of(self, stage: Stage, microbatch: MicroBatch) -> usize {
-        stage.index() * self.num_microbatches + microbatch.index()
     }
 }

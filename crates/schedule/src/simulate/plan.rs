@@ -1,8 +1,8 @@
 //! Runs a plan against the clock, without writing down what it sends.
 
-use super::moments::{Cells, Moments};
+use super::moments::Moments;
 use super::{Costs, Span, Timeline};
-use crate::{Compute, Direction, Plan, Rank, Stage, Work};
+use crate::{Compute, ComputeOp, Direction, Plan, Rank, Stage, Work};
 
 /// Runs a plan against the clock: what [`simulate`](crate::simulate()) says of the program that
 /// [`lower`](crate::lower()) makes of it, but for the spans of sends and receives.
@@ -21,130 +21,184 @@ use crate::{Compute, Direction, Plan, Rank, Stage, Work};
 /// ```
 #[must_use]
 pub fn simulate_plan(plan: &Plan, costs: &Costs) -> Timeline {
-    let cells = Cells { num_stages: plan.num_stages(), num_microbatches: plan.num_microbatches() };
-    let spans = plan.rows().iter().map(|row| Vec::with_capacity(row.len())).collect();
+    let progress =
+        |row: &Vec<Work>| Progress { now: 0.0, waits: None, spans: Vec::with_capacity(row.len()) };
+    let num_microbatches = plan.num_microbatches();
+    let num_cells = plan.num_stages() * num_microbatches;
     let mut clock = Clock {
-        cells,
-        hops: hops(plan, costs),
-        arrivals: [Moments::new(cells.len()), Moments::new(cells.len())],
-        waits: vec![None; plan.num_ranks()],
-        spans,
+        num_microbatches,
+        num_cells,
+        stages: (0..plan.num_stages()).map(|s| StageInfo::new(plan, costs, s)).collect(),
+        arrivals: Moments::new(2 * num_cells),
+        ranks: plan.rows().iter().map(progress).collect(),
         ready: (0..plan.num_ranks()).rev().collect(),
+        is_uniform: costs.are_by_stage(),
+        costs,
     };
-    let mut now = vec![0.0; plan.num_ranks()];
     while let Some(rank) = clock.ready.pop() {
-        let row = &plan.rows()[rank];
-        let done = clock.spans[rank].len();
-        for &work in &row[done..] {
-            let Some(inputs) = clock.inputs(rank, work) else { break };
-            let start = inputs.max(now[rank]);
-            let end = start + costs.of_work(work);
-            now[rank] = end;
-            clock.spans[rank].push(Span { action: work.into(), start, end });
-            clock.hand_over(work, end);
-        }
+        clock.go_on(rank, &plan.rows()[rank]);
     }
-    debug_assert!(clock.waits.iter().all(Option::is_none), "proved: every rank comes to its end");
-    Timeline::new(clock.spans)
+    let is_done = |(rank, row): (&Progress, &Vec<Work>)| rank.spans.len() == row.len();
+    debug_assert!(
+        clock.ranks.iter().zip(plan.rows()).all(is_done),
+        "proved: every rank comes to its end"
+    );
+    Timeline::new(clock.ranks.into_iter().map(|rank| rank.spans).collect())
 }
 
 /// What lies between a stage and the one that takes its tensors.
 #[derive(Clone, Copy)]
 enum Hop {
-    /// Nothing: they are on one rank.
-    Near,
+    /// Nothing: they are on one rank, or there is no such stage.
+    None,
     /// A message.
-    Far { to: Rank, time: f64 },
-    /// There is no such stage.
-    End,
+    Message { to: Rank, time: f64 },
 }
 
-/// By stage, the ways to the next and to the one before.
-fn hops(plan: &Plan, costs: &Costs) -> Vec<[Hop; 2]> {
-    let placement = plan.placement();
-    let hop = |from: Stage, direction: Direction| match direction.receiver_of(from) {
-        Some(to) if to.index() < plan.num_stages() => {
-            let rank = placement.rank_of(to);
-            let time = costs.message(from.min(to));
-            if rank == placement.rank_of(from) { Hop::Near } else { Hop::Far { to: rank, time } }
-        }
-        Some(_) | None => Hop::End,
-    };
-    let stages = (0..plan.num_stages()).map(Stage::new);
-    stages.map(|stage| [Direction::Forward, Direction::Backward].map(|d| hop(stage, d))).collect()
+/// What is asked again and again about a stage, in one place.
+struct StageInfo {
+    /// By operation.
+    times: [f64; 5],
+    /// The ways to the next stage and to the one before, by direction.
+    hops: [Hop; 2],
 }
 
-/// One message: the direction and the cell of its receiver.
-type Key = (Direction, usize);
-
-struct Clock {
-    cells: Cells,
-    hops: Vec<[Hop; 2]>,
-    /// By direction and cell, when the tensors of a far stage are there.
-    arrivals: [Moments; 2],
-    /// By rank, what it stands still for.
-    waits: Vec<Option<Key>>,
-    spans: Vec<Vec<Span>>,
-    ready: Vec<usize>,
-}
-
-impl Clock {
-    /// When all is there that a computation takes from other ranks; if it is not, the rank waits.
-    fn inputs(&mut self, rank: usize, work: Work) -> Option<f64> {
-        match work {
-            Work::Compute(compute) => self.input(rank, compute),
-            Work::Overlap(overlap) => {
-                let forward = self.input(rank, overlap.forward())?;
-                Some(forward.max(self.input(rank, overlap.backward())?))
+impl StageInfo {
+    fn new(plan: &Plan, costs: &Costs, stage: usize) -> Self {
+        let placement = plan.placement();
+        let stage = Stage::new(stage);
+        let hop = |direction: Direction| match direction.receiver_of(stage) {
+            Some(to) if to.index() < plan.num_stages() => {
+                let rank = placement.rank_of(to);
+                if rank == placement.rank_of(stage) {
+                    Hop::None
+                } else {
+                    Hop::Message { to: rank, time: costs.message(stage.min(to)) }
+                }
             }
+            Some(_) | None => Hop::None,
+        };
+        let mut times = [0.0; 5];
+        for op in OPS {
+            times[number(op)] = costs.stage(stage).time(op);
+        }
+        Self { times, hops: [Direction::Forward, Direction::Backward].map(hop) }
+    }
+}
+
+const OPS: [ComputeOp; 5] = [
+    ComputeOp::Forward,
+    ComputeOp::BackwardInput,
+    ComputeOp::BackwardWeight,
+    ComputeOp::Backward,
+    ComputeOp::Recompute,
+];
+
+fn number(op: ComputeOp) -> usize {
+    match op {
+        ComputeOp::Forward => 0,
+        ComputeOp::BackwardInput => 1,
+        ComputeOp::BackwardWeight => 2,
+        ComputeOp::Backward => 3,
+        ComputeOp::Recompute => 4,
+    }
+}
+
+/// One rank on its way through its row.
+struct Progress {
+    now: f64,
+    /// The message that it stands still for.
+    waits: Option<usize>,
+    spans: Vec<Span>,
+}
+
+struct Clock<'a> {
+    num_microbatches: usize,
+    num_cells: usize,
+    stages: Vec<StageInfo>,
+    /// By direction and cell of the receiver, when a message has arrived.
+    arrivals: Moments,
+    ranks: Vec<Progress>,
+    ready: Vec<usize>,
+    /// Whether a stage's times are those of all its microbatches.
+    is_uniform: bool,
+    costs: &'a Costs,
+}
+
+impl Clock<'_> {
+    /// Computes as far as a rank's tensors are there.
+    fn go_on(&mut self, rank: usize, row: &[Work]) {
+        let mut now = self.ranks[rank].now;
+        for &work in &row[self.ranks[rank].spans.len()..] {
+            let inputs = match work {
+                Work::Compute(compute) => self.input(compute),
+                Work::Overlap(overlap) => self
+                    .input(overlap.forward())
+                    .and_then(|forward| Ok(forward.max(self.input(overlap.backward())?))),
+            };
+            let start = match inputs {
+                Ok(inputs) => inputs.max(now),
+                Err(message) => {
+                    self.ranks[rank].waits = Some(message);
+                    break;
+                }
+            };
+            now = start + self.time(work);
+            self.ranks[rank].spans.push(Span { action: work.into(), start, end: now });
+            match work {
+                Work::Compute(compute) => self.send(compute, now),
+                Work::Overlap(overlap) => {
+                    self.send(overlap.forward(), now);
+                    self.send(overlap.backward(), now);
+                }
+            }
+        }
+        self.ranks[rank].now = now;
+    }
+
+    fn time(&self, work: Work) -> f64 {
+        match work {
+            Work::Compute(Compute { op, stage, .. }) if self.is_uniform => {
+                self.stages[stage.index()].times[number(op)]
+            }
+            Work::Compute(_) | Work::Overlap(_) => self.costs.of(work.into()),
         }
     }
 
-    fn input(&mut self, rank: usize, compute: Compute) -> Option<f64> {
+    /// When a computation's tensors are there; otherwise, the message that brings them.
+    fn input(&self, compute: Compute) -> Result<f64, usize> {
         let Compute { op, stage, microbatch } = compute;
-        let Some(direction) = op.direction() else { return Some(0.0) };
-        // The way in from one side ends where the way out to that side begins.
-        let back = match direction {
-            Direction::Forward => Direction::Backward,
-            Direction::Backward => Direction::Forward,
+        // The way in from one side begins where the way out to that side ends.
+        let (direction, back) = match op.direction() {
+            None => return Ok(0.0),
+            Some(Direction::Forward) => (Direction::Forward, Direction::Backward),
+            Some(Direction::Backward) => (Direction::Backward, Direction::Forward),
         };
-        match self.hops[stage.index()][back.index()] {
-            Hop::Near | Hop::End => Some(0.0),
-            Hop::Far { .. } => {
-                let cell = self.cells.of(stage, microbatch);
-                let arrival = self.arrivals[direction.index()].get(cell);
-                if arrival.is_none() {
-                    self.waits[rank] = Some((direction, cell));
-                }
-                arrival
+        match self.stages[stage.index()].hops[back.index()] {
+            Hop::None => Ok(0.0),
+            Hop::Message { .. } => {
+                let cell = stage.index() * self.num_microbatches + microbatch.index();
+                let message = direction.index() * self.num_cells + cell;
+                self.arrivals.get(message).ok_or(message)
             }
         }
     }
 
     /// Sends what a computation has made to where it is needed.
-    fn hand_over(&mut self, work: Work, end: f64) {
-        match work {
-            Work::Compute(compute) => self.send(compute, end),
-            Work::Overlap(overlap) => {
-                self.send(overlap.forward(), end);
-                self.send(overlap.backward(), end);
-            }
-        }
-    }
-
     fn send(&mut self, compute: Compute, end: f64) {
-        let Some(direction) = compute.op.direction() else { return };
-        let stage = compute.stage.index();
-        let Hop::Far { to, time } = self.hops[stage][direction.index()] else { return };
-        let cell = self.cells.of(compute.stage, compute.microbatch);
-        let cell = match direction {
-            Direction::Forward => cell + self.cells.num_microbatches,
-            Direction::Backward => cell - self.cells.num_microbatches,
+        let Compute { op, stage, microbatch } = compute;
+        let Some(direction) = op.direction() else { return };
+        let hop = self.stages[stage.index()].hops[direction.index()];
+        let Hop::Message { to, time } = hop else { return };
+        let cell = stage.index() * self.num_microbatches + microbatch.index();
+        let message = match direction {
+            Direction::Forward => cell + self.num_microbatches,
+            Direction::Backward => self.num_cells + cell - self.num_microbatches,
         };
-        self.arrivals[direction.index()].set(cell, end + time);
-        let wait = &mut self.waits[to.index()];
-        if *wait == Some((direction, cell)) {
-            *wait = None;
+        self.arrivals.set(message, end + time);
+        let there = &mut self.ranks[to.index()];
+        if there.waits == Some(message) {
+            there.waits = None;
             self.ready.push(to.index());
         }
     }

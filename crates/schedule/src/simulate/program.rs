@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::moments::Cells;
 use super::transport::{End, Message, Transport};
 use super::{Costs, Span, Timeline};
 use crate::{Action, Compute, Direction, Stage, Transfer, ValidProgram};
@@ -76,7 +75,8 @@ struct Ties {
 struct Clock<'a> {
     program: &'a ValidProgram,
     costs: &'a Costs,
-    cells: Cells,
+    num_microbatches: usize,
+    num_cells: usize,
     ranks: Vec<Progress>,
     transport: Transport,
     /// By stage, when its parameters are whole, and when its gradients are summed up.
@@ -89,7 +89,7 @@ struct Clock<'a> {
 impl<'a> Clock<'a> {
     fn new(program: &'a ValidProgram, costs: &'a Costs) -> Self {
         let (num_stages, num_microbatches) = (program.num_stages(), program.num_microbatches());
-        let cells = Cells { num_stages, num_microbatches };
+        let num_cells = num_stages * num_microbatches;
         let progress = |row: &Vec<Action>| {
             let spans = Vec::with_capacity(row.len());
             Progress { now: 0.0, stream: 0.0, waits: None, spans }
@@ -108,9 +108,10 @@ impl<'a> Clock<'a> {
         Self {
             program,
             costs,
-            cells,
+            num_microbatches,
+            num_cells,
             ranks: program.rows().iter().map(progress).collect(),
-            transport: Transport::new(program, costs, 2 * cells.len()),
+            transport: Transport::new(program, costs, 2 * num_cells),
             unsharded: vec![0.0; num_stages],
             reduced: vec![0.0; num_stages],
             ties,
@@ -219,7 +220,7 @@ impl<'a> Clock<'a> {
         let Some(direction) = op.direction() else { return Ok(whole) };
         let Some(sender) = direction.sender_to(stage) else { return Ok(whole) };
         let placement = self.program.placement();
-        let is_far = sender.index() < self.cells.num_stages
+        let is_far = sender.index() < self.program.num_stages()
             && placement.rank_of(sender) != placement.rank_of(stage);
         if !is_far {
             return Ok(whole);
@@ -230,8 +231,8 @@ impl<'a> Clock<'a> {
     }
 
     fn key(&self, direction: Direction, receiver: Stage, microbatch: usize) -> usize {
-        let cell = receiver.index() * self.cells.num_microbatches + microbatch;
-        direction.index() * self.cells.len() + cell
+        let cell = receiver.index() * self.num_microbatches + microbatch;
+        direction.index() * self.num_cells + cell
     }
 
     fn of_send(&self, send: Transfer) -> Message {

@@ -18,7 +18,7 @@ pub use key::{CostKey, PerStage};
 use serde::{Deserialize, Serialize};
 pub use table::StageCosts;
 
-use crate::{Action, Compute, Overlap, Stage, Transfer, Work};
+use crate::{Action, Compute, Overlap, Stage, Transfer};
 use read::Document;
 
 /// How long things take and how much memory they need, by stage and by microbatch if they differ.
@@ -182,15 +182,9 @@ impl Costs {
         }
     }
 
-    /// How long an entry of a plan takes.
-    pub(crate) fn of_work(&self, work: Work) -> f64 {
-        if !self.actions.is_empty() {
-            return self.of(work.into());
-        }
-        match work {
-            Work::Compute(compute) => self.of_compute(compute),
-            Work::Overlap(overlap) => self.of_overlap(overlap),
-        }
+    /// Whether all microbatches of a stage cost the same.
+    pub(crate) fn are_by_stage(&self) -> bool {
+        self.actions.is_empty() && self.microbatches.is_empty()
     }
 
     fn of_compute(&self, compute: Compute) -> f64 {
