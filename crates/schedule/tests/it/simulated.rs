@@ -68,10 +68,8 @@ fn dressed(plan: &Plan) -> ValidProgram {
         dressed.extend(stages.iter().map(|&stage| Action::Reshard(stage)));
         dressed
     });
-    match validate(Program::new(rows.collect())) {
-        Ok(program) => program,
-        Err(violations) => panic!("{violations}\n{}", violations.marked_table()),
-    }
+    let valid = validate(Program::new(rows.collect()));
+    valid.map_err(|violations| format!("{violations}\n{}", violations.marked_table())).unwrap()
 }
 
 fn models(costs: &Costs) -> [Costs; 3] {
