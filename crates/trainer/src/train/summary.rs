@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use autopipe::schedule::{Cost, simulate, table};
+use autopipe::schedule::{Costs, simulate, table};
 
 use super::job::Job;
 
@@ -10,7 +10,7 @@ use super::job::Job;
 pub(super) fn summary(job: &Job<'_>) -> String {
     let mut text = String::new();
     let plan = &job.plan;
-    let timeline = simulate(&plan.programs.train, &Cost::UNIT);
+    let timeline = simulate(&plan.programs.train, &Costs::UNIT);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
     let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));
