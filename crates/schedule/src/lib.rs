@@ -22,10 +22,13 @@ pub use action::{
 pub use analyze::{
     Analysis, Bubble, Comparison, Difference, Place, RankDifference, analyze, compare,
 };
-pub use generate::{Extent, ExtentProblem, GenerateError, Kind, UnknownKind, generate};
+pub use generate::{
+    BackwardStyle, Extent, ExtentProblem, GenerateError, Kind, MicrobatchRule, StagesPerRank,
+    Summary, UnknownKind, generate,
+};
 pub use id::{MicroBatch, Rank, Stage};
 pub use lower::lower;
-pub use placement::{Placement, PlacementError};
+pub use placement::{Placement, PlacementError, PlacementStyle, UnknownPlacement};
 pub use plan::Plan;
 pub use program::Program;
 pub use simulate::{

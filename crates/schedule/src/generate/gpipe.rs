@@ -17,17 +17,43 @@
 //! Huang et al., *GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism*,
 //! 2019, <https://arxiv.org/abs/1811.06965>.
 
-use super::{Extent, Row};
+use super::Extent;
+use super::row::Row;
+use super::spec::{BackwardStyle, MicrobatchRule, Spec, StagesPerRank, Summary};
+use crate::{PlacementStyle, Work};
+
+pub(super) const SPEC: Spec = Spec {
+    name: "GPipe",
+    class_name: Some("ScheduleGPipe"),
+    aliases: &[],
+    stages_per_rank: StagesPerRank::Exactly(1),
+    placement: PlacementStyle::Loop,
+    microbatches: MicrobatchRule::Any,
+    backward: BackwardStyle::Whole,
+    summary: Summary {
+        idea: "all forwards, then all backwards",
+        bubble: "(p - 1) (F + B)",
+        activations: "m",
+        microbatches: "any",
+        paper: "Huang et al., GPipe: Efficient Training of Giant Neural Networks using Pipeline \
+                Parallelism, 2019",
+        link: "https://arxiv.org/abs/1811.06965",
+    },
+    rows,
+};
+
+fn rows(extent: &Extent) -> Vec<Vec<Work>> {
+    (0..extent.num_ranks).map(|rank| row(rank, extent)).collect()
+}
 
 /// The row of a rank, which has the stage of its own number.
-pub(super) fn row(rank: usize, extent: &Extent) -> Row {
-    let &Extent { num_microbatches, .. } = extent;
-    let mut row = Row::new();
-    for microbatch in 0..num_microbatches {
+fn row(rank: usize, extent: &Extent) -> Vec<Work> {
+    let mut row = Row::new(extent, 2);
+    for microbatch in 0..extent.num_microbatches {
         row.forward(rank, microbatch);
     }
-    for microbatch in 0..num_microbatches {
+    for microbatch in 0..extent.num_microbatches {
         row.backward(rank, microbatch);
     }
-    row
+    row.finish()
 }

@@ -1,22 +1,28 @@
-//! The schedules that can be generated, under the names that torch has for them.
+//! The schedules that can be generated, under the names that torch and their papers have for them.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::listing::{and, excerpt};
+use super::spec::{BackwardStyle, MicrobatchRule, Spec, StagesPerRank, Summary};
+use super::{
+    dual_pipe_v, gpipe, hanayo, interleaved_one_f_one_b, interleaved_zero_bubble, looped_bfs,
+    one_f_one_b, v_half, v_min, zb_h1, zb_h2, zbv_zero_bubble,
+};
+use crate::PlacementStyle;
 
 /// A schedule that can be generated.
 ///
-/// Its text is the name that torch's `get_schedule_class` takes, in any case; the names of torch's
-/// classes are understood too.
+/// Its text is the name that torch's `get_schedule_class` takes, or that of its paper, in any case;
+/// the names of torch's classes and those in NeMo AutoModel's documentation are understood too.
 ///
 /// # Examples
 /// ```
 /// use autopipe_schedule::Kind;
 ///
-/// let kind: Kind = "1f1b".parse()?;
-/// assert_eq!(kind.to_string(), "1F1B");
-/// assert_eq!(kind.class_name(), "Schedule1F1B");
+/// let kind: Kind = "interleaved_1f1b".parse()?;
+/// assert_eq!(kind.to_string(), "Interleaved1F1B");
+/// assert_eq!(kind.class_name(), Some("ScheduleInterleaved1F1B"));
+/// assert_eq!(kind.stages_per_rank().usual(), 2);
+/// assert_eq!(kind.summary().bubble, "(p - 1) (F + B)");
 /// # Ok::<(), autopipe_schedule::UnknownKind>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,26 +31,109 @@ pub enum Kind {
     GPipe,
     /// One backward for every forward as soon as there are gradients: 1F1B.
     OneFOneB,
+    /// 1F1B over several stages a rank, in rounds.
+    InterleavedOneFOneB,
+    /// GPipe over several stages a rank, one stage after the other.
+    LoopedBfs,
+    /// Interleaved 1F1B with split backwards, the gradients of weights delayed.
+    InterleavedZeroBubble,
+    /// Two stages a rank, there and back, with split backwards and no bubble if all parts of a
+    /// stage cost the same.
+    ZbvZeroBubble,
+    /// Two stages a rank, there and back, a forward overlapping a backward.
+    DualPipeV,
+    /// 1F1B with split backwards, in 1F1B's memory.
+    ZbH1,
+    /// 1F1B with split backwards, in twice 1F1B's memory.
+    ZbH2,
+    /// Two stages a rank, there and back, in as little memory as can be: a third of 1F1B's.
+    VMin,
+    /// Two stages a rank, there and back, in half of 1F1B's memory.
+    VHalf,
+    /// Waves over two or more stages a rank: there, back, there again, in 1F1B's memory.
+    Hanayo,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::GPipe, Self::OneFOneB];
+    /// Every kind, torch's first.
+    pub const ALL: [Self; 12] = [
+        Self::GPipe,
+        Self::OneFOneB,
+        Self::InterleavedOneFOneB,
+        Self::LoopedBfs,
+        Self::InterleavedZeroBubble,
+        Self::ZbvZeroBubble,
+        Self::DualPipeV,
+        Self::ZbH1,
+        Self::ZbH2,
+        Self::VMin,
+        Self::VHalf,
+        Self::Hanayo,
+    ];
 
-    /// The name of torch's class.
-    #[must_use]
-    pub fn class_name(self) -> &'static str {
+    pub(super) fn spec(self) -> &'static Spec {
         match self {
-            Self::GPipe => "ScheduleGPipe",
-            Self::OneFOneB => "Schedule1F1B",
+            Self::GPipe => &gpipe::SPEC,
+            Self::OneFOneB => &one_f_one_b::SPEC,
+            Self::InterleavedOneFOneB => &interleaved_one_f_one_b::SPEC,
+            Self::LoopedBfs => &looped_bfs::SPEC,
+            Self::InterleavedZeroBubble => &interleaved_zero_bubble::SPEC,
+            Self::ZbvZeroBubble => &zbv_zero_bubble::SPEC,
+            Self::DualPipeV => &dual_pipe_v::SPEC,
+            Self::ZbH1 => &zb_h1::SPEC,
+            Self::ZbH2 => &zb_h2::SPEC,
+            Self::VMin => &v_min::SPEC,
+            Self::VHalf => &v_half::SPEC,
+            Self::Hanayo => &hanayo::SPEC,
         }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::GPipe => "GPipe",
-            Self::OneFOneB => "1F1B",
-        }
+    /// The name that its text is.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The name of torch's class; none of a schedule that torch does not have.
+    #[must_use]
+    pub fn class_name(self) -> Option<&'static str> {
+        self.spec().class_name
+    }
+
+    /// Further names under which it is understood.
+    #[must_use]
+    pub fn aliases(self) -> &'static [&'static str] {
+        self.spec().aliases
+    }
+
+    /// How many stages a rank can have.
+    #[must_use]
+    pub fn stages_per_rank(self) -> StagesPerRank {
+        self.spec().stages_per_rank
+    }
+
+    /// How the stages lie on the ranks.
+    #[must_use]
+    pub fn placement_style(self) -> PlacementStyle {
+        self.spec().placement
+    }
+
+    /// How many microbatches there can be.
+    #[must_use]
+    pub fn microbatches(self) -> MicrobatchRule {
+        self.spec().microbatches
+    }
+
+    /// Whether its backwards are whole, split or overlapped.
+    #[must_use]
+    pub fn backward_style(self) -> BackwardStyle {
+        self.spec().backward
+    }
+
+    /// Its formulas and its paper.
+    #[must_use]
+    pub fn summary(self) -> &'static Summary {
+        &self.spec().summary
     }
 }
 
@@ -52,77 +141,4 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
-}
-
-/// A name under which nothing can be generated.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnknownKind {
-    /// A schedule that torch or NeMo AutoModel knows.
-    #[error(
-        "`{name}` is not generated yet, only {} are; its table can be read from torch's CSV",
-        and(Kind::ALL)
-    )]
-    NotGenerated {
-        /// The name.
-        name: String,
-    },
-    /// No schedule at all.
-    #[error("there is no schedule `{name}`, the schedules are {}{}", and(Kind::ALL), did_you_mean(.nearest))]
-    NoSchedule {
-        /// The name, cut short if it is long.
-        name: String,
-        /// The kind that it is most like, if it is much like one.
-        nearest: Option<Kind>,
-    },
-}
-
-/// The other schedules of torch, and the names that NeMo AutoModel's documentation has for them.
-const NOT_GENERATED: [&str; 10] = [
-    "Interleaved1F1B",
-    "LoopedBFS",
-    "InterleavedZeroBubble",
-    "ZBVZeroBubble",
-    "DualPipeV",
-    "interleaved_1f1b",
-    "looped_bfs",
-    "zero_bubble",
-    "v_schedule",
-    "dfs",
-];
-
-fn did_you_mean(nearest: &Option<Kind>) -> String {
-    nearest.map(|kind| format!("; did you mean {kind}?")).unwrap_or_default()
-}
-
-impl FromStr for Kind {
-    type Err = UnknownKind;
-
-    /// Takes torch's names and the names of its classes.
-    fn from_str(name: &str) -> Result<Self, UnknownKind> {
-        let is_named = |kind: &Self| {
-            [kind.name(), kind.class_name()].iter().any(|known| known.eq_ignore_ascii_case(name))
-        };
-        if let Some(kind) = Self::ALL.into_iter().find(is_named) {
-            return Ok(kind);
-        }
-        let bare = name.get(..8).filter(|start| start.eq_ignore_ascii_case("schedule"));
-        let bare = bare.map_or(name, |start| &name[start.len()..]);
-        if NOT_GENERATED.iter().any(|known| known.eq_ignore_ascii_case(bare)) {
-            return Err(UnknownKind::NotGenerated { name: name.to_owned() });
-        }
-        let name = excerpt(name);
-        Err(UnknownKind::NoSchedule { nearest: nearest(&name), name })
-    }
-}
-
-fn nearest(name: &str) -> Option<Kind> {
-    let name = name.to_ascii_lowercase();
-    let likeness = |kind: Kind| strsim::jaro_winkler(&name, &kind.name().to_ascii_lowercase());
-    Kind::ALL
-        .into_iter()
-        .map(|kind| (likeness(kind), kind))
-        .filter(|&(likeness, _)| likeness >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, kind)| kind)
 }

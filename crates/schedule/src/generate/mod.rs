@@ -1,16 +1,33 @@
-//! Makes the table of a named schedule; one file a schedule.
+//! Makes the rows of a named schedule; one file a schedule.
 
+mod block;
+mod dual_pipe_v;
 mod error;
 mod gpipe;
+mod hanayo;
+mod interleaved_one_f_one_b;
+mod interleaved_zero_bubble;
 mod kind;
+mod looped_bfs;
 mod one_f_one_b;
+mod rounds;
+mod row;
+mod spec;
 #[cfg(test)]
 mod tests;
+mod unknown;
+mod v_half;
+mod v_min;
+mod zb_h1;
+mod zb_h2;
+mod zbv_zero_bubble;
 
 pub use error::{ExtentProblem, GenerateError};
-pub use kind::{Kind, UnknownKind};
+pub use kind::Kind;
+pub use spec::{BackwardStyle, MicrobatchRule, StagesPerRank, Summary};
+pub use unknown::UnknownKind;
 
-use crate::{Compute, ComputeOp, MicroBatch, Plan, Stage, Work};
+use crate::Plan;
 
 /// How large a schedule is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +42,12 @@ pub struct Extent {
 
 /// Makes the plan of a schedule of this kind and size.
 ///
+/// The kinds that torch has are as torch 2.15 executes them: the same actions in the same order on
+/// every rank. Takes time in proportion to the number of actions.
+///
 /// # Errors
-/// Everything about the size that the kind cannot do.
+/// Everything about the size that the kind cannot do. Of torch's kinds, these are the sizes that
+/// torch refuses, and those that are larger than the ids or the memory that a plan may take.
 ///
 /// # Examples
 /// ```
@@ -49,34 +70,6 @@ pub struct Extent {
 /// ```
 pub fn generate(kind: Kind, extent: &Extent) -> Result<Plan, GenerateError> {
     error::check(kind, extent)?;
-    let row: fn(usize, &Extent) -> Row = match kind {
-        Kind::GPipe => gpipe::row,
-        Kind::OneFOneB => one_f_one_b::row,
-    };
-    let rows = (0..extent.num_ranks).map(|rank| row(rank, extent).cells).collect();
+    let rows = (kind.spec().rows)(extent);
     Ok(Plan::from_rows(rows).expect("a schedule that is generated is right"))
-}
-
-/// A row of the table in the making.
-struct Row {
-    cells: Vec<Work>,
-}
-
-impl Row {
-    fn new() -> Self {
-        Self { cells: Vec::new() }
-    }
-
-    fn forward(&mut self, stage: usize, microbatch: usize) {
-        self.compute(ComputeOp::Forward, stage, microbatch);
-    }
-
-    fn backward(&mut self, stage: usize, microbatch: usize) {
-        self.compute(ComputeOp::Backward, stage, microbatch);
-    }
-
-    fn compute(&mut self, op: ComputeOp, stage: usize, microbatch: usize) {
-        let (stage, microbatch) = (Stage::new(stage), MicroBatch::new(microbatch));
-        self.cells.push(Compute { op, stage, microbatch }.into());
-    }
 }

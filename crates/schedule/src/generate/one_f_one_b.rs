@@ -19,13 +19,40 @@
 //! <https://arxiv.org/abs/1806.03377>; without weight versions as in Narayanan et al., *Efficient
 //! Large-Scale Language Model Training on GPU Clusters*, 2021, <https://arxiv.org/abs/2104.04473>.
 
-use super::{Extent, Row};
+use super::Extent;
+use super::row::Row;
+use super::spec::{BackwardStyle, MicrobatchRule, Spec, StagesPerRank, Summary};
+use crate::{PlacementStyle, Work};
+
+pub(super) const SPEC: Spec = Spec {
+    name: "1F1B",
+    class_name: Some("Schedule1F1B"),
+    aliases: &[],
+    stages_per_rank: StagesPerRank::Exactly(1),
+    placement: PlacementStyle::Loop,
+    microbatches: MicrobatchRule::AsManyAsStages,
+    backward: BackwardStyle::Whole,
+    summary: Summary {
+        idea: "as soon as the first gradient is back, one backward for every forward",
+        bubble: "(p - 1) (F + B)",
+        activations: "p - r",
+        microbatches: "m >= p",
+        paper: "Narayanan et al., PipeDream: Generalized Pipeline Parallelism for DNN Training, \
+                2019",
+        link: "https://arxiv.org/abs/1806.03377",
+    },
+    rows,
+};
+
+fn rows(extent: &Extent) -> Vec<Vec<Work>> {
+    (0..extent.num_ranks).map(|rank| row(rank, extent)).collect()
+}
 
 /// The row of a rank, which has the stage of its own number.
-pub(super) fn row(rank: usize, extent: &Extent) -> Row {
+fn row(rank: usize, extent: &Extent) -> Vec<Work> {
     let &Extent { num_ranks, num_microbatches, .. } = extent;
     let num_warmup = num_ranks - rank;
-    let mut row = Row::new();
+    let mut row = Row::new(extent, 2);
     for microbatch in 0..num_warmup {
         row.forward(rank, microbatch);
     }
@@ -36,5 +63,5 @@ pub(super) fn row(rank: usize, extent: &Extent) -> Row {
             row.forward(rank, next);
         }
     }
-    row
+    row.finish()
 }

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::listing::{and, excerpt};
 use crate::{Rank, Stage};
 
 /// Which rank holds which stages: every stage on one rank, every rank with at least one stage.
@@ -36,6 +40,12 @@ pub enum PlacementError {
     IdleRank {
         /// The first such rank.
         rank: Rank,
+    },
+    /// A V has two stages on each rank.
+    #[error("a V has 2 stages per rank, not {stages_per_rank}; a snake has any number")]
+    NotTwoStages {
+        /// How many there would be.
+        stages_per_rank: usize,
     },
     /// There are more stages than ids.
     #[error("{num_stages} stages are too many, the limit is {}", Stage::LIMIT)]
@@ -84,6 +94,20 @@ impl Placement {
         Self::new((0..num_stages).map(|s| Rank::new(s.min(num_stages - 1 - s))).collect())
     }
 
+    /// Any number of stages a rank, there and back and there again: even chunks of `p` stages go
+    /// up the ranks, odd ones down. With two stages a rank it is [`v`](Self::v).
+    ///
+    /// # Errors
+    /// If a size is 0 or there are too many stages.
+    pub fn snake(num_ranks: usize, stages_per_rank: usize) -> Result<Self, PlacementError> {
+        let num_stages = checked(num_ranks.saturating_mul(stages_per_rank))?;
+        let rank_of = |stage: usize| {
+            let (chunk, place) = (stage / num_ranks, stage % num_ranks);
+            Rank::new(if chunk % 2 == 0 { place } else { num_ranks - 1 - place })
+        };
+        Self::new((0..num_stages).map(rank_of).collect())
+    }
+
     /// How many ranks there are, at least 1.
     #[must_use]
     pub fn num_ranks(&self) -> usize {
@@ -110,6 +134,81 @@ impl Placement {
     #[must_use]
     pub fn stages_of(&self, rank: Rank) -> &[Stage] {
         self.stages_of.get(rank.index()).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A way in which stages lie on ranks.
+///
+/// # Examples
+/// ```
+/// use autopipe_schedule::{PlacementStyle, Rank};
+///
+/// let style: PlacementStyle = "snake".parse()?;
+/// let placement = style.place(2, 3)?;
+/// let stages = placement.stages_of(Rank::new(0)).iter().map(|stage| stage.index());
+/// assert_eq!(stages.collect::<Vec<_>>(), [0, 3, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlacementStyle {
+    /// In turn: [`Placement::loop_`].
+    Loop,
+    /// Two stages a rank, there and back: [`Placement::v`].
+    V,
+    /// There and back as often as need be: [`Placement::snake`].
+    Snake,
+}
+
+impl PlacementStyle {
+    /// Every style.
+    pub const ALL: [Self; 3] = [Self::Loop, Self::V, Self::Snake];
+
+    /// Places stages in this way.
+    ///
+    /// # Errors
+    /// If a size is 0, there are too many stages, or the style has another number of stages a rank.
+    pub fn place(
+        self,
+        num_ranks: usize,
+        stages_per_rank: usize,
+    ) -> Result<Placement, PlacementError> {
+        match self {
+            Self::Loop => Placement::loop_(num_ranks, stages_per_rank),
+            Self::V if stages_per_rank != 2 => {
+                Err(PlacementError::NotTwoStages { stages_per_rank })
+            }
+            Self::V => Placement::v(num_ranks),
+            Self::Snake => Placement::snake(num_ranks, stages_per_rank),
+        }
+    }
+}
+
+impl fmt::Display for PlacementStyle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Loop => "loop",
+            Self::V => "v",
+            Self::Snake => "snake",
+        })
+    }
+}
+
+/// No way in which stages are placed has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no placement `{name}`, the styles are {}", and(PlacementStyle::ALL))]
+pub struct UnknownPlacement {
+    /// The name, cut short if it is long.
+    pub name: String,
+}
+
+impl FromStr for PlacementStyle {
+    type Err = UnknownPlacement;
+
+    /// Takes `loop`, `v` and `snake`, in any case.
+    fn from_str(name: &str) -> Result<Self, UnknownPlacement> {
+        let is_named = |style: &Self| style.to_string().eq_ignore_ascii_case(name);
+        let style = Self::ALL.into_iter().find(is_named);
+        style.ok_or_else(|| UnknownPlacement { name: excerpt(name) })
     }
 }
 

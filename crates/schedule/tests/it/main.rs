@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod corruption; // valid programs, spoiled: the validator is what is tested
+mod generated; // every kind: torch's digests, sizes, activations
 mod golden; // tables that torch wrote
 mod interpreter; // naive ranks: the validator's other opinion
 mod lowered; // what lowering adds, with every option

@@ -1,0 +1,269 @@
+//! Schedules from a building block: where one microbatch's passes lie, repeated and squeezed.
+//!
+//! A block says when each stage's forward and backward of one microbatch start, as if there were
+//! no other. Microbatch j follows j periods later, a period being what all passes of a rank take.
+//! If on no rank two passes of a block start at the same time of a period, ranks are busy without
+//! a gap in the steady part, and how long a pass is kept waiting for its backward, counted in
+//! periods, is how many activations a rank holds.
+//!
+//! Squeezing takes the waits out that remain. A rank computes the block's forwards in the block's
+//! order, no sooner than the block has them after its backwards; a backward goes as soon as its
+//! gradient is there; and the gradients of weights, which a block leaves out, fill the gaps.
+//! Nothing gets stuck: of all that is left, the first in the block's order has what it needs, and
+//! room, because at most those computations have been done before it that the block has before
+//! it too, and early backwards, which only make room.
+//!
+//! Qi et al., *Pipeline Parallelism with Controllable Memory*, 2024,
+//! <https://arxiv.org/abs/2405.15362>.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::Extent;
+use super::row::Row;
+use crate::{ComputeOp, Placement, PlacementStyle, Rank, Stage, Work};
+
+/// A block for stages that lie in a V or in a longer snake: how long after the pass before each
+/// pass starts.
+///
+/// Units are those in which a forward takes 1 and a whole backward 2, which gives rows that are
+/// good for all costs near it.
+pub(super) struct Block {
+    /// From rank to rank going forward: over even stages of a rank, and over odd ones.
+    pub(super) forward: [usize; 2],
+    /// From rank to rank going backward, likewise.
+    pub(super) backward: [usize; 2],
+    /// From one stage to the next on one rank: going forward, between the last stage's forward and
+    /// its backward, and going backward.
+    pub(super) turns: [usize; 3],
+    /// The most activations that a rank may hold.
+    pub(super) limit: usize,
+    /// [`Backward`](ComputeOp::Backward) or [`BackwardInput`](ComputeOp::BackwardInput).
+    pub(super) op: ComputeOp,
+}
+
+/// The rows of a block.
+pub(super) fn rows(block: &Block, extent: &Extent) -> Vec<Vec<Work>> {
+    let mut squeeze = Squeeze::new(block, extent);
+    let mut woken: Vec<usize> = (0..extent.num_ranks).collect();
+    // What finishes in this unit of time, in the next, and in the one after.
+    let mut finishing: [Vec<Pass>; 3] = Default::default();
+    let mut unit = 0;
+    loop {
+        for rank in woken.drain(..) {
+            if let Some(pass) = squeeze.start(rank) {
+                finishing[(unit + duration(pass.op)) % 3].push(pass);
+            }
+        }
+        if finishing.iter().all(Vec::is_empty) {
+            break;
+        }
+        unit += 1;
+        for pass in std::mem::take(&mut finishing[unit % 3]) {
+            woken.push(squeeze.finish(pass));
+            woken.extend(squeeze.reached_by(pass));
+        }
+    }
+    squeeze.ranks.into_iter().map(|rank| rank.row.finish()).collect()
+}
+
+fn duration(op: ComputeOp) -> usize {
+    match op {
+        ComputeOp::Backward => 2,
+        ComputeOp::Forward
+        | ComputeOp::BackwardInput
+        | ComputeOp::BackwardWeight
+        | ComputeOp::Recompute => 1,
+    }
+}
+
+/// Something that a rank computes.
+#[derive(Clone, Copy)]
+struct Pass {
+    op: ComputeOp,
+    stage: usize,
+    microbatch: usize,
+}
+
+/// When the block has a pass, and of which stage it is.
+type Due = Reverse<(usize, usize)>;
+
+struct Squeeze {
+    op: ComputeOp,
+    limit: usize,
+    num_microbatches: usize,
+    /// From a microbatch's start to the next one's.
+    period: usize,
+    placement: Placement,
+    stages: Vec<StageState>,
+    ranks: Vec<RankState>,
+}
+
+/// Microbatches of a stage, which go by in order.
+struct StageState {
+    /// When the block has the first forward.
+    forward: usize,
+    /// When the block has the first backward.
+    backward: usize,
+    num_forwards: usize,
+    /// How many of the forwards have ended.
+    num_forwarded: usize,
+    num_backwards: usize,
+}
+
+struct RankState {
+    row: Row,
+    is_busy: bool,
+    num_held: usize,
+    /// The next forward of every stage.
+    forwards: BinaryHeap<Due>,
+    /// The next backward of every stage, and what has gone out of order.
+    backwards: BinaryHeap<Due>,
+    /// The backwards whose gradients are there.
+    possible: BinaryHeap<Due>,
+    /// Stage and microbatch of every `I` without its `W`.
+    late: VecDeque<(usize, usize)>,
+}
+
+impl Squeeze {
+    fn new(block: &Block, extent: &Extent) -> Self {
+        let &Extent { num_ranks, stages_per_rank, num_microbatches } = extent;
+        let placement = PlacementStyle::Snake.place(num_ranks, stages_per_rank);
+        let placement = placement.expect("checked: there are ranks, and ids for their stages");
+        let stages = stages(block, extent);
+        let is_split = block.op == ComputeOp::BackwardInput;
+        let rank = |stages_of: &[Stage]| {
+            let due = |time: fn(&StageState) -> usize| {
+                let stages = &stages;
+                stages_of.iter().map(move |s| Reverse((time(&stages[s.index()]), s.index())))
+            };
+            RankState {
+                row: Row::new(extent, if is_split { 3 } else { 2 }),
+                is_busy: false,
+                num_held: 0,
+                forwards: due(|stage| stage.forward).collect(),
+                backwards: due(|stage| stage.backward).collect(),
+                possible: BinaryHeap::new(),
+                late: VecDeque::new(),
+            }
+        };
+        let ranks = (0..num_ranks).map(|r| rank(placement.stages_of(Rank::new(r)))).collect();
+        let (op, limit, period) = (block.op, block.limit, 3 * stages_per_rank);
+        Self { op, limit, num_microbatches, period, placement, stages, ranks }
+    }
+
+    /// What a rank does now, if it is free and can do anything.
+    fn start(&mut self, rank: usize) -> Option<Pass> {
+        let state = &mut self.ranks[rank];
+        if state.is_busy {
+            return None;
+        }
+        let due_backward = loop {
+            let Some(&Reverse((time, stage))) = state.backwards.peek() else { break usize::MAX };
+            let of_stage = &self.stages[stage];
+            if time == of_stage.backward + self.period * of_stage.num_backwards {
+                break time;
+            }
+            state.backwards.pop();
+        };
+        let forward = state.forwards.peek().copied().filter(|&Reverse((time, stage))| {
+            let microbatch = self.stages[stage].num_forwards;
+            let has_input = stage == 0 || self.stages[stage - 1].num_forwarded > microbatch;
+            has_input && time < due_backward && state.num_held < self.limit
+        });
+        let pass = if let Some(Reverse((time, stage))) = forward {
+            let of_stage = &mut self.stages[stage];
+            let microbatch = of_stage.num_forwards;
+            of_stage.num_forwards += 1;
+            state.forwards.pop();
+            if of_stage.num_forwards < self.num_microbatches {
+                state.forwards.push(Reverse((time + self.period, stage)));
+            }
+            state.num_held += 1;
+            Pass { op: ComputeOp::Forward, stage, microbatch }
+        } else if let Some(Reverse((time, stage))) = state.possible.pop() {
+            let of_stage = &mut self.stages[stage];
+            let microbatch = of_stage.num_backwards;
+            of_stage.num_backwards += 1;
+            if of_stage.num_backwards < self.num_microbatches {
+                state.backwards.push(Reverse((time + self.period, stage)));
+            }
+            if self.op == ComputeOp::BackwardInput {
+                state.late.push_back((stage, microbatch));
+            } else {
+                state.num_held -= 1;
+            }
+            Pass { op: self.op, stage, microbatch }
+        } else {
+            let (stage, microbatch) = state.late.pop_front()?;
+            state.num_held -= 1;
+            Pass { op: ComputeOp::BackwardWeight, stage, microbatch }
+        };
+        state.row.compute(pass.op, pass.stage, pass.microbatch);
+        state.is_busy = true;
+        Some(pass)
+    }
+
+    /// Ends a pass, and returns its rank, which is free again.
+    fn finish(&mut self, pass: Pass) -> usize {
+        let Pass { op, stage, microbatch } = pass;
+        let gradient_for = match op {
+            ComputeOp::Forward => {
+                self.stages[stage].num_forwarded += 1;
+                (stage + 1 == self.stages.len()).then_some(stage)
+            }
+            ComputeOp::Backward | ComputeOp::BackwardInput => stage.checked_sub(1),
+            ComputeOp::BackwardWeight | ComputeOp::Recompute => None,
+        };
+        if let Some(stage) = gradient_for {
+            let time = self.stages[stage].backward + self.period * microbatch;
+            let rank = self.rank_of(stage);
+            self.ranks[rank].possible.push(Reverse((time, stage)));
+        }
+        let rank = self.rank_of(stage);
+        self.ranks[rank].is_busy = false;
+        rank
+    }
+
+    /// The rank that may go on because of a pass, besides its own.
+    fn reached_by(&self, pass: Pass) -> Option<usize> {
+        let stage = match pass.op {
+            ComputeOp::Forward => Some(pass.stage + 1).filter(|&next| next < self.stages.len()),
+            ComputeOp::Backward | ComputeOp::BackwardInput => pass.stage.checked_sub(1),
+            ComputeOp::BackwardWeight | ComputeOp::Recompute => None,
+        };
+        stage.map(|stage| self.rank_of(stage))
+    }
+
+    fn rank_of(&self, stage: usize) -> usize {
+        self.placement.rank_of(Stage::new(stage)).index()
+    }
+}
+
+/// When the block has the passes of its microbatch.
+fn stages(block: &Block, extent: &Extent) -> Vec<StageState> {
+    let num_ranks = extent.num_ranks;
+    let num_stages = num_ranks * extent.stages_per_rank;
+    let mut stages: Vec<StageState> = Vec::with_capacity(num_stages);
+    let mut time = 0;
+    for stage in 0..num_stages {
+        if stage > 0 {
+            let is_turn = stage % num_ranks == 0;
+            time += if is_turn { block.turns[0] } else { block.forward[stage / num_ranks % 2] };
+        }
+        stages.push(StageState {
+            forward: time,
+            backward: 0,
+            num_forwards: 0,
+            num_forwarded: 0,
+            num_backwards: 0,
+        });
+    }
+    time += block.turns[1];
+    for stage in (0..num_stages).rev() {
+        stages[stage].backward = time;
+        let is_turn = stage % num_ranks == 0;
+        time += if is_turn { block.turns[2] } else { block.backward[stage / num_ranks % 2] };
+    }
+    stages
+}
