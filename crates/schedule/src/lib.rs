@@ -10,6 +10,7 @@ pub mod lower;
 mod placement;
 mod plan;
 mod program;
+pub mod render;
 pub mod search;
 mod simulate;
 mod table;

@@ -1,0 +1,70 @@
+//! Pictures of timelines for people and for other tools: SVG, a page, a trace, a report, colours.
+
+mod ansi;
+mod html;
+mod json;
+mod look;
+mod number;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use ansi::colored;
+pub use html::html;
+pub use json::{BubbleReport, CriticalAction, RankReport, Report, json, report};
+pub use svg::svg;
+pub use trace::trace;
+
+use crate::{Analysis, Timeline};
+
+/// One schedule to be drawn: when everything happens, and what follows from it.
+///
+/// The analysis has to be that of the timeline. What it lacks, because it is another's, is left out
+/// of the picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Chart<'a> {
+    /// What the schedule is called; any text.
+    pub title: &'a str,
+    /// When everything happens, simulated or measured.
+    pub timeline: &'a Timeline,
+    /// What [`analyze`](crate::analyze) says of it.
+    pub analysis: &'a Analysis,
+}
+
+impl Chart<'_> {
+    /// When the last action of any rank ends, communication included; the pictures reach to there.
+    fn end(&self) -> f64 {
+        self.timeline.rows().iter().flatten().map(|span| span.end).fold(0.0, f64::max)
+    }
+
+    /// Makespan, bubble and memory in one line: what one compares schedules by.
+    fn summary(&self) -> String {
+        let peak = self.timeline.peak_activations().into_iter().max().unwrap_or(0);
+        format!(
+            "makespan {}, bubble {}, at most {peak} live activation{} on a rank",
+            number::short(self.timeline.makespan()),
+            number::percent(self.timeline.bubble_rate()),
+            if peak == 1 { "" } else { "s" },
+        )
+    }
+}
+
+/// Text inside HTML and SVG, in elements and in quoted attributes. Characters that XML has no way
+/// to hold become spaces.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\r' | '\t' | '\u{fffe}' | '\u{ffff}' => escaped.push(' '),
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,110 @@
+//! Traces, read as a viewer of traces reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{chart, small};
+use crate::render::{Chart, trace};
+use crate::{Cost, analyze, simulate, validate};
+
+fn events(trace: &str) -> Vec<Value> {
+    let trace: Value = serde_json::from_str(trace).unwrap();
+    trace["traceEvents"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_trace_has_every_action_at_its_time() {
+    let small = small(0.5);
+    let events = events(&trace(&chart("1F1B", &small)));
+    let of_phase = |phase: &str| events.iter().filter(|e| e["ph"] == phase).collect::<Vec<_>>();
+    let num_actions: usize = small.0.rows().iter().map(Vec::len).sum();
+    let complete = of_phase("X");
+    assert_eq!(complete.len(), num_actions);
+    for event in &complete {
+        let rank = usize::try_from(event["args"]["rank"].as_u64().unwrap()).unwrap();
+        let step = usize::try_from(event["args"]["step"].as_u64().unwrap()).unwrap();
+        let span = small.0.rows()[rank][step];
+        assert_eq!(event["name"], span.action.to_string());
+        assert_eq!(event["ts"], span.start * 1000.0);
+        assert_eq!(event["dur"], (span.end - span.start) * 1000.0);
+        let is_work = span.action.work().is_some();
+        assert_eq!(event["cat"], if is_work { "compute" } else { "communication" });
+    }
+    let is_name = |event: &&Value| event["name"] == "thread_name";
+    let names: Vec<&str> =
+        events.iter().filter(is_name).map(|e| e["args"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["rank 0", "rank 0 communication"]);
+    let counters = of_phase("C");
+    assert!(counters.iter().any(|e| e["name"] == "rank 1 activations" && e["args"]["live"] == 1));
+}
+
+#[test]
+fn arrows_of_a_trace_lead_from_each_send_to_its_receive() {
+    for latency in [0.0, 0.5] {
+        let small = small(latency);
+        let events = events(&trace(&chart("1F1B", &small)));
+        assert_eq!(
+            arrows(&events),
+            [
+                ("0SEND_F0", "1RECV_F0"),
+                ("0SEND_F1", "1RECV_F1"),
+                ("1SEND_B0", "0RECV_B0"),
+                ("1SEND_B1", "0RECV_B1"),
+            ]
+            .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        );
+    }
+}
+
+/// The two ends of each arrow, found as a reader of traces finds them: an arrow belongs to what was
+/// opened last on its thread.
+fn arrows(events: &[Value]) -> Vec<(String, String)> {
+    let mut open: BTreeMap<u64, String> = BTreeMap::new();
+    let mut from: BTreeMap<u64, String> = BTreeMap::new();
+    let mut arrows = Vec::new();
+    let mut last = f64::NEG_INFINITY;
+    for event in events.iter().filter(|event| event["ph"] != "M") {
+        let time = event["ts"].as_f64().unwrap();
+        assert!(time >= last, "events are in the order of time");
+        last = time;
+        let thread = event["tid"].as_u64();
+        match event["ph"].as_str().unwrap() {
+            "X" => {
+                open.insert(thread.unwrap(), event["name"].as_str().unwrap().to_owned());
+            }
+            "s" => {
+                from.insert(event["id"].as_u64().unwrap(), open[&thread.unwrap()].clone());
+            }
+            "f" => {
+                let start = from.remove(&event["id"].as_u64().unwrap()).expect("it has begun");
+                arrows.push((start, open[&thread.unwrap()].clone()));
+            }
+            _ => {}
+        }
+    }
+    assert!(from.is_empty(), "every arrow arrives");
+    arrows.sort();
+    arrows
+}
+
+#[test]
+fn events_on_a_thread_of_a_trace_do_not_overlap() {
+    // Both receives are posted at the start and are under way at once.
+    let text = "0F0,0SEND_F0,0F1,0SEND_F1\n1RECV_F0,1RECV_F1,1F0,1F1\n";
+    let program = validate(crate::csv::read_program(text.as_bytes()).unwrap()).unwrap();
+    let timeline = simulate(&program, &Cost::UNIT);
+    let analysis = analyze(&timeline, &Cost::UNIT);
+    let chart = Chart { title: "", timeline: &timeline, analysis: &analysis };
+    let mut busy: BTreeMap<u64, f64> = BTreeMap::new();
+    let events = events(&trace(&chart));
+    for event in events.iter().filter(|event| event["ph"] == "X") {
+        let busy = busy.entry(event["tid"].as_u64().unwrap()).or_insert(0.0);
+        let start = event["ts"].as_f64().unwrap();
+        assert!(*busy <= start, "{event}");
+        *busy = start + event["dur"].as_f64().unwrap();
+    }
+    let threads: BTreeSet<&str> =
+        events.iter().filter_map(|event| event["args"]["name"].as_str()).collect();
+    assert!(threads.contains("rank 1 communication 2"), "{threads:?}");
+}

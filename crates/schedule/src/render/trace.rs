@@ -1,0 +1,216 @@
+//! Timelines as a Chrome trace, which Perfetto and chrome://tracing open.
+
+use serde_json::{Map, Value, json};
+
+use super::Chart;
+use super::look::{Lane, Look};
+use crate::{Action, Place, Span};
+
+/// The trace's own unit is the microsecond.
+const MICROSECONDS: f64 = 1000.0;
+
+/// The one process. Perfetto takes process 0 and thread 0 for the system's idle task, so both are
+/// counted from 1.
+const PROCESS: usize = 1;
+
+/// Writes a timeline in the trace event format (JSON object form).
+///
+/// **One unit of the timeline is one millisecond of the trace**, since costs are mostly measured in
+/// milliseconds. Each rank is a thread with the name `rank 0`; sends, receives and collectives go
+/// on beside its computations and have threads of their own below it, as many as go on at once.
+/// Every action is a complete event (`X`) named as the language writes it, in the category
+/// `compute`, `communication`, `collective` or `optimizer`. Arrows (`s` to `f`) lead from each send
+/// to its receive, or where nothing is sent from a computation to those of other ranks that wait
+/// for it. Counters (`C`) follow the live activations of each rank, and the live bytes if the costs
+/// name any.
+#[must_use]
+pub fn trace(chart: &Chart<'_>) -> String {
+    let mut events = Vec::new();
+    let mut threads = Threads { of: Vec::new(), next: 1 };
+    events.push(metadata("process_name", 1, "name", chart.title.into()));
+    for (rank, row) in chart.timeline.rows().iter().enumerate() {
+        let tracks = tracks(row);
+        threads.add(rank, &tracks, &mut events);
+    }
+    let mut timed = Vec::new();
+    for (rank, row) in chart.timeline.rows().iter().enumerate() {
+        for (step, span) in row.iter().enumerate() {
+            timed.push(complete(chart, rank, step, span, threads.of(rank, step)));
+        }
+        counters(chart, rank, &mut timed);
+    }
+    arrows(chart, &threads, &mut timed);
+    timed.sort_by(|a, b| a.time.total_cmp(&b.time).then(a.order.cmp(&b.order)));
+    events.extend(timed.into_iter().map(|event| event.json));
+    let mut text = String::from("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            text.push_str(",\n");
+        }
+        text.push_str(&event.to_string());
+    }
+    text.push_str("\n]}\n");
+    text
+}
+
+/// An event with what it is sorted by.
+///
+/// A reader gives an arrow's end to the event that is open on its thread when it comes, so the
+/// order of events at one time matters: arrows leave before the next event opens, and arrive after.
+struct Timed {
+    time: f64,
+    order: Order,
+    json: Value,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    LeavesWhatHasLasted,
+    Action,
+    LeavesWhatTakesNoTime,
+    Arrives,
+    Counter,
+}
+
+/// Which thread shows which action.
+struct Threads {
+    of: Vec<Vec<usize>>,
+    next: usize,
+}
+
+impl Threads {
+    fn add(&mut self, rank: usize, tracks: &[usize], events: &mut Vec<Value>) {
+        let first = self.next;
+        let num_tracks = tracks.iter().max().map_or(1, |last| last + 1);
+        for track in 0..num_tracks {
+            let name = match track {
+                0 => format!("rank {rank}"),
+                1 => format!("rank {rank} communication"),
+                _ => format!("rank {rank} communication {track}"),
+            };
+            let thread = first + track;
+            events.push(metadata("thread_name", thread, "name", name.into()));
+            events.push(metadata("thread_sort_index", thread, "sort_index", thread.into()));
+        }
+        self.of.push(tracks.iter().map(|track| first + track).collect());
+        self.next += num_tracks;
+    }
+
+    fn of(&self, rank: usize, step: usize) -> usize {
+        self.of[rank][step]
+    }
+}
+
+/// The track of each action of a row: 0 for what the rank does itself, and for the rest the first
+/// further one that is free, since the events of a thread must not overlap. An event that starts
+/// when another ends gets a track of its own too, or it would catch the other's arrow.
+fn tracks(row: &[Span]) -> Vec<usize> {
+    let mut tracks = vec![0; row.len()];
+    let mut beside: Vec<usize> =
+        (0..row.len()).filter(|&step| Look::of(row[step].action).lane() == Lane::Beside).collect();
+    beside.sort_by(|&a, &b| row[a].start.total_cmp(&row[b].start));
+    let mut busy_until: Vec<f64> = Vec::new();
+    for step in beside {
+        let Span { start, end, .. } = row[step];
+        let free = busy_until.iter().position(|&until| until < start);
+        let track = free.unwrap_or(busy_until.len());
+        match busy_until.get_mut(track) {
+            Some(until) => *until = end,
+            None => busy_until.push(end),
+        }
+        tracks[step] = track + 1;
+    }
+    tracks
+}
+
+fn metadata(name: &str, thread: usize, key: &str, value: Value) -> Value {
+    let mut args = Map::new();
+    args.insert(key.to_owned(), value);
+    json!({ "name": name, "ph": "M", "pid": PROCESS, "tid": thread, "args": args })
+}
+
+fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, thread: usize) -> Timed {
+    let slack = chart.analysis.slack.get(rank).and_then(|row| row.get(step));
+    let json = json!({
+        "name": span.action.to_string(),
+        "cat": Look::of(span.action).category(),
+        "ph": "X",
+        "ts": span.start * MICROSECONDS,
+        "dur": (span.end - span.start) * MICROSECONDS,
+        "pid": PROCESS,
+        "tid": thread,
+        "args": { "rank": rank, "step": step, "slack": slack },
+    });
+    Timed { time: span.start, order: Order::Action, json }
+}
+
+/// The memory of a rank over time; bytes only if there are any.
+fn counters(chart: &Chart<'_>, rank: usize, timed: &mut Vec<Timed>) {
+    let points = chart.analysis.memory.get(rank).map_or(&[][..], Vec::as_slice);
+    let has_bytes = points.iter().any(|point| point.bytes > 0.0);
+    let mut count = |time: f64, name: &str, key: &str, value: Value| {
+        let mut args = Map::new();
+        args.insert(key.to_owned(), value);
+        let name = format!("rank {rank} {name}");
+        let ts = time * MICROSECONDS;
+        let json = json!({ "name": name, "ph": "C", "ts": ts, "pid": PROCESS, "args": args });
+        timed.push(Timed { time, order: Order::Counter, json });
+    };
+    for point in points {
+        count(point.time, "activations", "live", point.activations.into());
+        if has_bytes {
+            count(point.time, "memory", "bytes", point.bytes.into());
+        }
+    }
+}
+
+fn arrows(chart: &Chart<'_>, threads: &Threads, timed: &mut Vec<Timed>) {
+    let mut num_arrows = 0_usize;
+    for (rank, row) in chart.analysis.dependencies.iter().enumerate() {
+        for (step, needs) in row.iter().enumerate() {
+            let Some(span) = span(chart, rank, step) else { continue };
+            for &Place { rank: from, step: from_step } in needs {
+                let Some(cause) = span_of(chart, Place { rank: from, step: from_step }) else {
+                    continue;
+                };
+                if from.index() == rank || !is_drawn(cause.action, span.action) {
+                    continue;
+                }
+                let event = |phase: &str, time: f64, thread: usize, order: Order| {
+                    let mut json = json!({
+                        "name": "message", "cat": "flow", "ph": phase, "id": num_arrows,
+                        "ts": time * MICROSECONDS, "pid": PROCESS, "tid": thread,
+                    });
+                    if phase == "f" {
+                        // It ends at the event that is open, not at the next one.
+                        json["bp"] = "e".into();
+                    }
+                    Timed { time, order, json }
+                };
+                let lasts = cause.end > cause.start;
+                let order =
+                    if lasts { Order::LeavesWhatHasLasted } else { Order::LeavesWhatTakesNoTime };
+                timed.push(event("s", cause.end, threads.of(from.index(), from_step), order));
+                // A receive has its tensors at its end; a computation had to have them at its start.
+                let is_receive = matches!(span.action, Action::Recv(_));
+                let arrival = if is_receive { span.end } else { span.start }.max(cause.end);
+                timed.push(event("f", arrival, threads.of(rank, step), Order::Arrives));
+                num_arrows += 1;
+            }
+        }
+    }
+}
+
+fn span<'a>(chart: &Chart<'a>, rank: usize, step: usize) -> Option<&'a Span> {
+    chart.timeline.rows().get(rank)?.get(step)
+}
+
+fn span_of<'a>(chart: &Chart<'a>, place: Place) -> Option<&'a Span> {
+    span(chart, place.rank.index(), place.step)
+}
+
+/// Whether an arrow is worth drawing: messages, and what one computation gives another directly.
+fn is_drawn(from: Action, to: Action) -> bool {
+    let is_message = matches!((from, to), (Action::Send(_), Action::Recv(_)));
+    is_message || (from.work().is_some() && to.work().is_some())
+}
