@@ -20,8 +20,12 @@ pub(crate) const CLIPPY: Step = Step {
     environment: &[],
 };
 
-pub(crate) const TEST: Step =
-    Step { name: "test", arguments: &["test", "--workspace"], environment: &[] };
+/// With the tests that need a browser, which a plain `cargo test --workspace` leaves out.
+pub(crate) const TEST: Step = Step {
+    name: "test",
+    arguments: &["test", "--workspace", "--features", "autopipe-tests/browser"],
+    environment: &[],
+};
 
 pub(crate) const DOC: Step = Step {
     name: "doc",

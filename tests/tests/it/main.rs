@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "browser")]
 mod browser; // a headless Chromium, as the tests here drive it
 mod docs; // recipes and schedules that the documentation shows
 mod failure; // a stage that fails or panics takes all ranks down, with its own words
+#[cfg(feature = "browser")]
 mod page; // the page of schedules: what is drawn, and what a click does
 mod parity; // losses and gradients equal the unsplit model's and transformers'
 mod pipeline; // one step of AutoPipeline, as the tests here run it

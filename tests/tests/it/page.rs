@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use autopipe_schedule::render::{Chart, html};
 use autopipe_schedule::{
-    Analysis, Cost, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate,
+    Analysis, Costs, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate,
 };
 use serde_json::Value;
 
@@ -279,7 +279,7 @@ impl Page {
 fn simulated(kind: Kind) -> Result<(Timeline, Analysis)> {
     let extent = Extent { num_ranks: 4, stages_per_rank: 1, num_microbatches: 8 };
     let program = validate(lower(&generate(kind, &extent)?))?;
-    let timeline = simulate(&program, &Cost::UNIT);
-    let analysis = analyze(&timeline, &Cost::UNIT);
+    let timeline = simulate(&program, &Costs::UNIT);
+    let analysis = analyze(&timeline, &Costs::UNIT);
     Ok((timeline, analysis))
 }

@@ -22,7 +22,8 @@ pub struct PipelinePlan {
     pub table: Plan,
     /// The programs to train and to evaluate with.
     pub programs: Programs,
-    /// torch's class name for the schedule, `CSV` for one from a table.
+    /// torch's class name for the schedule or, if torch does not have it, its name; `CSV` for one from
+    /// a table.
     pub schedule: String,
 }
 
@@ -54,7 +55,7 @@ pub fn plan(
             let stages_per_rank = stages_per_rank(config, kind, pp_size, graph)?;
             let table =
                 generate(kind, &Extent { num_ranks: pp_size, stages_per_rank, num_microbatches })?;
-            (table, kind.class_name().to_owned())
+            (table, kind.class_name().unwrap_or(kind.name()).to_owned())
         }
         (None, None, None) => return Err(Error::Config(vec![Invalid::NoSchedule])),
     };
@@ -125,8 +126,10 @@ fn stages_per_rank(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<usize, Error> {
-    let style = match kind {
-        Kind::GPipe | Kind::OneFOneB => ScheduleStyle::Single,
+    let style = if kind.stages_per_rank().is_single() {
+        ScheduleStyle::Single
+    } else {
+        ScheduleStyle::Multi
     };
     let rounding = config.round_virtual_stages_to_pp_multiple.map(|rounding| match rounding {
         Rounding::Up => RoundTo::Up,

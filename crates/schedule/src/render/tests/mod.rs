@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{Chart, escaped, html, json, report, svg};
 use crate::csv::read_plan;
-use crate::{Analysis, Cost, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate};
+use crate::{Analysis, Costs, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate};
 
 fn drawn(plan: &str, latency: f64) -> (Timeline, Analysis) {
     let plan = read_plan(plan.as_bytes()).unwrap();
-    let cost = Cost::new(1.0, 1.0, 1.0, latency).unwrap();
+    let cost = Costs::uniform(1.0, 1.0, 1.0, latency).unwrap();
     let timeline = simulate(&validate(lower(&plan)).unwrap(), &cost);
     let analysis = analyze(&timeline, &cost);
     (timeline, analysis)
@@ -39,8 +39,8 @@ fn a_label_is_drawn_where_it_fits() {
     assert_eq!(picture.matches(">0F0</text>").count(), 1);
     let extent = Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 300 };
     let plan = generate(Kind::OneFOneB, &extent).unwrap();
-    let timeline = simulate(&validate(lower(&plan)).unwrap(), &Cost::UNIT);
-    let analysis = analyze(&timeline, &Cost::UNIT);
+    let timeline = simulate(&validate(lower(&plan)).unwrap(), &Costs::UNIT);
+    let analysis = analyze(&timeline, &Costs::UNIT);
     let picture = svg(&[Chart { title: "a", timeline: &timeline, analysis: &analysis }]);
     assert!(!picture.contains(">0F0</text>"), "900 boxes share 2400 pixels");
     assert!(picture.contains("<path class=\"F\""), "but are drawn");

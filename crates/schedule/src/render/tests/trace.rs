@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{chart, small};
 use crate::render::{Chart, trace};
-use crate::{Cost, analyze, simulate, validate};
+use crate::{Costs, analyze, simulate, validate};
 
 fn events(trace: &str) -> Vec<Value> {
     let trace: Value = serde_json::from_str(trace).unwrap();
@@ -93,8 +93,8 @@ fn events_on_a_thread_of_a_trace_do_not_overlap() {
     // Both receives are posted at the start and are under way at once.
     let text = "0F0,0SEND_F0,0F1,0SEND_F1\n1RECV_F0,1RECV_F1,1F0,1F1\n";
     let program = validate(crate::csv::read_program(text.as_bytes()).unwrap()).unwrap();
-    let timeline = simulate(&program, &Cost::UNIT);
-    let analysis = analyze(&timeline, &Cost::UNIT);
+    let timeline = simulate(&program, &Costs::UNIT);
+    let analysis = analyze(&timeline, &Costs::UNIT);
     let chart = Chart { title: "", timeline: &timeline, analysis: &analysis };
     let mut busy: BTreeMap<u64, f64> = BTreeMap::new();
     let events = events(&trace(&chart));
