@@ -2,16 +2,20 @@
 //!
 //! A block says when each stage's forward and backward of one microbatch start, as if there were
 //! no other. Microbatch j follows j periods later, a period being what all passes of a rank take.
-//! If on no rank two passes of a block start at the same time of a period, ranks are busy without
-//! a gap in the steady part, and how long a pass is kept waiting for its backward, counted in
-//! periods, is how many activations a rank holds.
+//! If no two passes of a rank start at the same time of a period, ranks are busy without a gap in
+//! the steady part; and the time from a forward to its backward, counted in periods, is how many
+//! activations a rank holds.
 //!
-//! Squeezing takes the waits out that remain. A rank computes the block's forwards in the block's
-//! order, no sooner than the block has them after its backwards; a backward goes as soon as its
-//! gradient is there; and the gradients of weights, which a block leaves out, fill the gaps.
-//! Nothing gets stuck: of all that is left, the first in the block's order has what it needs, and
-//! room, because at most those computations have been done before it that the block has before
-//! it too, and early backwards, which only make room.
+//! Squeezing takes the waits out that remain. A rank computes forwards in the block's order, and
+//! not before backwards that the block has sooner; a backward goes as soon as its gradient is
+//! there; and the gradients of weights, which a block leaves out, fill the gaps. If the block needs
+//! no more than the limit of activations, nothing gets stuck: of all that is left, the first in the
+//! block's order has what it needs, and there is room for it, because before it there were only
+//! those forwards that the block has before it too.
+//!
+//! The other order is that of a wave: backwards first, and of forwards that of the oldest
+//! microbatch, on the stage furthest on. A forward leaves room for all older ones of its rank, so
+//! that the oldest microbatch can always go on. It is short if microbatches are few.
 //!
 //! Qi et al., *Pipeline Parallelism with Controllable Memory*, 2024,
 //! <https://arxiv.org/abs/2405.15362>.
@@ -22,6 +26,13 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::Extent;
 use super::row::Row;
 use crate::{ComputeOp, Placement, PlacementStyle, Rank, Stage, Work};
+
+/// What a rank computes next, if there is a choice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Block,
+    Wave,
+}
 
 /// A block for stages that lie in a V or in a longer snake: how long after the pass before each
 /// pass starts.
@@ -42,9 +53,19 @@ pub(super) struct Block {
     pub(super) op: ComputeOp,
 }
 
-/// The rows of a block.
-pub(super) fn rows(block: &Block, extent: &Extent) -> Vec<Vec<Work>> {
-    let mut squeeze = Squeeze::new(block, extent);
+/// The rows of the shortest that can be made of the blocks and of the wave, at unit costs. All
+/// have the same limit and backward.
+pub(super) fn shortest(blocks: &[Block], extent: &Extent) -> Vec<Vec<Work>> {
+    let squeezed = blocks.iter().filter_map(|block| squeeze(block, extent, Order::Block));
+    let waves = blocks.first().and_then(|block| squeeze(block, extent, Order::Wave));
+    let shortest = squeezed.chain(waves).min_by_key(|&(length, _)| length);
+    shortest.expect("a wave does not get stuck").1
+}
+
+/// Squeezes a block; none if it needs more than its limit and so gets stuck. The length comes with
+/// the rows.
+fn squeeze(block: &Block, extent: &Extent, order: Order) -> Option<(usize, Vec<Vec<Work>>)> {
+    let mut squeeze = Squeeze::new(block, extent, order);
     let mut woken: Vec<usize> = (0..extent.num_ranks).collect();
     // What finishes in this unit of time, in the next, and in the one after.
     let mut finishing: [Vec<Pass>; 3] = Default::default();
@@ -64,7 +85,9 @@ pub(super) fn rows(block: &Block, extent: &Extent) -> Vec<Vec<Work>> {
             woken.extend(squeeze.reached_by(pass));
         }
     }
-    squeeze.ranks.into_iter().map(|rank| rank.row.finish()).collect()
+    let is_whole = squeeze.stages.iter().all(|s| s.num_backwards == extent.num_microbatches);
+    let rows = squeeze.ranks.into_iter().map(|rank| rank.row.finish()).collect();
+    is_whole.then_some((unit, rows))
 }
 
 fn duration(op: ComputeOp) -> usize {
@@ -88,7 +111,11 @@ struct Pass {
 /// When the block has a pass, and of which stage it is.
 type Due = Reverse<(usize, usize)>;
 
+/// A microbatch and its stage; the oldest comes first, furthest on.
+type Arrived = (Reverse<usize>, usize);
+
 struct Squeeze {
+    order: Order,
     op: ComputeOp,
     limit: usize,
     num_microbatches: usize,
@@ -115,8 +142,11 @@ struct RankState {
     row: Row,
     is_busy: bool,
     num_held: usize,
+    stages: Vec<usize>,
     /// The next forward of every stage.
     forwards: BinaryHeap<Due>,
+    /// Microbatches and stages of the forwards whose inputs are there.
+    arrived: BinaryHeap<Arrived>,
     /// The next backward of every stage, and what has gone out of order.
     backwards: BinaryHeap<Due>,
     /// The backwards whose gradients are there.
@@ -126,66 +156,53 @@ struct RankState {
 }
 
 impl Squeeze {
-    fn new(block: &Block, extent: &Extent) -> Self {
+    fn new(block: &Block, extent: &Extent, order: Order) -> Self {
         let &Extent { num_ranks, stages_per_rank, num_microbatches } = extent;
         let placement = PlacementStyle::Snake.place(num_ranks, stages_per_rank);
         let placement = placement.expect("checked: there are ranks, and ids for their stages");
         let stages = stages(block, extent);
-        let is_split = block.op == ComputeOp::BackwardInput;
-        let rank = |stages_of: &[Stage]| {
-            let due = |time: fn(&StageState) -> usize| {
-                let stages = &stages;
-                stages_of.iter().map(move |s| Reverse((time(&stages[s.index()]), s.index())))
-            };
+        let per_microbatch = if block.op == ComputeOp::BackwardInput { 3 } else { 2 };
+        let rank = |rank| {
+            let on_rank: Vec<usize> =
+                placement.stages_of(Rank::new(rank)).iter().map(|stage| stage.index()).collect();
+            let forwards = on_rank.iter().map(|&s| Reverse((stages[s].forward, s)));
+            let backwards = on_rank.iter().map(|&s| Reverse((stages[s].backward, s)));
             RankState {
-                row: Row::new(extent, if is_split { 3 } else { 2 }),
+                row: Row::new(extent, per_microbatch),
                 is_busy: false,
                 num_held: 0,
-                forwards: due(|stage| stage.forward).collect(),
-                backwards: due(|stage| stage.backward).collect(),
+                forwards: forwards.collect(),
+                backwards: backwards.collect(),
+                arrived: (rank == 0).then_some((Reverse(0), 0)).into_iter().collect(),
                 possible: BinaryHeap::new(),
                 late: VecDeque::new(),
+                stages: on_rank,
             }
         };
-        let ranks = (0..num_ranks).map(|r| rank(placement.stages_of(Rank::new(r)))).collect();
+        let ranks = (0..num_ranks).map(rank).collect();
         let (op, limit, period) = (block.op, block.limit, 3 * stages_per_rank);
-        Self { op, limit, num_microbatches, period, placement, stages, ranks }
+        Self { order, op, limit, num_microbatches, period, placement, stages, ranks }
     }
 
     /// What a rank does now, if it is free and can do anything.
     fn start(&mut self, rank: usize) -> Option<Pass> {
-        let state = &mut self.ranks[rank];
-        if state.is_busy {
+        if self.ranks[rank].is_busy {
             return None;
         }
-        let due_backward = loop {
-            let Some(&Reverse((time, stage))) = state.backwards.peek() else { break usize::MAX };
-            let of_stage = &self.stages[stage];
-            if time == of_stage.backward + self.period * of_stage.num_backwards {
-                break time;
-            }
-            state.backwards.pop();
+        let forward = match self.order {
+            Order::Block => self.forward_of_block(rank),
+            Order::Wave => self.forward_of_wave(rank),
         };
-        let forward = state.forwards.peek().copied().filter(|&Reverse((time, stage))| {
+        let state = &mut self.ranks[rank];
+        let pass = if let Some(stage) = forward {
             let microbatch = self.stages[stage].num_forwards;
-            let has_input = stage == 0 || self.stages[stage - 1].num_forwarded > microbatch;
-            has_input && time < due_backward && state.num_held < self.limit
-        });
-        let pass = if let Some(Reverse((time, stage))) = forward {
-            let of_stage = &mut self.stages[stage];
-            let microbatch = of_stage.num_forwards;
-            of_stage.num_forwards += 1;
-            state.forwards.pop();
-            if of_stage.num_forwards < self.num_microbatches {
-                state.forwards.push(Reverse((time + self.period, stage)));
-            }
+            self.stages[stage].num_forwards += 1;
             state.num_held += 1;
             Pass { op: ComputeOp::Forward, stage, microbatch }
         } else if let Some(Reverse((time, stage))) = state.possible.pop() {
-            let of_stage = &mut self.stages[stage];
-            let microbatch = of_stage.num_backwards;
-            of_stage.num_backwards += 1;
-            if of_stage.num_backwards < self.num_microbatches {
+            let microbatch = self.stages[stage].num_backwards;
+            self.stages[stage].num_backwards += 1;
+            if microbatch + 1 < self.num_microbatches {
                 state.backwards.push(Reverse((time + self.period, stage)));
             }
             if self.op == ComputeOp::BackwardInput {
@@ -204,13 +221,64 @@ impl Squeeze {
         Some(pass)
     }
 
+    /// Takes the block's next forward if its input is there and the block has it before every
+    /// backward that is left.
+    fn forward_of_block(&mut self, rank: usize) -> Option<usize> {
+        let state = &mut self.ranks[rank];
+        // Backwards that went out of order leave an entry behind, with a time that is gone.
+        while let Some(&Reverse((time, stage))) = state.backwards.peek() {
+            let of_stage = &self.stages[stage];
+            if time == of_stage.backward + self.period * of_stage.num_backwards {
+                break;
+            }
+            state.backwards.pop();
+        }
+        let &Reverse((time, stage)) = state.forwards.peek()?;
+        let microbatch = self.stages[stage].num_forwards;
+        let has_input = stage == 0 || self.stages[stage - 1].num_forwarded > microbatch;
+        let has_turn = state.backwards.peek().is_none_or(|&Reverse(next)| time < next.0);
+        if !has_input || !has_turn || state.num_held >= self.limit {
+            return None;
+        }
+        state.forwards.pop();
+        if microbatch + 1 < self.num_microbatches {
+            state.forwards.push(Reverse((time + self.period, stage)));
+        }
+        Some(stage)
+    }
+
+    /// Takes the oldest forward that is possible, if no backward is and it leaves room for all
+    /// older ones.
+    fn forward_of_wave(&mut self, rank: usize) -> Option<usize> {
+        let state = &mut self.ranks[rank];
+        if !state.possible.is_empty() {
+            return None;
+        }
+        let &(Reverse(microbatch), stage) = state.arrived.peek()?;
+        let older = |&stage: &usize| microbatch.saturating_sub(self.stages[stage].num_forwards);
+        let num_older: usize = state.stages.iter().map(older).sum();
+        if state.num_held + num_older >= self.limit {
+            return None;
+        }
+        state.arrived.pop();
+        if stage == 0 && microbatch + 1 < self.num_microbatches {
+            state.arrived.push((Reverse(microbatch + 1), 0));
+        }
+        Some(stage)
+    }
+
     /// Ends a pass, and returns its rank, which is free again.
     fn finish(&mut self, pass: Pass) -> usize {
         let Pass { op, stage, microbatch } = pass;
         let gradient_for = match op {
             ComputeOp::Forward => {
                 self.stages[stage].num_forwarded += 1;
-                (stage + 1 == self.stages.len()).then_some(stage)
+                let is_last = stage + 1 == self.stages.len();
+                if !is_last {
+                    let rank = self.rank_of(stage + 1);
+                    self.ranks[rank].arrived.push((Reverse(microbatch), stage + 1));
+                }
+                is_last.then_some(stage)
             }
             ComputeOp::Backward | ComputeOp::BackwardInput => stage.checked_sub(1),
             ComputeOp::BackwardWeight | ComputeOp::Recompute => None,

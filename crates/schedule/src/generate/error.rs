@@ -27,6 +27,7 @@ fn allowed(rule: StagesPerRank) -> String {
         StagesPerRank::AtLeast(fewest) => {
             format!("at least {}", counted(fewest, "stage per rank", "stages per rank"))
         }
+        StagesPerRank::Between(fewest, most) => format!("{fewest} to {most} stages per rank"),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "Hanayo",
     class_name: None,
     aliases: &["waves"],
-    stages_per_rank: StagesPerRank::AtLeast(2),
+    stages_per_rank: StagesPerRank::Between(2, 64),
     placement: PlacementStyle::Snake,
     microbatches: MicrobatchRule::Any,
     backward: BackwardStyle::Whole,
@@ -36,15 +36,15 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn rows(extent: &Extent) -> Vec<Vec<Work>> {
-    block::rows(&block(extent), extent)
-}
-
-pub(super) fn block(extent: &Extent) -> Block {
-    Block {
-        forward: [2, 2],
-        backward: [2, 4],
-        turns: [4, 2, 2],
+    let block = |forward, backward, turns| Block {
+        forward: [forward; 2],
+        backward: [backward; 2],
+        turns,
         limit: extent.num_ranks * extent.stages_per_rank,
         op: ComputeOp::Backward,
-    }
+    };
+    // Forward and backward of a rank's stage take three units, and so does each step of the first
+    // block: what does not meet on one rank meets on none. With more than two stages a rank the
+    // second, quicker forward, is often shorter.
+    block::shortest(&[block(3, 3, [1, 1, 2]), block(2, 4, [2, 5, 5])], extent)
 }

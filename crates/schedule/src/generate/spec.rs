@@ -27,6 +27,8 @@ pub enum StagesPerRank {
     Exactly(usize),
     /// This many or more.
     AtLeast(usize),
+    /// At least the first number and at most the second.
+    Between(usize, usize),
 }
 
 impl StagesPerRank {
@@ -36,6 +38,7 @@ impl StagesPerRank {
         match self {
             Self::Exactly(required) => stages_per_rank == required,
             Self::AtLeast(fewest) => stages_per_rank >= fewest,
+            Self::Between(fewest, most) => (fewest..=most).contains(&stages_per_rank),
         }
     }
 
@@ -43,7 +46,7 @@ impl StagesPerRank {
     #[must_use]
     pub fn fewest(self) -> usize {
         match self {
-            Self::Exactly(fewest) | Self::AtLeast(fewest) => fewest,
+            Self::Exactly(fewest) | Self::AtLeast(fewest) | Self::Between(fewest, _) => fewest,
         }
     }
 
@@ -53,7 +56,7 @@ impl StagesPerRank {
     pub fn usual(self) -> usize {
         match self {
             Self::Exactly(required) => required,
-            Self::AtLeast(fewest) => fewest.max(2),
+            Self::AtLeast(fewest) | Self::Between(fewest, _) => fewest.max(2),
         }
     }
 

@@ -41,10 +41,10 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn rows(extent: &Extent) -> Vec<Vec<Work>> {
-    block::rows(&block(extent.num_ranks), extent)
+    block::shortest(&[block(extent.num_ranks)], extent)
 }
 
-pub(super) fn block(num_ranks: usize) -> Block {
+fn block(num_ranks: usize) -> Block {
     Block {
         forward: [1, 1],
         backward: [1, 1],
