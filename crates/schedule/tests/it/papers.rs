@@ -1,24 +1,16 @@
 //! Numbers that others have published, or computed with another simulator.
 
-use std::fs;
-use std::path::Path;
-
 use autopipe_schedule::{
-    Compute, ComputeOp, Costs, Extent, Kind, MicroBatch, Plan, Stage, Timeline, Work, csv,
-    generate, lower, simulate, simulate_plan, validate,
+    Costs, Extent, Kind, Plan, Timeline, generate, lower, simulate, simulate_plan, validate,
 };
 
-fn timeline(kind: Kind, num_ranks: usize, num_microbatches: usize, costs: &Costs) -> Timeline {
-    let extent = Extent { num_ranks, stages_per_rank: 1, num_microbatches };
-    let plan = generate(kind, &extent).unwrap();
-    simulate(&validate(lower(&plan)).unwrap(), costs)
+fn plan(kind: Kind, num_ranks: usize, num_microbatches: usize) -> Plan {
+    let stages_per_rank = kind.stages_per_rank().usual();
+    generate(kind, &Extent { num_ranks, stages_per_rank, num_microbatches }).unwrap()
 }
 
-/// A table that torch wrote.
-fn torch(schedule: &str, stem: &str) -> Plan {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(schedule);
-    let file = fs::File::open(folder.join(format!("{stem}.compute_only.csv"))).unwrap();
-    csv::read_plan(file).unwrap()
+fn timeline(kind: Kind, num_ranks: usize, num_microbatches: usize, costs: &Costs) -> Timeline {
+    simulate_plan(&plan(kind, num_ranks, num_microbatches), costs)
 }
 
 /// torch 2.15's schedules with F = I = W = 1: span, makespan, work of a rank.
@@ -38,30 +30,64 @@ fn gpipe_and_1f1b_in_unit_times() {
     }
 }
 
-/// The same for torch's schedules of several stages a rank, with the most activations of each rank.
-/// An overlap takes as long as its parts: DualPipe's (p/2 - 1) (F&B + B - 3 W) is 6 here, where p
-/// counts two for each rank.
+/// The same for torch's schedules of two stages a rank: span, makespan, and the most activations of
+/// any rank. An overlap takes as long as its parts: DualPipe's (p/2 - 1) (F&B + B - 3 W) is 6 and 14
+/// here, where p counts two for each rank.
 #[test]
-fn torchs_tables_of_several_stages_in_unit_times() {
-    for (schedule, stem, span, makespan, peak) in [
-        ("LoopedBFS", "pp4_v2_mb8", 57.0, 57.0, [16; 4]),
-        ("Interleaved1F1B", "pp4_v2_mb8", 57.0, 57.0, [11, 9, 7, 5]),
-        ("InterleavedZeroBubble", "pp4_v2_mb8", 51.0, 51.0, [8, 8, 8, 8]),
-        ("ZBVZeroBubble", "pp4_v2_mb8", 48.0, 51.0, [8; 4]),
-        ("DualPipeV", "pp4_v2_mb8", 54.0, 54.0, [9; 4]),
+fn torchs_schedules_of_two_stages_a_rank_in_unit_times() {
+    use Kind::{DualPipeV, InterleavedOneFOneB, InterleavedZeroBubble, LoopedBfs, ZbvZeroBubble};
+    for (kind, num_ranks, num_microbatches, span, makespan, peak) in [
+        (LoopedBfs, 4, 8, 57.0, 57.0, 16),
+        (LoopedBfs, 8, 32, 213.0, 213.0, 64),
+        (InterleavedOneFOneB, 4, 8, 57.0, 57.0, 11),
+        (InterleavedOneFOneB, 4, 16, 105.0, 105.0, 11),
+        (InterleavedOneFOneB, 8, 16, 117.0, 117.0, 23),
+        (InterleavedOneFOneB, 8, 32, 213.0, 213.0, 23),
+        (InterleavedZeroBubble, 4, 8, 51.0, 51.0, 8),
+        (InterleavedZeroBubble, 4, 16, 99.0, 99.0, 8),
+        (InterleavedZeroBubble, 8, 16, 103.0, 103.0, 16),
+        (InterleavedZeroBubble, 8, 32, 199.0, 199.0, 16),
+        (ZbvZeroBubble, 4, 8, 48.0, 51.0, 8),
+        (ZbvZeroBubble, 8, 32, 192.0, 199.0, 16),
+        (DualPipeV, 4, 8, 54.0, 54.0, 9),
+        (DualPipeV, 8, 32, 206.0, 206.0, 17),
     ] {
-        let plan = torch(schedule, stem);
-        let timeline = simulate_plan(&plan, &Costs::UNIT);
-        let got = (timeline.span(), timeline.makespan(), timeline.work());
-        assert_eq!(got, (span, makespan, 48.0), "{schedule} {stem}");
-        let most = |peaks: &[usize]| peaks.iter().copied().max();
-        assert_eq!(most(&timeline.peak_activations()), most(&peak), "{schedule} {stem}");
-        if schedule == "Interleaved1F1B" {
-            assert_eq!(timeline.peak_activations(), peak);
+        let name = format!("{kind} {num_ranks}x{num_microbatches}");
+        let plan = plan(kind, num_ranks, num_microbatches);
+        let lowered = validate(lower(&plan)).unwrap();
+        for timeline in [simulate_plan(&plan, &Costs::UNIT), simulate(&lowered, &Costs::UNIT)] {
+            let work = 6.0 * f64::from(u32::try_from(num_microbatches).unwrap());
+            let got = (timeline.span(), timeline.makespan(), timeline.work());
+            assert_eq!(got, (span, makespan, work), "{name}");
+            let peaks = timeline.peak_activations();
+            assert_eq!(peaks.iter().max(), Some(&peak), "{name}");
+            assert_eq!(peaks, plan.peak_activations(), "{name}");
         }
-        let lowered = simulate(&validate(lower(&plan)).unwrap(), &Costs::UNIT);
-        assert_eq!((lowered.span(), lowered.makespan()), (span, makespan), "{schedule} lowered");
-        assert_eq!(lowered.peak_activations(), plan.peak_activations());
+    }
+    let peaks = |p, m| timeline(InterleavedOneFOneB, p, m, &Costs::UNIT).peak_activations();
+    assert_eq!(peaks(4, 8), [11, 9, 7, 5]);
+    assert_eq!(peaks(8, 32), [23, 21, 19, 17, 15, 13, 11, 9]);
+}
+
+/// V-Min and V-Half of Qi et al., Pipeline Parallelism with Controllable Memory, 2024, as their own
+/// code makes them with F = I = W = 1: longest span, bubble rate and most chunks held. Here they
+/// are no longer and hold no more.
+#[test]
+fn v_min_and_v_half_are_as_good_as_their_authors() {
+    for (kind, num_ranks, num_microbatches, span, rate, chunks) in [
+        (Kind::VMin, 4, 8, 59.0, 0.1864, 4),
+        (Kind::VMin, 4, 16, 107.0, 0.1028, 4),
+        (Kind::VMin, 8, 16, 123.0, 0.2195, 8),
+        (Kind::VHalf, 4, 8, 53.0, 0.0943, 6),
+        (Kind::VHalf, 4, 16, 101.0, 0.0495, 6),
+        (Kind::VHalf, 8, 16, 113.0, 0.1504, 10),
+    ] {
+        let name = format!("{kind} {num_ranks}x{num_microbatches}");
+        let timeline = timeline(kind, num_ranks, num_microbatches, &Costs::UNIT);
+        assert!(timeline.span() <= span, "{name}: {}", timeline.span());
+        assert!(timeline.bubble_rate() <= rate + 0.000_05, "{name}: {}", timeline.bubble_rate());
+        let peak = timeline.peak_activations().into_iter().max();
+        assert!(peak <= Some(chunks), "{name}: {peak:?}");
     }
 }
 
@@ -72,36 +98,6 @@ fn gpipe_keeps_all_and_1f1b_as_many_as_ranks_are_behind() {
     assert_eq!(peak(Kind::GPipe, 8, 32), [32; 8]);
     assert_eq!(peak(Kind::OneFOneB, 4, 8), [4, 3, 2, 1]);
     assert_eq!(peak(Kind::OneFOneB, 8, 32), [8, 7, 6, 5, 4, 3, 2, 1]);
-}
-
-/// The handmade schedules of the Zero Bubble paper: stage `s` begins with `warm_up(s)` forwards,
-/// then takes F and I in turn, and a W after every I from the one that follows `delay(s)` others.
-fn zero_bubble(
-    num_stages: usize,
-    num_microbatches: usize,
-    warm_up: impl Fn(usize) -> usize,
-    delay: impl Fn(usize) -> usize,
-) -> Plan {
-    let row = |s: usize| {
-        let stage = Stage::new(s);
-        let work = |op, microbatch| {
-            Work::from(Compute { op, stage, microbatch: MicroBatch::new(microbatch) })
-        };
-        let (mut row, mut forwards, mut weights) = (Vec::new(), 0, 0);
-        for input in 0..num_microbatches {
-            let until = num_microbatches.min(warm_up(s) + input + 1);
-            row.extend((forwards..until).map(|m| work(ComputeOp::Forward, m)));
-            forwards = until;
-            row.push(work(ComputeOp::BackwardInput, input));
-            if input + 1 > delay(s) {
-                row.push(work(ComputeOp::BackwardWeight, weights));
-                weights += 1;
-            }
-        }
-        row.extend((weights..num_microbatches).map(|m| work(ComputeOp::BackwardWeight, m)));
-        row
-    };
-    Plan::from_rows((0..num_stages).map(row).collect()).unwrap()
 }
 
 /// Table 6 of Qi et al., Zero Bubble Pipeline Parallelism, 2024: ranks, microbatches, and profiled
@@ -118,34 +114,31 @@ const ZERO_BUBBLE: [Row; 6] = [
 ];
 
 /// Compares to the four decimals that the paper gives.
-fn check_rates(column: usize, name: &str, plan: impl Fn(usize, usize) -> Plan) {
+fn check_rates(column: usize, kind: Kind) {
     for (p, m, [f, i, w, latency], rates) in ZERO_BUBBLE {
         let costs = Costs::uniform(f, i, w, latency).unwrap();
-        let (plan, rate) = (plan(p, m), rates[column]);
+        let (plan, rate) = (plan(kind, p, m), rates[column]);
         let program = validate(lower(&plan)).unwrap();
         for timeline in [simulate(&program, &costs), simulate_plan(&plan, &costs)] {
             let got = timeline.bubble_rate();
-            assert!((got - rate).abs() <= 0.000_05, "{name} {p}x{m}: {got}, not {rate}");
+            assert!((got - rate).abs() <= 0.000_05, "{kind} {p}x{m}: {got}, not {rate}");
         }
     }
 }
 
 #[test]
 fn one_f_one_b_has_the_bubble_rates_of_the_zero_bubble_paper() {
-    check_rates(0, "1F1B", |num_ranks, num_microbatches| {
-        let extent = Extent { num_ranks, stages_per_rank: 1, num_microbatches };
-        generate(Kind::OneFOneB, &extent).unwrap()
-    });
+    check_rates(0, Kind::OneFOneB);
 }
 
 #[test]
 fn zb_h1_has_the_bubble_rates_of_the_zero_bubble_paper() {
-    check_rates(1, "ZB-H1", |p, m| zero_bubble(p, m, |s| p - 1 - s, |s| s));
+    check_rates(1, Kind::ZbH1);
 }
 
 #[test]
 fn zb_h2_has_the_bubble_rates_of_the_zero_bubble_paper() {
-    check_rates(2, "ZB-H2", |p, m| zero_bubble(p, m, |s| 2 * (p - 1 - s), |s| 2 * s));
+    check_rates(2, Kind::ZbH2);
 }
 
 /// Without latency: (p - 1) (F + I - W) and (p - 1) (F + I - 2 W), and the activations of the first
@@ -154,8 +147,8 @@ fn zb_h2_has_the_bubble_rates_of_the_zero_bubble_paper() {
 fn zb_h1_and_zb_h2_have_the_bubbles_of_their_formulas() {
     let costs = Costs::uniform(5.0, 4.0, 3.0, 0.0).unwrap();
     let (p, m) = (4, 12);
-    let h1 = simulate_plan(&zero_bubble(p, m, |s| p - 1 - s, |s| s), &costs);
+    let h1 = timeline(Kind::ZbH1, p, m, &costs);
     assert_eq!((h1.span() - h1.work(), h1.peak_activations()[0]), (18.0, p));
-    let h2 = simulate_plan(&zero_bubble(p, m, |s| 2 * (p - 1 - s), |s| 2 * s), &costs);
+    let h2 = timeline(Kind::ZbH2, p, m, &costs);
     assert_eq!((h2.span() - h2.work(), h2.peak_activations()[0]), (9.0, 2 * p - 1));
 }

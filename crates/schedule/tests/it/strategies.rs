@@ -1,8 +1,8 @@
 //! Plans to try things on: the named schedules, and tables that nobody designed.
 
 use autopipe_schedule::{
-    Compute, ComputeOp, Extent, Kind, MicroBatch, Overlap, Placement, Plan, Rank, Stage, Work,
-    generate,
+    Compute, ComputeOp, Extent, Kind, MicroBatch, MicrobatchRule, Overlap, Placement, Plan, Rank,
+    Stage, StagesPerRank, Work, generate,
 };
 use proptest::prelude::*;
 
@@ -14,8 +14,22 @@ pub(crate) fn extents() -> impl Strategy<Value = Extent> {
     })
 }
 
-pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
-    prop::sample::select(&Kind::ALL[..])
+/// Every kind, in a size that it can have.
+pub(crate) fn generated() -> impl Strategy<Value = (Kind, Extent)> {
+    let kinds = prop::sample::select(&Kind::ALL[..]);
+    (kinds, 1usize..=4, 1usize..=3, 1usize..=9).prop_map(|(kind, num_ranks, stages, more)| {
+        let stages_per_rank = match kind.stages_per_rank() {
+            StagesPerRank::Exactly(stages) => stages,
+            StagesPerRank::AtLeast(fewest) => stages.max(fewest),
+            StagesPerRank::Between(fewest, most) => stages.clamp(fewest, most),
+        };
+        let num_microbatches = match kind.microbatches() {
+            MicrobatchRule::Any => more,
+            MicrobatchRule::AsManyAsStages => num_ranks * stages_per_rank + more - 1,
+            MicrobatchRule::EqualRounds => num_ranks * more.div_ceil(3),
+        };
+        (kind, Extent { num_ranks, stages_per_rank, num_microbatches })
+    })
 }
 
 /// Any plan that can be run: some stages placed at will, and an order drawn action by action from
@@ -123,6 +137,6 @@ fn possible(
 
 /// Both sorts of plan.
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let named = (kinds(), extents()).prop_map(|(kind, extent)| generate(kind, &extent).unwrap());
+    let named = generated().prop_map(|(kind, extent)| generate(kind, &extent).unwrap());
     prop_oneof![named, wild_plans()]
 }

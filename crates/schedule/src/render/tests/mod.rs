@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::{Chart, escaped, html, json, report, svg};
 use crate::csv::read_plan;
-use crate::{Analysis, Costs, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate};
+use crate::{
+    Analysis, Costs, Extent, Kind, Timeline, analyze, generate, lower, simulate, validate,
+};
 
 fn drawn(plan: &str, latency: f64) -> (Timeline, Analysis) {
     let plan = read_plan(plan.as_bytes()).unwrap();
