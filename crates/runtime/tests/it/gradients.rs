@@ -1,38 +1,52 @@
 //! Pipelined losses and gradients equal the unsplit network's, whatever the schedule.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use autopipe_runtime::{Programs, ThreadOptions};
+use autopipe_schedule::lower::{Lowering, Receives, WaitSends, lower_with};
 use autopipe_schedule::{
-    Action, Compute, ComputeOp, Direction, Kind, Plan, Transfer, csv, lower, validate,
+    Action, Compute, ComputeOp, Direction, Extent, Kind, Plan, Transfer, csv, generate, lower,
+    validate,
 };
 
-use crate::net::{Block, Outcome, batch, grads, named, run, unsplit};
+use crate::net::{Block, Outcome, batch, grads, named, programs, run, run_programs, unsplit};
 
 const NUM_LAYERS: usize = 7;
 
 #[track_caller]
 fn assert_close(got: &Outcome, expected: &Outcome) {
-    assert!(
-        (got.0 - expected.0).abs() <= 1e-12 * expected.0.abs(),
-        "loss {} for {}",
-        got.0,
-        expected.0
-    );
-    assert_eq!(got.1.keys().collect::<Vec<_>>(), expected.1.keys().collect::<Vec<_>>());
+    compare("the table", got, expected);
+}
+
+#[track_caller]
+fn compare(what: &str, got: &Outcome, expected: &Outcome) {
+    let (loss, right) = (got.0, expected.0);
+    assert!((loss - right).abs() <= 1e-12 * right.abs(), "{what}: loss {loss} for {right}");
+    assert!(got.1.keys().eq(expected.1.keys()), "{what}: {:?}", got.1.keys());
     for (name, expected) in &expected.1 {
         let got = &got.1[name];
         let difference: f64 = got.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
         let norm: f64 = expected.iter().map(|b| b * b).sum();
         assert!(norm > 0.0, "{name} has no gradient to compare with");
-        assert!(difference.sqrt() <= 1e-12 * norm.sqrt(), "{name}: {got:?} for {expected:?}");
+        assert!(
+            difference.sqrt() <= 1e-12 * norm.sqrt(),
+            "{what}: {name}: {got:?} for {expected:?}"
+        );
     }
 }
 
 /// One step of `plan` on `rows` rows: the loss that every rank reports and all gradients.
 fn pipelined(plan: &Plan, rows: usize) -> Outcome {
-    let ranks = run(
-        plan,
-        NUM_LAYERS,
+    lowered(&programs(plan), NUM_LAYERS, rows)
+}
+
+/// One step of programs on a network of so many layers.
+fn lowered(programs: &Programs, num_layers: usize, rows: usize) -> Outcome {
+    let ranks = run_programs(
+        &ThreadOptions::default(),
+        programs,
+        num_layers,
         |_, layers| Block::new(layers, true),
         |worker| {
             let output = worker.step(&batch(rows))?;
@@ -46,14 +60,38 @@ fn pipelined(plan: &Plan, rows: usize) -> Outcome {
 }
 
 #[test]
-fn gpipe_and_1f1b_on_one_to_four_ranks() {
-    for kind in [Kind::GPipe, Kind::OneFOneB] {
+fn every_schedule_on_one_to_four_ranks() {
+    const NUM_LAYERS: usize = 12; // for as many stages at most
+    let expected = unsplit(NUM_LAYERS, &batch(8));
+    for kind in Kind::ALL {
         for num_ranks in 1..=4 {
-            for num_microbatches in [num_ranks, 6] {
-                assert_close(
-                    &pipelined(&named(kind, num_ranks, num_microbatches), 6),
-                    &unsplit(NUM_LAYERS, &batch(6)),
-                );
+            for stages_per_rank in 1..=3 {
+                for num_microbatches in [num_ranks, 8] {
+                    let extent = Extent { num_ranks, stages_per_rank, num_microbatches };
+                    let Ok(plan) = generate(kind, &extent) else { continue };
+                    let got = lowered(&programs(&plan), NUM_LAYERS, 8);
+                    compare(&format!("{kind} {extent:?}"), &got, &expected);
+                }
+            }
+        }
+    }
+}
+
+/// As torch lowers it: with waits for what was sent and late receives.
+#[test]
+fn every_order_of_sends_and_receives() {
+    let expected = unsplit(NUM_LAYERS, &batch(8));
+    for receives in [Receives::Early, Receives::Late] {
+        for wait_sends in [WaitSends::Never, WaitSends::WhenTaken, WaitSends::AtMost(1)] {
+            let lowering = Lowering { receives, wait_sends, ..Lowering::default() };
+            for kind in [Kind::OneFOneB, Kind::InterleavedOneFOneB, Kind::ZbvZeroBubble] {
+                let stages_per_rank = kind.stages_per_rank().usual();
+                let extent = Extent { num_ranks: 2, stages_per_rank, num_microbatches: 4 };
+                let plan = generate(kind, &extent).unwrap();
+                let train = Arc::new(validate(lower_with(&plan, &lowering).unwrap()).unwrap());
+                let programs = Programs { train, ..programs(&plan) };
+                let got = lowered(&programs, NUM_LAYERS, 8);
+                compare(&format!("{kind} {lowering:?}"), &got, &expected);
             }
         }
     }

@@ -195,15 +195,26 @@ pub(crate) fn run_with<T: Send>(
     make: impl Fn(usize, std::ops::Range<usize>) -> Block + Sync,
     body: impl Fn(&mut Worker) -> std::result::Result<T, Error> + Sync,
 ) -> std::result::Result<Vec<T>, autopipe_runtime::RankError<Error>> {
-    let programs = programs(plan);
-    threads(plan.num_ranks(), options, |world: Box<dyn Communicator>| {
+    run_programs(options, &programs(plan), num_layers, make, body)
+}
+
+/// The same of programs that were lowered elsewhere.
+pub(crate) fn run_programs<T: Send>(
+    options: &ThreadOptions,
+    programs: &Programs,
+    num_layers: usize,
+    make: impl Fn(usize, std::ops::Range<usize>) -> Block + Sync,
+    body: impl Fn(&mut Worker) -> std::result::Result<T, Error> + Sync,
+) -> std::result::Result<Vec<T>, autopipe_runtime::RankError<Error>> {
+    let (num_ranks, num_stages) = (programs.train.num_ranks(), programs.train.num_stages());
+    threads(num_ranks, options, |world: Box<dyn Communicator>| {
         let stages = programs
             .train
             .placement()
             .stages_of(Rank::new(world.rank()))
             .iter()
             .map(|&stage: &Stage| {
-                let layers = layers_of(num_layers, plan.num_stages(), stage.index());
+                let layers = layers_of(num_layers, num_stages, stage.index());
                 (stage, Box::new(make(stage.index(), layers)) as Box<dyn StageModel>)
             })
             .collect();
