@@ -7,7 +7,7 @@ use autopipe_mesh::{Axis, DeviceMesh};
 use autopipe_runtime::{
     Batch, Communicator, LossFn, Model, Parameters, StepOutput, Worker, WorkerParts,
 };
-use autopipe_schedule::{Plan, Rank};
+use autopipe_schedule::{Plan, Rank, Timeline};
 use candle_core::Device;
 
 use crate::plan::plan;
@@ -124,6 +124,16 @@ impl AutoPipeline {
     /// Before [`build`](Self::build), or when an action fails here or on another rank.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         Ok(self.built_mut("step")?.worker.step(batch)?)
+    }
+
+    /// As [`step`](Self::step), and tells when every action of every rank happened, in seconds: to
+    /// be compared with what [`simulate`](crate::schedule::simulate) predicts. All ranks of the
+    /// pipeline have to call it.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
+        Ok(self.built_mut("step_measured")?.worker.step_measured(batch)?)
     }
 
     /// Computes the losses of one batch without touching gradients.

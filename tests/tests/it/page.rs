@@ -111,10 +111,10 @@ impl Page {
         assert_eq!(self.linked("waits")?, needs);
         assert!(needs.contains("2RECV_F2"), "{needs:?}");
         let feeds = self.linked("feeds")?;
-        assert!(feeds.contains("2B1"), "the next of its rank waits for it: {feeds:?}");
+        assert!(feeds.contains("2B2"), "its backward waits for it: {feeds:?}");
         // They are framed in the picture too: in red what it waits for, in blue what waits for it.
         assert!(self.frame(2, "2RECV_F2")?.contains(&NEEDS));
-        assert!(self.frame(2, "2B1")?.contains(&FEEDS));
+        assert!(self.frame(2, "2B2")?.contains(&FEEDS));
         assert!(!self.frame(1, "1F5")?.iter().any(|c| [NEEDS, FEEDS].contains(c)));
 
         // A dependency leads on, and a click beside everything lets go.

@@ -54,11 +54,15 @@ impl Progress {
             }
             Event::Step(record) => state.step(&record),
             Event::Saved { step, path } => {
-                let text = format!("saved {} after step {step}", path.display());
-                match &state.bar {
-                    Some(bar) => bar.println(text),
-                    None => output::message(&text),
-                }
+                state.tell(&format!("saved {} after step {step}", path.display()));
+            }
+            Event::Measured { timeline, path } => {
+                let bubble = 100.0 * timeline.bubble_rate();
+                let file = path.map(|path| format!(", timeline {}", path.display()));
+                state.tell(&format!(
+                    "Measured bubble {bubble:.1}% in the last step{}",
+                    file.unwrap_or_default()
+                ));
             }
             Event::Finished { num_steps, tokens, seconds, loss } => {
                 if let Some(bar) = state.bar.take() {
@@ -77,6 +81,14 @@ impl Progress {
 }
 
 impl State {
+    /// A line that stays, above the bar if there is one.
+    fn tell(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => output::message(text),
+        }
+    }
+
     fn step(&mut self, record: &StepRecord) {
         let now = record.tokens_per_second();
         let rate = self.tokens_per_second.map_or(now, |before| before + SMOOTHING * (now - before));

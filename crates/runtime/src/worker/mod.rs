@@ -12,9 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
-use autopipe_schedule::{Action, ComputeOp, Rank, Span, Stage, ValidProgram};
+use autopipe_schedule::{Action, ComputeOp, Rank, Span, Stage, Timeline, ValidProgram};
 
 use crate::batch::Needs;
+use crate::communicator::Reduction;
 use crate::error::FailedAction;
 use crate::launch::message_of;
 use crate::{ActionError, Batch, Communicator, Error, Failure};
@@ -112,9 +113,9 @@ impl Worker {
         self.run(&program, batch, wanted).map(|(output, _)| output)
     }
 
-    /// As [`step`](Self::step), and measures: the second part of the result is this rank's row of a
-    /// [`Timeline`](autopipe_schedule::Timeline), the type in which the simulator predicts it. Times
-    /// are in seconds since the ranks met at the beginning of the step.
+    /// As [`step`](Self::step), and measures: when every action of every rank happened, in the type
+    /// in which the simulator predicts it and in seconds since the ranks met at the beginning of the
+    /// step. All ranks have to call it, and all get the same.
     ///
     /// A computation starts when its tensors are there; a receive ends when the computation that
     /// waits for it has them. After each computation the device is waited for, so that on a GPU a
@@ -122,9 +123,34 @@ impl Worker {
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Vec<Span>), Error> {
+    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
         let program = Arc::clone(&self.programs.train);
-        self.run(&program, batch, Wanted { outputs: Outputs::Drop, times: Times::Measure })
+        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Measure };
+        let (output, spans) = self.run(&program, batch, wanted)?;
+        Ok((output, self.gather(&program, &spans)?))
+    }
+
+    /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
+    fn gather(&self, program: &ValidProgram, spans: &[Span]) -> Result<Timeline, Error> {
+        let own = self.comm.rank();
+        let mut times = Vec::new();
+        for (rank, row) in program.rows().iter().enumerate() {
+            if rank == own {
+                times.extend(spans.iter().flat_map(|span| [span.start, span.end]));
+            } else {
+                times.resize(times.len() + 2 * row.len(), 0.0);
+            }
+        }
+        let times = self.comm.all_reduce(&times, Reduction::Sum)?;
+        let mut times = times.chunks_exact(2);
+        let span = |&action: &Action| {
+            let time = times.next().expect("two times for every action");
+            Span { action, start: time[0], end: time[1] }
+        };
+        let mut spans = program.rows().iter().flatten().map(span);
+        let rows = program.rows().iter().map(|row| spans.by_ref().take(row.len()).collect());
+        Ok(Timeline::from_rows(rows.collect())
+            .expect("measured: a whole step, one action at a time"))
     }
 
     /// Computes the losses of one batch; no gradient changes.

@@ -154,16 +154,18 @@ fn a_measured_step_computes_the_same_and_says_when() {
         NUM_LAYERS,
         |_, layers| Block::new(layers, true),
         |worker| {
-            let (output, spans) = worker.step_measured(&batch(6))?;
-            Ok((output.loss(), grads(worker.stages().map(|(_, p)| p)), spans))
+            let (output, timeline) = worker.step_measured(&batch(6))?;
+            Ok((output.loss(), grads(worker.stages().map(|(_, p)| p)), timeline))
         },
     )
     .unwrap();
     let outcome = (ranks[0].0, ranks.iter().flat_map(|rank| rank.1.clone()).collect());
     assert_close(&outcome, &unsplit(NUM_LAYERS, &batch(6)));
-    let spans: BTreeMap<_, _> =
-        ranks.iter().flat_map(|rank| &rank.2).map(|span| (span.action, *span)).collect();
-    for (row, (.., got)) in program.rows().iter().zip(&ranks) {
+    let timeline = &ranks[0].2;
+    assert!(ranks.iter().all(|rank| rank.2 == *timeline), "every rank gets all rows");
+    let all = timeline.rows().iter().flatten();
+    let spans: BTreeMap<_, _> = all.map(|span| (span.action, *span)).collect();
+    for (row, got) in program.rows().iter().zip(timeline.rows()) {
         let actions: Vec<_> = got.iter().map(|span| span.action).collect();
         assert_eq!(row, &actions);
         assert!(got.iter().all(|span| 0.0 <= span.start && span.start <= span.end));

@@ -68,6 +68,7 @@ pub struct Extent {
 /// );
 /// # Ok::<(), autopipe_schedule::GenerateError>(())
 /// ```
+#[expect(clippy::missing_panics_doc, reason = "every kind's rows are tested to be right")]
 pub fn generate(kind: Kind, extent: &Extent) -> Result<Plan, GenerateError> {
     error::check(kind, extent)?;
     let rows = (kind.spec().rows)(extent);

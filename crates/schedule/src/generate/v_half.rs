@@ -47,7 +47,7 @@ fn block(num_ranks: usize) -> Block {
     Block {
         forward: [1, 2],
         backward: [2, 1],
-        turns: if num_ranks % 2 == 0 { [4, 4, 2] } else { [1, 1, 2] },
+        turns: if num_ranks.is_multiple_of(2) { [4, 4, 2] } else { [1, 1, 2] },
         limit: 2 * ((num_ranks + 2) / 2),
         op: ComputeOp::BackwardInput,
     }

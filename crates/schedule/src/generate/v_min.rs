@@ -48,7 +48,7 @@ fn block(num_ranks: usize) -> Block {
     Block {
         forward: [1, 1],
         backward: [1, 1],
-        turns: if num_ranks % 3 == 0 { [1, 3, 1] } else { [1, 1, 1] },
+        turns: if num_ranks.is_multiple_of(3) { [1, 3, 1] } else { [1, 1, 1] },
         limit: 2 * ((num_ranks + 4) / 3),
         op: ComputeOp::BackwardInput,
     }

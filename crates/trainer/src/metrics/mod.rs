@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use autopipe::schedule::Timeline;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::Error;
@@ -104,6 +105,13 @@ pub enum Event {
     },
     /// A step is done.
     Step(StepRecord),
+    /// When every action of the run's last step happened, in seconds.
+    Measured {
+        /// All ranks' actions.
+        timeline: Timeline,
+        /// Where it was written; `None` if the run has no folder.
+        path: Option<PathBuf>,
+    },
     /// A checkpoint is whole.
     Saved {
         /// The step after which it was taken.

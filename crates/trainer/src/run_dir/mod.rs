@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! RUN/metrics.jsonl                one line per step
+//! RUN/timeline.json                when every action of the last step happened
 //! RUN/checkpoints/step-000300/     a Hugging Face model folder, taken after step 300
 //! RUN/checkpoints/latest           the text `step-000300`: the newest checkpoint that is whole
 //! ```
@@ -9,6 +10,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use autopipe::schedule::Timeline;
 
 use crate::Error;
 
@@ -72,6 +75,17 @@ impl RunDir {
     pub fn open_metrics(&self) -> Result<File, Error> {
         let path = self.metrics_path();
         OpenOptions::new().create(true).append(true).open(&path).map_err(cannot_write(&path))
+    }
+
+    /// Writes when every action of a step happened, and returns where. Times are in seconds.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_timeline(&self, timeline: &Timeline) -> Result<PathBuf, Error> {
+        let path = self.root.join("timeline.json");
+        let text = serde_json::to_string(timeline).map_err(io::Error::from);
+        text.and_then(|text| fs::write(&path, text)).map_err(cannot_write(&path))?;
+        Ok(path)
     }
 
     /// Where the checkpoint taken after `step` belongs: `checkpoints/step-000300`.

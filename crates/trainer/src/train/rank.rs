@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use autopipe::communicator::Reduction;
+use autopipe::schedule::Timeline;
 use autopipe::{AutoPipeline, Batch, Communicator, LossFn};
 use autopipe_config::{LossName, OptimizerName};
 use autopipe_nn::optim::{AdamW, AdamWConfig};
@@ -21,6 +22,8 @@ pub(super) struct RankRun<'a> {
     pipeline: AutoPipeline,
     optimizer: AdamW,
     loader: Loader,
+    /// When the actions of the last step happened.
+    timeline: Option<Timeline>,
 }
 
 impl<'a> RankRun<'a> {
@@ -40,7 +43,7 @@ impl<'a> RankRun<'a> {
                 weight_decay: options.weight_decay,
             })?,
         };
-        Ok(Self { job, pipeline, optimizer, loader: job.loader.clone() })
+        Ok(Self { job, pipeline, optimizer, loader: job.loader.clone(), timeline: None })
     }
 
     pub(super) fn run(mut self, observe: &(dyn Fn(Event) + Sync)) -> Result<Finished, Error> {
@@ -73,6 +76,11 @@ impl<'a> RankRun<'a> {
                 stopwatch.lap();
             }
         }
+        if let (true, Some(timeline)) = (is_reporter, self.timeline) {
+            let run_dir = self.job.run_dir.as_ref();
+            let path = run_dir.map(|run_dir| run_dir.write_timeline(&timeline)).transpose()?;
+            observe(Event::Measured { timeline, path });
+        }
         Ok(finished)
     }
 
@@ -91,10 +99,18 @@ impl<'a> RankRun<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
         let loss_scale = 1.0 / tokens as f64;
         let mut loss = 0.0;
-        for _ in 0..scheduler.num_accumulation_steps() {
+        let num_batches = scheduler.num_accumulation_steps();
+        for number in 1..=num_batches {
             let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
             let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
-            loss += self.pipeline.step(&batch)?.loss();
+            // By the last one, caches and allocators are warm.
+            if step == self.job.num_steps() && number == num_batches {
+                let (output, timeline) = self.pipeline.step_measured(&batch)?;
+                loss += output.loss();
+                self.timeline = Some(timeline);
+            } else {
+                loss += self.pipeline.step(&batch)?.loss();
+            }
         }
         if !loss.is_finite() {
             return Err(Error::NonFiniteLoss { step, loss });
