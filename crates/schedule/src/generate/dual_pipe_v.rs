@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bubble       (p - 1) (F&B + B - 3W)     F&B being what a forward and a backward take as one
-//! activations  2p + 1 stages' on every rank but the last, which has 2p
+//! activations  2p + 1 stages' on every rank
 //!
 //! p = 2, m = 5; one column a step
 //! PICTURE
