@@ -15,7 +15,7 @@ pub(crate) fn extents() -> impl Strategy<Value = Extent> {
 }
 
 /// Every kind, in a size that it can have.
-pub(crate) fn generated() -> impl Strategy<Value = (Kind, Extent)> {
+pub(crate) fn named() -> impl Strategy<Value = (Kind, Extent)> {
     let kinds = prop::sample::select(&Kind::ALL[..]);
     (kinds, 1usize..=4, 1usize..=3, 1usize..=9).prop_map(|(kind, num_ranks, stages, more)| {
         let stages_per_rank = match kind.stages_per_rank() {
@@ -137,6 +137,6 @@ fn possible(
 
 /// Both sorts of plan.
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let named = generated().prop_map(|(kind, extent)| generate(kind, &extent).unwrap());
+    let named = named().prop_map(|(kind, extent)| generate(kind, &extent).unwrap());
     prop_oneof![named, wild_plans()]
 }
