@@ -1,6 +1,6 @@
 //! Losses and gradients of a pipelined Llama equal the unsplit model's and transformers'.
 
-use autopipe::schedule::csv;
+use autopipe::schedule::{Kind, csv};
 use autopipe::{AutoPipeline, PipelineConfig};
 use autopipe_models::from_config;
 use candle_core::{Device, Tensor};
@@ -42,6 +42,16 @@ fn every_split_and_schedule_equals_transformers_and_the_unsplit_model() {
             assert_same(&split, &reference(), 1e-5, 1e-4);
             assert_same(&split, &whole, 1e-5, 1e-5);
         }
+    }
+}
+
+/// The others have two stages a rank or split backwards.
+#[test]
+fn every_other_schedule_by_its_name_does_too() {
+    let (model, batch) = (llama(), reference_batch());
+    for kind in Kind::ALL {
+        let split = pipelined(&*model, &config(kind.name(), 4, 1), 2, &batch);
+        assert_same(&split, &reference(), 1e-5, 1e-4);
     }
 }
 
