@@ -41,3 +41,8 @@ pub use timetable::timetable;
 pub use validate::{
     Located, Part, Rule, Transport, ValidProgram, Violation, Violations, Wait, validate,
 };
+
+/// The definition of the language, whose examples run as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/ir.md")]
+mod language {}

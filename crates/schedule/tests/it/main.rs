@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod corruption; // valid programs, spoiled: the validator is what is tested
+mod docs; // what docs/ir.md says is true
 mod fuzz; // the corpus of the fuzz targets, and mutations of it
 mod fuzz_bodies; // what is true of any bytes
 mod fuzz_program; // a program out of any bytes
 mod generated; // every kind: torch's digests, sizes, activations
 mod golden; // tables that torch wrote
+mod grammar; // sentences out of a grammar
 mod interpreter; // naive ranks: the validator's other opinion
 mod lowered; // what lowering adds, with every option
 mod lowerings; // what is true of every lowering
