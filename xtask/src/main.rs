@@ -12,9 +12,10 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 usage: cargo xtask VERB
 
-  checks  all that a change has to pass, cheapest first; what the CI runs
-  tidy    the rules of the house that no compiler knows
-  help    this text";
+  checks   all that a change has to pass, cheapest first; what the CI runs
+  tidy     the rules of the house that no compiler knows
+  gallery  docs/schedules.md and the pictures of schedules, made anew
+  help     this text";
 
 fn main() -> ExitCode {
     match run() {
@@ -33,6 +34,7 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["checks"] => checks(&root()),
         ["tidy"] => tidy(&root()),
+        ["gallery"] => step::GALLERY.run(&root()),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             Ok(())

@@ -33,6 +33,13 @@ pub(crate) const DOC: Step = Step {
     environment: &[("RUSTDOCFLAGS", "-Dwarnings")],
 };
 
+/// The crate draws its own schedules, so that xtask does without it.
+pub(crate) const GALLERY: Step = Step {
+    name: "gallery",
+    arguments: &["run", "--quiet", "--package", "autopipe-schedule", "--example", "gallery"],
+    environment: &[],
+};
+
 impl Step {
     /// Runs the step and lets it print what it likes.
     pub(crate) fn run(&self, root: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ mod docs; // what docs/ir.md says is true
 mod fuzz; // the corpus of the fuzz targets, and mutations of it
 mod fuzz_bodies; // what is true of any bytes
 mod fuzz_program; // a program out of any bytes
+mod gallery; // docs/schedules.md and its pictures
 mod generated; // every kind: torch's digests, sizes, activations
 mod golden; // tables that torch wrote
 mod grammar; // sentences out of a grammar
