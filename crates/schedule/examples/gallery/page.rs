@@ -81,10 +81,8 @@ fn section(kind: Kind, picture: &str) -> Result<String, Box<dyn Error>> {
     let summary = kind.summary();
     let timeline = timeline(kind, NUM_RANKS, NUM_MICROBATCHES)?;
     let peaks: Vec<String> = timeline.peak_activations().iter().map(usize::to_string).collect();
-    let names: Vec<String> = (kind.class_name().iter())
-        .chain(kind.aliases())
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let names: Vec<String> =
+        (kind.class_name().iter()).chain(kind.aliases()).map(|name| format!("`{name}`")).collect();
     let rows = [
         ("also called", names.join(", ")),
         ("stages on each rank", stages(kind.stages_per_rank())),
