@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::look::{Lane, Look, variables};
 use super::number::{pixels, short, ticks};
 use super::{Chart, escaped};
-use crate::Span;
+use crate::{Action, Span};
 
 /// All lengths are in pixels.
 const MARGIN: f64 = 16.0;
@@ -153,7 +153,8 @@ impl Picture<'_> {
             let name = span.action.to_string();
             // Seams between boxes of one colour, where there is room for them.
             let seam = if width > 4.0 { 1.0 } else { 0.0 };
-            let fits = lossless(name.len()) * CHARACTER <= width - 2.0;
+            let label = label(span.action);
+            let fits = lossless(label.len()) * CHARACTER <= width - 2.0;
             if look.lane() == Lane::Beside || !fits {
                 small.entry(look).or_default().push_str(&format!(
                     "M{} {}h{}v{}h-{}z",
@@ -177,7 +178,7 @@ impl Picture<'_> {
                 pixels(height)
             ));
             let middle = x + (width - seam) * 0.5;
-            text(&mut large, "middle", middle, y + height * 0.5 + 4.0, &name);
+            text(&mut large, "middle", middle, y + height * 0.5 + 4.0, &label);
             large.push_str("</g>\n");
         }
         for (look, path) in small {
@@ -198,6 +199,14 @@ impl Picture<'_> {
             ));
             text(body, "soft middle", x, bottom + 15.0, &short(tick));
         }
+    }
+}
+
+/// An action as it stands in its box: the parts of an overlap, and of others their text.
+fn label(action: Action) -> String {
+    match action {
+        Action::Overlap(overlap) => format!("{}+{}", overlap.forward(), overlap.backward()),
+        other => other.to_string(),
     }
 }
 
