@@ -72,10 +72,10 @@ fn run(name: &str, num_mutations: usize, body: fn(&[u8]) -> bool) {
             mutate(&mut bytes, &corpus[random.below(corpus.len())].1, &mut random);
         }
         bytes.truncate(4096);
-        match std::panic::catch_unwind(|| body(&bytes)) {
-            Ok(is_accepted) => num_accepted += usize::from(is_accepted),
-            Err(_) => panic!("a promise is broken by {:?}", String::from_utf8_lossy(&bytes)),
-        }
+        let accepted = std::panic::catch_unwind(|| body(&bytes));
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(accepted.is_ok(), "a promise is broken by {text:?}");
+        num_accepted += usize::from(accepted.is_ok_and(|is_accepted| is_accepted));
     }
     let share = 100 * num_accepted / num_mutations;
     assert!((3..97).contains(&share), "{share}% of the mutations are accepted");
