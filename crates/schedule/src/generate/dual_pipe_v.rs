@@ -4,16 +4,17 @@
 //! bubble       (p - 1) (F&B + B - 3W)     F&B being what a forward and a backward take as one
 //! activations  2p + 1 stages' on every rank
 //!
-//! p = 2, m = 5; one column a step
-//! PICTURE
+//! p = 2, m = 4; one column a step, of an overlap a wide one
+//! rank 0  0F0 0F1 0F2 3F0 3I0 3W0 3F1 0F3&3B1 3F2&0B0 3B2 3F3&0B1 3B3 0I2 0W2 0I3 0W3
+//! rank 1   .  1F0 2F0 1F1 2F1 1F2 2B0 2F2&1B0 1F3&2B1 2F3&1B1 2B2 1B2 2I3 1I3 2W3 1W3
 //! ```
 //!
 //! What one half of a pair has to send travels while the other computes: made for experts on many
 //! devices, whose every layer sends. Split backwards are used only where ranks would wait, before
 //! and after the steady part.
 //!
-//! DeepSeek-AI, *DeepSeek-V3 Technical Report*, 2024, <https://arxiv.org/abs/2412.19437>, cut in
-//! half as by Qi et al., <https://hackmd.io/@ufotalent/r1lVXsa9Jg>.
+//! DeepSeek-AI, *DeepSeek-V3 Technical Report*, 2024, <https://arxiv.org/abs/2412.19437>, whose
+//! DualPipe keeps every stage twice; this is one half of it, which does without the copies.
 
 use std::collections::VecDeque;
 
@@ -31,7 +32,8 @@ pub(super) const SPEC: Spec = Spec {
     microbatches: MicrobatchRule::AsManyAsStages,
     backward: BackwardStyle::Overlapped,
     summary: Summary {
-        idea: "two stages a rank, there and back, a forward of one as one with a backward of the other",
+        idea: "two stages a rank, there and back, a forward of one as one with a backward of the \
+               other",
         bubble: "(p - 1) (F&B + B - 3W)",
         activations: "2p + 1",
         microbatches: "m >= 2p",

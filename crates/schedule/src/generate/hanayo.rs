@@ -1,12 +1,21 @@
 //! Hanayo: waves of microbatches over a snake of two or more stages a rank.
 //!
 //! ```text
-//! bubble       TODO
+//! bubble       4 (p - 1) F                for v = 2 and B = 2F, whatever m
+//!              4 (p - 1) F, about         for v > 2 and m = p
+//!              2 v to 3 v (p - 1) F       for v > 2 and many microbatches
 //! activations  v p stages' on every rank, as much as 1F1B's p of v times the size
 //!
 //! p = 2, v = 2, m = 4; one column a step
-//! PICTURE
+//! rank 0  0F0 0F1  .  3F0 3B0 0F2 3F1 3B1 0B0 0F3 3F2 3B2 0B1 3F3 3B3 0B2  .  0B3
+//! rank 1   .  1F0 2F0 1F1 2F1 2B0 1B0 1F2 2F2 2B1 1B1 1F3 2F3 2B2 1B2 2B3 1B3
 //! ```
+//!
+//! Stages lie in a snake, so that a microbatch stays on its rank where it turns, and nothing is
+//! sent there. The paper's waves are of as many microbatches as there are ranks. Of more, each rank
+//! takes what is the shortest of three orders: waves that follow one another, for few, and two
+//! building blocks, in which every pass has its place in the steady part, for many.
+//! Interleaved 1F1B waits 3 (p - 1) F and holds up to p - 1 activations more.
 //!
 //! Liu et al., *Hanayo: Harnessing Wave-like Pipeline Parallelism for Enhanced Large Model
 //! Training Efficiency*, 2023, <https://arxiv.org/abs/2308.15762>.
@@ -25,11 +34,14 @@ pub(super) const SPEC: Spec = Spec {
     microbatches: MicrobatchRule::Any,
     backward: BackwardStyle::Whole,
     summary: Summary {
-        idea: "waves over two or more stages a rank, there, back and there again, in the memory of 1F1B",
-        bubble: "TODO",
+        idea: "waves over two or more stages a rank, there, back and there again, in the memory \
+               of 1F1B",
+        bubble: "4 (p - 1) F for v = 2 and B = 2F; for v > 2 about as much if m = p, and up to 3 \
+                 v (p - 1) F for large m",
         activations: "v p",
         microbatches: "any",
-        paper: "Liu et al., Hanayo: Harnessing Wave-like Pipeline Parallelism for Enhanced Large Model Training Efficiency, 2023",
+        paper: "Liu et al., Hanayo: Harnessing Wave-like Pipeline Parallelism for Enhanced Large \
+                Model Training Efficiency, 2023",
         link: "https://arxiv.org/abs/2308.15762",
     },
     rows,

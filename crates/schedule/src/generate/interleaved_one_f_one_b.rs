@@ -6,7 +6,8 @@
 //! activations  (v - 1) g + 2 (p - 1 - r) + 1 stages' on rank r, no more than v m
 //!
 //! p = 2, v = 2, m = 4; one column a step
-//! PICTURE
+//! rank 0  0F0 0F1 2F0 2F1 0F2 2B0 0F3 2B1 2F2 0B0 2F3 0B1  .  2B2  .  2B3 0B2 0B3
+//! rank 1   .  1F0 1F1 3F0 3B0 3F1 3B1 1F2 1B0 1F3 1B1 3F2 3B2 3F3 3B3 1B2 1B3
 //! ```
 //!
 //! A round of g microbatches goes through one stage of a rank after the other; g is p if p divides
@@ -36,7 +37,8 @@ pub(super) const SPEC: Spec = Spec {
         bubble: "(p - 1) (F + B)",
         activations: "(v - 1) g + 2 (p - 1 - r) + 1 in rounds of g, p if p divides m",
         microbatches: "m a multiple of m / p rounded down",
-        paper: "Narayanan et al., Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM, 2021",
+        paper: "Narayanan et al., Efficient Large-Scale Language Model Training on GPU Clusters \
+                Using Megatron-LM, 2021",
         link: "https://arxiv.org/abs/2104.04473",
     },
     rows,

@@ -4,8 +4,9 @@
 //! bubble       (p - 1) (F + I - W)        of one stage, if F = I
 //! activations  (v - 1) g + p stages' on every rank, no more than v m
 //!
-//! p = 2, v = 2, m = 4; one column a step
-//! PICTURE
+//! p = 2, v = 2, m = 2; one column a step
+//! rank 0  0F0 0F1 2F0 2F1  .  2I0 2W0 2I1 2W1 0I0 0W0 0I1 0W1
+//! rank 1   .  1F0 1F1 3F0 3I0 3F1 3I1 3W0 1I0 3W1 1I1 1W0 1W1
 //! ```
 //!
 //! As interleaved 1F1B in rounds of g microbatches, but a rank needs to be only one forward ahead
@@ -30,7 +31,8 @@ pub(super) const SPEC: Spec = Spec {
     microbatches: MicrobatchRule::EqualRounds,
     backward: BackwardStyle::Split,
     summary: Summary {
-        idea: "interleaved 1F1B with split backwards, of which the second half waits where there is time",
+        idea: "interleaved 1F1B with split backwards, of which the second half waits where there \
+               is time",
         bubble: "(p - 1) (F + I - W)",
         activations: "(v - 1) g + p in rounds of g, p if p divides m",
         microbatches: "m a multiple of m / p rounded down",

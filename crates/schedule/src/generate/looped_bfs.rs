@@ -6,7 +6,8 @@
 //! activations  v m stages' on every rank
 //!
 //! p = 2, v = 2, m = 3; one column a step
-//! PICTURE
+//! rank 0  0F0 0F1 0F2 2F0 2F1 2F2  .   .  2B2 2B1 2B0 0B2 0B1 0B0
+//! rank 1   .  1F0 1F1 1F2 3F0 3F1 3F2 3B2 3B1 3B0 1B2 1B1 1B0
 //! ```
 //!
 //! Backwards undo the forwards, last microbatch first. A stage's parameters are needed twice in
@@ -29,7 +30,8 @@ pub(super) const SPEC: Spec = Spec {
     microbatches: MicrobatchRule::Any,
     backward: BackwardStyle::Whole,
     summary: Summary {
-        idea: "all microbatches forward through one stage of a rank after the other, then all backward",
+        idea: "all microbatches forward through one stage of a rank after the other, then all \
+               backward",
         bubble: "(p - 1) (F + B)",
         activations: "v m",
         microbatches: "any",

@@ -21,7 +21,11 @@ pub enum UnknownKind {
         name: &'static str,
     },
     /// No schedule at all.
-    #[error("there is no schedule `{name}`, the schedules are {}{}", and(Kind::ALL), did_you_mean(.nearest))]
+    #[error(
+        "there is no schedule `{name}`, the schedules are {}{}",
+        and(Kind::ALL),
+        did_you_mean(.nearest)
+    )]
     NoSchedule {
         /// The name, cut short if it is long.
         name: String,
@@ -30,8 +34,8 @@ pub enum UnknownKind {
     },
 }
 
-/// Papers call the order of interleaved 1F1B depth-first, and that of looped BFS breadth-first; only
-/// the second name has ever been torch's.
+/// Papers call the order of interleaved 1F1B depth-first, and that of looped BFS breadth-first;
+/// only the second name has ever been torch's.
 const ONLY_DOCUMENTED: &str = "dfs";
 
 fn did_you_mean(nearest: &Option<Kind>) -> String {

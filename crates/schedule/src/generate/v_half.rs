@@ -1,11 +1,12 @@
 //! V-Half: two stages a rank, there and back, in half of 1F1B's memory.
 //!
 //! ```text
-//! bubble       (3p - 7) F for even p > 2, (3p - 4) F for odd p > 1, if F = I = W; whatever m
+//! bubble       (3p - 7) F at most for even p > 2, (3p - 4) F for odd p > 1, if F = I = W
 //! activations  2 ((p + 2) / 2) stages' on every rank, rounded down inside
 //!
-//! p = 2, m = 4; one column a step
-//! PICTURE
+//! p = 2, m = 3; one column a step
+//! rank 0  0F0 0F1  .  3F0 3I0 0F2 3W0 3F1 0I0 3I1 0W0 3F2 3I2 0I1 3W1 0I2 3W2 0W1 0W2
+//! rank 1   .  1F0 2F0 1F1 2F1 2I0 1I0 2W0 1F2 1W0 2F2 2I1 1I1 2I2 1I2 2W1 1W1 2W2 1W2
 //! ```
 //!
 //! In the building block, passes of a rank's first stage go to the next rank at once when they go
@@ -30,7 +31,7 @@ pub(super) const SPEC: Spec = Spec {
     backward: BackwardStyle::Split,
     summary: Summary {
         idea: "two stages a rank, there and back, in half of the memory of 1F1B",
-        bubble: "(3p - 7) F for even p > 2, (3p - 4) F for odd p > 1, if F = I = W",
+        bubble: "at most (3p - 7) F for even p > 2, (3p - 4) F for odd p > 1, if F = I = W",
         activations: "2 floor((p + 2) / 2)",
         microbatches: "any",
         paper: "Qi et al., Pipeline Parallelism with Controllable Memory, 2024",

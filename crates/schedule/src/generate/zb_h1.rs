@@ -5,7 +5,9 @@
 //! activations  p on every rank, no more than m
 //!
 //! p = 3, m = 4; one column a step
-//! PICTURE
+//! rank 0  0F0 0F1 0F2  .   .  0I0 0W0 0F3 0I1 0W1 0I2 0W2 0I3 0W3
+//! rank 1   .  1F0 1F1  .  1I0 1F2 1I1 1W0 1F3 1I2 1W1 1I3 1W2 1W3
+//! rank 2   .   .  2F0 2I0 2F1 2I1 2F2 2I2 2W0 2F3 2I3 2W1 2W2 2W3
 //! ```
 //!
 //! 1F1B's order of F and I. Rank r puts the first r W off, so that every rank holds as many

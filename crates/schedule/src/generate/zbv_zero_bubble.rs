@@ -4,8 +4,9 @@
 //! bubble       0                          if F = I = W
 //! activations  2p stages' on every rank, as much as 1F1B's p of twice the size
 //!
-//! p = 2, m = 4; one column a step
-//! PICTURE
+//! p = 2, m = 3; one column a step
+//! rank 0  0F0 0F1 0F2 3F0 3I0 3W0 3F1 3I1 3W1 0I0 0W0 3F2 3I2 3W2 0I1 0W1 0I2 0W2
+//! rank 1   .  1F0 2F0 1F1 2F1 2I0 2W0 1F2 1I0 1W0 2F2 2I1 2W1 1I1 2I2 1I2 1W1 2W2 1W2
 //! ```
 //!
 //! The first rank has the first stage and the last, so that a microbatch comes back to where it

@@ -1,6 +1,6 @@
 //! The two usual placements, and what is none.
 
-use super::{Placement, PlacementError};
+use super::{Placement, PlacementError, PlacementStyle};
 use crate::{Rank, Stage};
 
 fn indices(placement: &Placement) -> Vec<Vec<usize>> {
@@ -23,8 +23,38 @@ fn v_goes_there_and_back() {
 }
 
 #[test]
+fn snake_goes_there_and_back_and_there() {
+    assert_eq!(indices(&Placement::snake(1, 3).unwrap()), [[0, 1, 2]]);
+    assert_eq!(indices(&Placement::snake(2, 3).unwrap()), [[0, 3, 4], [1, 2, 5]]);
+    assert_eq!(
+        indices(&Placement::snake(3, 4).unwrap()),
+        [[0, 5, 6, 11], [1, 4, 7, 10], [2, 3, 8, 9]]
+    );
+    assert_eq!(Placement::snake(4, 1), Placement::loop_(4, 1));
+    assert_eq!(Placement::snake(4, 2), Placement::v(4));
+}
+
+#[test]
+fn styles_by_name() {
+    for style in PlacementStyle::ALL {
+        assert_eq!(style.to_string().to_uppercase().parse(), Ok(style));
+        assert_eq!(style.place(3, 2).unwrap().num_stages(), 6);
+    }
+    assert_eq!(
+        "zigzag".parse::<PlacementStyle>().unwrap_err().to_string(),
+        "there is no placement `zigzag`, the styles are loop, v and snake"
+    );
+    assert_eq!(
+        PlacementStyle::V.place(3, 4).unwrap_err().to_string(),
+        "a V has 2 stages per rank, not 4; a snake has any number"
+    );
+}
+
+#[test]
 fn both_directions_agree() {
-    for placement in [Placement::loop_(3, 4).unwrap(), Placement::v(5).unwrap()] {
+    for placement in
+        [Placement::loop_(3, 4).unwrap(), Placement::v(5).unwrap(), Placement::snake(4, 3).unwrap()]
+    {
         for stage in (0..placement.num_stages()).map(Stage::new) {
             assert!(placement.stages_of(placement.rank_of(stage)).contains(&stage));
         }
@@ -43,4 +73,6 @@ fn what_is_no_placement() {
     assert_eq!(text(Placement::loop_(70_000, 1)), "70000 stages are too many, the limit is 65536");
     assert!(Placement::loop_(usize::MAX, 2).is_err());
     assert!(Placement::v(usize::MAX).is_err());
+    assert!(Placement::snake(usize::MAX, usize::MAX).is_err());
+    assert_eq!(text(Placement::snake(0, 2)), gap);
 }
