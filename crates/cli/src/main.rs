@@ -18,14 +18,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let result = match args.command {
-        args::Command::Train(args) => train::run(&args),
-        args::Command::Schedule(args::Schedule::Generate(args)) => schedule::generate(&args),
+        args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Schedule(verb) => schedule::run(&verb),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::error(&error);
-            ExitCode::FAILURE
+            // As clap does with what it finds itself.
+            let is_usage = error.is::<schedule::Usage>();
+            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

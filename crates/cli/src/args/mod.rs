@@ -1,0 +1,59 @@
+//! The arguments and their help texts.
+
+mod costs;
+mod lower;
+mod placement;
+mod render;
+mod schedule;
+mod search;
+mod source;
+mod write;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use costs::{CostsArgs, CostsOf, Timing};
+pub(crate) use lower::{
+    Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
+};
+pub(crate) use placement::Placement;
+pub(crate) use render::{Picture, Render};
+pub(crate) use schedule::{Compare, Generate, Level, Schedule, Simulate, Validate};
+pub(crate) use search::{MemoryLimit, Search};
+pub(crate) use source::{Size, Source, Sources};
+pub(crate) use write::{Color, Form, Write};
+
+/// Pipeline-parallel training for candle, and tools for pipeline schedules.
+#[derive(Debug, Parser)]
+#[command(name = "autopipe", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model as a recipe says
+    #[command(after_help = "Example:\n  autopipe train examples/quickstart.yaml")]
+    Train(Train),
+    /// Work with pipeline schedules, with or without a model
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = schedule::ABOUT
+    )]
+    Schedule(Box<Schedule>),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// The recipe, a YAML or JSON file; its paths are relative to the working directory
+    pub(crate) recipe: PathBuf,
+    /// Threads that each rank computes with [default: an even share of the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads_per_rank: Option<u16>,
+    /// Seconds that a rank waits for another before the run fails
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+}

@@ -1,0 +1,99 @@
+//! The costs that are given, as a schedule of some size needs them.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::{Context as _, anyhow, bail};
+use autopipe_schedule::{CostKey, Costs, Stage};
+use serde_json::Value;
+
+use crate::args::{CostsArgs, CostsOf, Timing};
+
+/// Reads the costs, whatever the schedule.
+///
+/// # Errors
+/// If their file cannot be read; everything that is wrong with them.
+pub(super) fn read(args: &CostsArgs) -> anyhow::Result<Costs> {
+    let Some(path) = &args.costs_file else {
+        return Ok(args.costs.clone().unwrap_or(Costs::UNIT));
+    };
+    let name = path.display();
+    let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|error| anyhow!("{name}: {error}"))
+}
+
+/// Reads the costs and how messages pass.
+///
+/// # Errors
+/// As [`read`], or if the costs are a rank's and cannot be shared out among its stages.
+pub(super) fn timing(args: &Timing) -> anyhow::Result<Costs> {
+    let costs = read(&args.costs)?;
+    if args.costs_of == CostsOf::Rank {
+        let lists = given(&costs, |key, value| key != "microbatches" && !value.is_number());
+        if !lists.is_empty() {
+            bail!(
+                "--costs-of rank takes one value for all ranks, but more are given for {}",
+                lists.join(", ")
+            );
+        }
+    }
+    Ok(match args.comm {
+        Some(comm) => costs.with_communication(comm),
+        None => costs,
+    })
+}
+
+/// The costs of a schedule's stages.
+///
+/// # Errors
+/// If there are not as many values as stages.
+pub(super) fn of_stages(
+    costs: &Costs,
+    of: CostsOf,
+    num_ranks: usize,
+    num_stages: usize,
+) -> anyhow::Result<Costs> {
+    costs.check_stages(num_stages)?;
+    match of {
+        CostsOf::Stage => Ok(costs.clone()),
+        CostsOf::Rank => scaled(costs, num_ranks as f64 / num_stages as f64),
+    }
+}
+
+/// The keys whose values, as JSON has them, are of a kind.
+pub(super) fn given(costs: &Costs, is_meant: impl Fn(&str, &Value) -> bool) -> Vec<String> {
+    match serde_json::to_value(costs) {
+        Ok(Value::Object(keys)) => {
+            let is_cost = |key: &str| key != "communication";
+            let keys = keys.into_iter().filter(|(key, value)| is_cost(key) && is_meant(key, value));
+            keys.map(|(key, _)| key).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Costs whose times and sizes of a stage are a part of what they were. They are the same for all
+/// stages; those of messages stay, for a message is as large however the model is cut.
+fn scaled(costs: &Costs, part: f64) -> anyhow::Result<Costs> {
+    let stage = *costs.stage(Stage::new(0));
+    let keys = [
+        (CostKey::Forward, stage.forward),
+        (CostKey::BackwardInput, stage.backward_input),
+        (CostKey::BackwardWeight, stage.backward_weight),
+        (CostKey::Backward, stage.backward),
+        (CostKey::Recompute, stage.recompute),
+        (CostKey::Unshard, stage.unshard),
+        (CostKey::Reshard, stage.reshard),
+        (CostKey::ReduceGrad, stage.reduce_grad),
+        (CostKey::OptimizerStep, stage.optimizer_step),
+        (CostKey::ActivationBytes, stage.activation_bytes),
+        (CostKey::HeldForWeight, stage.held_for_weight),
+        (CostKey::HeldForRecompute, stage.held_for_recompute),
+    ];
+    let overlap = stage.overlap.map(|time| (CostKey::Overlap, time));
+    let mut costs = costs.clone();
+    for (key, value) in keys.into_iter().chain(overlap) {
+        costs = costs.with(key, value * part)?;
+    }
+    Ok(costs)
+}

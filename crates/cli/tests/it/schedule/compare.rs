@@ -1,0 +1,45 @@
+//! `compare`: figures side by side.
+
+use serde_json::{Value, json};
+
+use crate::command::Desk;
+
+const SCHEDULES: &str = "--schedule gpipe --schedule 1f1b --schedule zbv --pp 4 --microbatches 8";
+
+#[test]
+fn figures_side_by_side_with_the_best_marked() {
+    let desk = Desk::new();
+    insta::assert_snapshot!(desk.result(&format!("compare {SCHEDULES} --costs comm=0.1")));
+    insta::assert_snapshot!(desk.result(&format!("compare {SCHEDULES} --costs-of rank")));
+}
+
+#[test]
+fn files_come_first_and_the_best_of_equals_is_none() {
+    let desk = Desk::new();
+    desk.result("generate --schedule 1f1b --pp 2 --microbatches 3 -o plan.csv");
+    desk.result("lower plan.csv -o program.csv");
+    insta::assert_snapshot!(
+        desk.result("compare --schedule gpipe --pp 2 --microbatches 3 plan.csv program.csv")
+    );
+    let equal = desk.result("compare plan.csv program.csv --comm rendezvous --costs comm=0.5");
+    assert_eq!(equal.matches('*').count(), 1, "in the legend:\n{equal}");
+}
+
+#[test]
+fn figures_for_programs() {
+    let desk = Desk::new();
+    let text =
+        desk.result("compare --schedule 1f1b --schedule zb_h1 --pp 4 --microbatches 8 --json");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let [one_f_one_b, zb_h1] = &json["schedules"].as_array().unwrap()[..] else {
+        panic!("two schedules: {text}");
+    };
+    assert_eq!(one_f_one_b["title"], "1F1B");
+    assert_eq!((&one_f_one_b["span"], &zb_h1["span"]), (&json!(33.0), &json!(27.0)));
+    assert_eq!(one_f_one_b["peak_activations"], json!([4, 3, 2, 1]));
+    assert_eq!(
+        one_f_one_b["idle"],
+        json!({"warm_up": 6.0, "dependency": 18.0, "communication": 0.0, "tail": 12.0})
+    );
+    assert_eq!(zb_h1["critical_length"], zb_h1["makespan"]);
+}
