@@ -35,7 +35,8 @@ pub(crate) struct CostsArgs {
     /// and W), held_for_r (the same between F and R).
     #[arg(long, value_name = "KEY=VALUE,..", conflicts_with = "costs_file")]
     pub(crate) costs: Option<Costs>,
-    /// Read the costs from a JSON file: the same keys, `{"F": [1, 1, 2], "comm": 0.1}`
+    /// Read the costs from a JSON file: the same keys, `{"F": [1, 1, 2], "comm": 0.1}`, or the
+    /// timeline.json of a training run, whose costs were measured
     #[arg(long, value_name = "FILE")]
     pub(crate) costs_file: Option<PathBuf>,
 }

@@ -27,8 +27,9 @@ pub(crate) struct Source {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which schedules")]
 pub(crate) struct Sources {
-    /// Tables in torch's CSV, compute-only or with sends and receives; `-` for standard input,
-    /// which is also read if it is piped and nothing else is named
+    /// Tables in torch's CSV, compute-only or with sends and receives, and the timeline.json of
+    /// training runs; `-` for standard input, which is also read if it is piped and nothing else is
+    /// named
     #[arg(value_name = "FILE", help_heading = Resettable::Reset)]
     pub(crate) files: Vec<PathBuf>,
     /// Generate a schedule as well, by its name in torch or in its paper; may be repeated, and

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 
 use anyhow::{Context as _, anyhow, bail};
-use autopipe_schedule::{CostKey, Costs, Stage};
+use autopipe_schedule::{CostKey, Costs, Stage, Timeline};
 use serde_json::Value;
 
 use crate::args::{CostsArgs, CostsOf, Timing};
@@ -19,7 +19,15 @@ pub(super) fn read(args: &CostsArgs) -> anyhow::Result<Costs> {
     };
     let name = path.display();
     let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
-    serde_json::from_reader(BufReader::new(file)).map_err(|error| anyhow!("{name}: {error}"))
+    let json: Value = serde_json::from_reader(BufReader::new(file))
+        .map_err(|error| anyhow!("{name}: {error}"))?;
+    if json.get("rows").is_some() {
+        let timeline: Result<Timeline, _> = serde_json::from_value(json);
+        return timeline
+            .map(|timeline| Costs::measured(&timeline))
+            .map_err(|error| anyhow!("{name} is no measured timeline: {error}"));
+    }
+    serde_json::from_value(json).map_err(|error| anyhow!("{name}: {error}"))
 }
 
 /// Reads the costs and how messages pass.

@@ -22,7 +22,9 @@ pub(super) fn run(args: &Lower) -> anyhow::Result<()> {
     let Input { name, table } = read::one(&args.source)?;
     let plan = match table {
         Table::Plan(plan) => plan,
-        Table::Program(program) => bail!("{}", already(&name, &program)),
+        Table::Program(program) | Table::Measured { program, .. } => {
+            bail!("{}", already(&name, &program))
+        }
     };
     let rank = args.rank.map(Rank::new);
     if let Some(rank) = rank {

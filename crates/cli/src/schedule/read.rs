@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use autopipe_schedule::csv::{self, CsvErrors};
-use autopipe_schedule::{Action, Extent, Kind, Plan, Program, generate, lower};
+use autopipe_schedule::{Action, Extent, Kind, Plan, Program, Span, Timeline, generate, lower};
 
 use super::Usage;
 use crate::args::{Size, Source, Sources};
@@ -22,6 +22,8 @@ pub(super) enum Table {
     Plan(Plan),
     /// With sends and receives, whatever it is worth.
     Program(Program),
+    /// What a run did, and when: the timeline that a training run leaves.
+    Measured { timeline: Timeline, program: Program },
 }
 
 impl Table {
@@ -29,7 +31,7 @@ impl Table {
     pub(super) fn into_program(self) -> Program {
         match self {
             Self::Plan(plan) => lower(&plan),
-            Self::Program(program) => program,
+            Self::Program(program) | Self::Measured { program, .. } => program,
         }
     }
 }
@@ -109,9 +111,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, CsvErrors> {
     }
 }
 
+/// Whether a text is not a table but a measured timeline.
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
+}
+
 /// What keeps a text from being CSV at all, if it is something else that this command writes.
 pub(super) fn check_is_csv(name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let start = bytes.trim_ascii_start();
+    if is_json(bytes) {
+        bail!("{name} is JSON, not a table; simulate, compare and render read measured timelines");
+    }
     if start.starts_with(b"Rank 0") {
         bail!(
             "{name} is a table for people; write the schedule with --format csv to read it again"
@@ -133,6 +143,14 @@ fn has_communication(bytes: &[u8]) -> bool {
 fn read(Origin { name, content }: Origin) -> anyhow::Result<Input> {
     let table = match content {
         Content::Plan(plan) => Table::Plan(plan),
+        Content::Csv(bytes) if is_json(&bytes) => {
+            let timeline: Timeline = serde_json::from_slice(&bytes)
+                .map_err(|error| anyhow!("{name} is no measured timeline: {error}"))?;
+            let rows = timeline.rows().iter();
+            let actions = |row: &Vec<Span>| row.iter().map(|span| span.action).collect();
+            let program = Program::new(rows.map(actions).collect());
+            Table::Measured { timeline, program }
+        }
         Content::Csv(bytes) => {
             check_is_csv(&name, &bytes)?;
             parse(&bytes).map_err(|error| anyhow!("{name}: {error}"))?

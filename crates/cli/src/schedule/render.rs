@@ -111,7 +111,7 @@ fn only(num: usize, what: &str) -> anyhow::Result<()> {
 fn shown(input: &Input) -> Shown<'_> {
     match &input.table {
         Table::Plan(plan) => Shown::Plan(plan),
-        Table::Program(program) => Shown::Program(program),
+        Table::Program(program) | Table::Measured { program, .. } => Shown::Program(program),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn all(
 pub(super) fn time(input: Input, costs: &Costs, of: CostsOf) -> anyhow::Result<Timed> {
     let Input { name, table } = input;
     let named = |error: &dyn std::fmt::Display| anyhow!("{name}: {error}");
-    let program = match table {
+    let (program, measured) = match table {
         Table::Plan(plan) if costs.communication() == Communication::Async => {
             let (num_stages, num_microbatches) = (plan.num_stages(), plan.num_microbatches());
             let costs = costs::of_stages(costs, of, plan.num_ranks(), num_stages)
@@ -83,16 +83,26 @@ pub(super) fn time(input: Input, costs: &Costs, of: CostsOf) -> anyhow::Result<T
             let analysis = analyze(&timeline, &costs);
             return Ok(Timed { name, num_stages, num_microbatches, costs, timeline, analysis });
         }
-        Table::Plan(plan) => lower(&plan),
-        Table::Program(program) => program,
+        Table::Plan(plan) => (lower(&plan), None),
+        Table::Program(program) => (program, None),
+        Table::Measured { timeline, program } => (program, Some(timeline)),
     };
     let program = validate(program).map_err(|error| {
         named(&format_args!("{error}\n`autopipe schedule validate` shows it in its table"))
     })?;
     let (num_stages, num_microbatches) = (program.num_stages(), program.num_microbatches());
-    let costs = costs::of_stages(costs, of, program.num_ranks(), num_stages)
-        .map_err(|error| named(&error))?;
-    let timeline = simulate(&program, &costs);
+    // What was measured has its own costs.
+    let (timeline, costs) = match measured {
+        Some(timeline) => {
+            let costs = Costs::measured(&timeline);
+            (timeline, costs)
+        }
+        None => {
+            let costs = costs::of_stages(costs, of, program.num_ranks(), num_stages)
+                .map_err(|error| named(&error))?;
+            (simulate(&program, &costs), costs)
+        }
+    };
     let analysis = analyze(&timeline, &costs);
     Ok(Timed { name, num_stages, num_microbatches, costs, timeline, analysis })
 }

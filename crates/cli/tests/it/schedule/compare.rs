@@ -43,3 +43,31 @@ fn figures_for_programs() {
     );
     assert_eq!(zb_h1["critical_length"], zb_h1["makespan"]);
 }
+
+/// What a training run leaves in its folder, beside the prediction with the costs measured there.
+#[test]
+fn a_measured_run_beside_its_prediction() {
+    let desk = Desk::new();
+    let span = |action: &str, start: f64, end: f64| json!({ "action": action, "start": start, "end": end });
+    let rows = json!([
+        [
+            span("0F0", 0.0, 1.0),
+            span("0SEND_F0", 1.0, 1.0),
+            span("0RECV_B0", 1.0, 6.5),
+            span("0B0", 6.5, 8.5)
+        ],
+        [
+            span("1RECV_F0", 0.0, 1.5),
+            span("1F0", 1.5, 3.0),
+            span("1B0", 3.0, 6.0),
+            span("1SEND_B0", 6.0, 6.0)
+        ]
+    ]);
+    std::fs::write(desk.path("timeline.json"), json!({ "rows": rows }).to_string()).unwrap();
+    insta::assert_snapshot!(desk.result(
+        "compare timeline.json --schedule gpipe --pp 2 --microbatches 1 --costs-file timeline.json"
+    ));
+    let text = desk.result("simulate timeline.json --json");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["makespan"], json!(8.5));
+}

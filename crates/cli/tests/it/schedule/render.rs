@@ -69,7 +69,7 @@ fn colours_are_as_wanted() {
     assert_eq!(colours(&format!("render {ONE}")), 0, "a pipe is no terminal");
     assert_eq!(colours(&format!("generate {ONE} --level comms --color always")), 16);
     assert_eq!(colours(&format!("lower {ONE} --rank 0 --color always")), 8);
-    assert!(colours(&format!("search --pp 2 --microbatches 2 --color always")) >= 8);
+    assert!(colours("search --pp 2 --microbatches 2 --color always") >= 8);
 }
 
 #[test]
