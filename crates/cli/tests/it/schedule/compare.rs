@@ -63,7 +63,7 @@ fn a_measured_run_beside_its_prediction() {
             span("1SEND_B0", 6.0, 6.0)
         ]
     ]);
-    std::fs::write(desk.path("timeline.json"), json!({ "rows": rows }).to_string()).unwrap();
+    desk.write("timeline.json", &json!({ "rows": rows }).to_string());
     insta::assert_snapshot!(desk.result(
         "compare timeline.json --schedule gpipe --pp 2 --microbatches 1 --costs-file timeline.json"
     ));
