@@ -53,13 +53,28 @@ pub(super) struct Block {
     pub(super) op: ComputeOp,
 }
 
+/// After so many microbatches for each rank it shows which order is the shortest.
+const TRIAL: usize = 16;
+
 /// The rows of the shortest that can be made of the blocks and of the wave, at unit costs. All
 /// have the same limit and backward.
 pub(super) fn shortest(blocks: &[Block], extent: &Extent) -> Vec<Vec<Work>> {
-    let squeezed = blocks.iter().filter_map(|block| squeeze(block, extent, Order::Block));
-    let waves = blocks.first().and_then(|block| squeeze(block, extent, Order::Wave));
-    let shortest = squeezed.chain(waves).min_by_key(|&(length, _)| length);
-    shortest.expect("a wave does not get stuck").1
+    let num_tried = extent.num_microbatches.min(TRIAL * extent.num_ranks);
+    let trial = Extent { num_microbatches: num_tried, ..*extent };
+    let of_blocks = blocks.iter().map(|block| (block, Order::Block));
+    let of_wave = blocks.first().map(|block| (block, Order::Wave));
+    let tried = of_blocks.chain(of_wave).filter_map(|(block, order)| {
+        let (length, rows) = squeeze(block, &trial, order)?;
+        Some((length, block, order, rows))
+    });
+    let (_, block, order, rows) =
+        tried.min_by_key(|&(length, ..)| length).expect("a wave does not get stuck");
+    if trial == *extent {
+        return rows;
+    }
+    drop(rows);
+    let whole = squeeze(block, extent, order).or_else(|| squeeze(block, extent, Order::Wave));
+    whole.expect("a wave does not get stuck").1
 }
 
 /// Squeezes a block; none if it needs more than its limit and so gets stuck. The length comes with

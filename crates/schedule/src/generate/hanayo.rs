@@ -3,7 +3,7 @@
 //! ```text
 //! bubble       4 (p - 1) F                for v = 2 and B = 2F, whatever m
 //!              4 (p - 1) F, about         for v > 2 and m = p
-//!              2 v to 3 v (p - 1) F       for v > 2 and many microbatches
+//!              2 v (p - 1) F, about       for v > 2 and many microbatches
 //! activations  v p stages' on every rank, as much as 1F1B's p of v times the size
 //!
 //! p = 2, v = 2, m = 4; one column a step
@@ -13,9 +13,11 @@
 //!
 //! Stages lie in a snake, so that a microbatch stays on its rank where it turns, and nothing is
 //! sent there. The paper's waves are of as many microbatches as there are ranks. Of more, each rank
-//! takes what is the shortest of three orders: waves that follow one another, for few, and two
-//! building blocks, in which every pass has its place in the steady part, for many.
-//! Interleaved 1F1B waits 3 (p - 1) F and holds up to p - 1 activations more.
+//! takes what is shortest: for few, waves that follow one another; for many, one of some building
+//! blocks, in which every pass has its place in the steady part. With v > 2 that was no more than 3
+//! v (p - 1) F in all that was tried with p <= 12, v <= 10 and m <= 32 p; beyond, there are sizes
+//! for which every block has passes that meet, and which wait for them in every round. Interleaved
+//! 1F1B waits 3 (p - 1) F and holds up to p - 1 activations more.
 //!
 //! Liu et al., *Hanayo: Harnessing Wave-like Pipeline Parallelism for Enhanced Large Model
 //! Training Efficiency*, 2023, <https://arxiv.org/abs/2308.15762>.
@@ -36,8 +38,8 @@ pub(super) const SPEC: Spec = Spec {
     summary: Summary {
         idea: "waves over two or more stages a rank, there, back and there again, in the memory \
                of 1F1B",
-        bubble: "4 (p - 1) F for v = 2 and B = 2F; for v > 2 about as much if m = p, and up to 3 \
-                 v (p - 1) F for large m",
+        bubble: "4 (p - 1) F for v = 2 and B = 2F; for v > 2 about as much if m = p, and about \
+                 2 v (p - 1) F for large m",
         activations: "v p",
         microbatches: "any",
         paper: "Liu et al., Hanayo: Harnessing Wave-like Pipeline Parallelism for Enhanced Large \
@@ -49,14 +51,27 @@ pub(super) const SPEC: Spec = Spec {
 
 fn rows(extent: &Extent) -> Vec<Vec<Work>> {
     let block = |forward, backward, turns| Block {
-        forward: [forward; 2],
-        backward: [backward; 2],
+        forward,
+        backward,
         turns,
         limit: extent.num_ranks * extent.stages_per_rank,
         op: ComputeOp::Backward,
     };
-    // Forward and backward of a rank's stage take three units, and so does each step of the first
-    // block: what does not meet on one rank meets on none. With more than two stages a rank the
-    // second, quicker forward, is often shorter.
-    block::shortest(&[block(3, 3, [1, 1, 2]), block(2, 4, [2, 5, 5])], extent)
+    if extent.stages_per_rank == 2 {
+        // Forward and backward of a rank's stage take three units, and so does each step of this
+        // block: what does not meet on one rank meets on none.
+        return block::shortest(&[block([3, 3], [3, 3], [1, 1, 2])], extent);
+    }
+    // With more stages, which block has no passes that meet depends on both sizes. Of some hundred
+    // that were tried with 2 to 12 ranks and 3 to 8 stages on each, these have one for every size.
+    let blocks = [
+        block([2, 2], [4, 4], [2, 4, 5]),
+        block([2, 3], [4, 3], [2, 5, 4]),
+        block([3, 3], [3, 3], [2, 2, 3]),
+        block([2, 2], [4, 4], [1, 3, 4]),
+        block([2, 2], [4, 4], [3, 3, 4]),
+        block([2, 3], [4, 3], [2, 1, 2]),
+        block([2, 3], [4, 3], [1, 1, 5]),
+    ];
+    block::shortest(&blocks, extent)
 }

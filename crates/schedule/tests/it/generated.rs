@@ -200,6 +200,20 @@ fn waves_wait_about_as_long_however_many_stages_a_rank_has() {
     }
 }
 
+/// Nor does it grow with the microbatches: the block that is taken has no passes that meet.
+#[test]
+fn many_microbatches_wait_no_longer_than_some() {
+    for (p, v) in [(2, 3), (3, 5), (4, 4), (5, 3), (6, 4), (7, 3), (8, 3), (8, 4)] {
+        let bubble = |m| {
+            let timeline = unit_times(Kind::Hanayo, p, v, m);
+            timeline.makespan() - timeline.work()
+        };
+        assert_eq!(bubble(32 * p), bubble(16 * p), "{p} {v}");
+        let most = f64::from(u32::try_from(3 * v * (p - 1)).unwrap());
+        assert!(bubble(16 * p) <= most, "{p} {v}: {}", bubble(16 * p));
+    }
+}
+
 #[test]
 fn stages_lie_in_the_style_of_the_kind() {
     let stages = |kind, v, rank| {
