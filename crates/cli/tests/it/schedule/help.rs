@@ -38,6 +38,18 @@ fn every_example_works() {
     }
 }
 
+#[test]
+fn the_readme_s_commands_work() {
+    let desk = Desk::new();
+    let readme = include_str!("../../../README.md");
+    let lines: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("$ autopipe schedule ")).collect();
+    assert_eq!(lines.len(), VERBS.len());
+    for line in lines {
+        desk.result(line);
+    }
+}
+
 /// The lines under the last heading that promises examples, continued ones as one.
 fn examples(help: &str) -> Vec<String> {
     let (_, examples) = help.rsplit_once("Example").expect("a help text has an example");

@@ -1,5 +1,8 @@
 //! Numbers and columns for people.
 
+#[cfg(test)]
+mod tests;
+
 /// A number to at most six significant digits, without needless zeros.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
