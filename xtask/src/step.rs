@@ -16,7 +16,16 @@ pub(crate) const FMT: Step =
 
 pub(crate) const CLIPPY: Step = Step {
     name: "clippy",
-    arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    arguments: &[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "autopipe-tests/browser",
+        "--",
+        "-D",
+        "warnings",
+    ],
     environment: &[],
 };
 
