@@ -141,7 +141,7 @@ fn run(
             let gap = arrival - progress.now;
             let takes = instance.durations[rank][weight_step.index()];
             let full =
-                step.is_forward() && progress.memory + instance.activation > instance.limits[rank];
+                step.is_forward() && !instance.has_room(rank, progress.memory, instance.activation);
             if !(full
                 || waiting > patience.most_waiting
                 || (gap > 0.0 && gap >= patience.least_gap * takes))
@@ -151,10 +151,10 @@ fn run(
             weight(instance, progress, rank);
         }
         if step.is_forward() {
-            progress.memory += instance.activation;
-            if progress.memory > instance.limits[rank] {
+            if !instance.has_room(rank, progress.memory, instance.activation) {
                 return None;
             }
+            progress.memory += instance.activation;
         } else {
             progress.memory -= instance.activation - instance.weight_input;
             progress.inputs.push(step);

@@ -107,6 +107,11 @@ impl Instance {
         if stage + 1 == self.num_ranks && self.num_chunks == 2 { 0.0 } else { self.latency }
     }
 
+    /// Whether a rank that keeps `memory`, within its limit, may keep so much more.
+    pub(super) fn has_room(&self, rank: usize, memory: u64, more: u64) -> bool {
+        self.limits[rank] - memory >= more
+    }
+
     /// How many activations a rank may hold.
     pub(super) fn capacity(&self, rank: usize) -> usize {
         let most = self.num_microbatches * self.num_chunks;

@@ -124,16 +124,17 @@ fn choose(
             Step::F0 => {
                 let back = if instance.num_chunks == 2 { Step::F1 } else { Step::I0 };
                 let in_flight = desk.counts[Step::F0.index()] - desk.counts[back.index()];
-                let reserve = if instance.num_chunks == 2 { instance.activation } else { 0 };
+                // Checked: a limit has room for an activation of each chunk, so their sum is in range.
+                let needed = (0..instance.num_chunks).map(|_| instance.activation).sum();
                 if in_flight >= taste.most_in_flight[rank] {
                     continue;
                 }
-                if desk.memory + instance.activation + reserve <= instance.limits[rank] {
+                if instance.has_room(rank, desk.memory, needed) {
                     return Some(step);
                 }
             }
             Step::F1 => {
-                if desk.memory + instance.activation <= instance.limits[rank] {
+                if instance.has_room(rank, desk.memory, instance.activation) {
                     return Some(step);
                 }
             }

@@ -139,6 +139,18 @@ pub enum ProblemFault {
         /// What is kept after.
         weight_input: u64,
     },
+    /// No limit has room for one microbatch.
+    #[error(
+        "{num_chunks} activations of {activation} are more than any limit, which goes up to {}; use \
+         a larger unit",
+        u64::MAX
+    )]
+    Activation {
+        /// What one stage keeps of a microbatch.
+        activation: u64,
+        /// How many stages a rank has.
+        num_chunks: usize,
+    },
     /// A rank cannot even hold one microbatch.
     #[error("rank {rank} may keep {limit}, but one microbatch takes {needed}; raise its limit")]
     Limit {
@@ -227,7 +239,11 @@ fn check_memory(memory: &Memory, num_chunks: usize, faults: &mut Vec<ProblemFaul
     if weight_input > activation {
         faults.push(ProblemFault::WeightInput { activation, weight_input });
     }
-    let needed = if num_chunks == 1 { activation } else { activation.saturating_mul(2) };
+    let Some(needed) = u64::try_from(num_chunks).ok().and_then(|num| activation.checked_mul(num))
+    else {
+        faults.push(ProblemFault::Activation { activation, num_chunks });
+        return;
+    };
     for (rank, &limit) in limits.iter().enumerate() {
         if limit < needed {
             faults.push(ProblemFault::Limit { rank, limit, needed });

@@ -130,3 +130,19 @@ fn rows_that_wait_for_each_other_or_do_not_fit_are_not_filled() {
     let instance = problem::check(&tiny(Chunks::One, 2, 2, 4)).unwrap();
     assert!(fill(&instance, &[one_by_one, two], &patience).is_none());
 }
+
+#[test]
+fn memory_is_counted_to_the_largest_number() {
+    let within = |chunks, activation, limit| {
+        let memory = Memory { activation, weight_input: activation, limits: vec![limit; 2] };
+        search(&Problem { memory, effort: 100_000, ..tiny(chunks, 2, 3, 0) })
+    };
+    assert_eq!(within(Chunks::One, u64::MAX, u64::MAX).unwrap().peaks, [u64::MAX; 2]);
+    let half = u64::MAX / 2;
+    assert_eq!(within(Chunks::V, half, u64::MAX).unwrap().peaks, [2 * half; 2]);
+    assert_eq!(
+        within(Chunks::V, half + 1, u64::MAX).unwrap_err().to_string(),
+        "2 activations of 9223372036854775808 are more than any limit, which goes up to \
+         18446744073709551615; use a larger unit"
+    );
+}
