@@ -26,7 +26,7 @@ fn listed(problems: &[TimelineProblem]) -> String {
 pub enum TimelineProblem {
     /// A time that no clock shows.
     #[error(
-        "rank {rank}, step {step}, {action}: its time {time} is not a finite number, 0 or more"
+        "rank {rank}, step {step}, {action}: its time {time:e} is not a number from 0 to {MAX_TIME:e}"
     )]
     NotATime {
         /// The rank.
@@ -109,13 +109,16 @@ pub(super) fn check(rows: &[Vec<Span>]) -> Result<(), TimelineError> {
     if problems.is_empty() { Ok(()) } else { Err(TimelineError { problems }) }
 }
 
+/// Times up to here, measured and then simulated, add up to finite ones.
+const MAX_TIME: f64 = 1e290;
+
 /// What a time may lose, as a part of it, when it is written and read.
 const ROUNDING: f64 = 1e-9;
 
 fn check_times(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
     for (step, &span) in row.iter().enumerate() {
         let Span { action, start, end } = span;
-        let is_time = |time: &f64| time.is_finite() && *time >= 0.0;
+        let is_time = |time: &f64| (0.0..=MAX_TIME).contains(time);
         match [start, end].into_iter().find(|time| !is_time(time)) {
             Some(time) => problems.push(TimelineProblem::NotATime { rank, step, action, time }),
             None if end < start - ROUNDING * start => {

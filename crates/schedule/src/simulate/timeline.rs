@@ -39,7 +39,7 @@ impl Timeline {
     /// All ranks have one clock, which starts at 0; a little that the clocks are apart does no harm.
     ///
     /// # Errors
-    /// Everything that is wrong: a time that is negative or not finite, an end before its start, an
+    /// Everything that is wrong: a time that is negative, not finite or above 1e290, an end before its start, an
     /// action that happened twice, a rank that computes two things at once, and a forward that is
     /// missing, of the stages and microbatches that are named at all.
     ///

@@ -27,6 +27,19 @@ pub enum CostProblem {
         /// The value.
         value: f64,
     },
+    /// A value is so large, or a bandwidth so small, that a sum of times may not be finite.
+    #[error(
+        "{name} is {value:e}, which is too {} to reckon with; use a unit in which it is at {} {:e}",
+        if *.value > 1.0 { "large" } else { "small" },
+        if *.value > 1.0 { "most" } else { "least" },
+        if *.value > 1.0 { MOST } else { LEAST_BANDWIDTH }
+    )]
+    Extreme {
+        /// Whose it is.
+        name: String,
+        /// The value.
+        value: f64,
+    },
     /// Nothing would ever arrive.
     #[error("{name} is 0, but a bandwidth is more than 0; leave it away if there is no limit")]
     NoBandwidth {
@@ -104,6 +117,13 @@ pub enum CostProblem {
         action: Action,
     },
 }
+
+/// The most that a cost can be: what is made of three of them, as often as there can be actions, adds
+/// up to a finite time.
+pub(super) const MOST: f64 = 1e60;
+
+/// What sizes are divided by, likewise.
+pub(super) const LEAST_BANDWIDTH: f64 = 1e-60;
 
 impl CostProblem {
     pub(super) fn unknown(key: &str) -> Self {

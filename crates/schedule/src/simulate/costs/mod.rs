@@ -73,7 +73,7 @@ impl Costs {
     /// The same on every stage: F, I and W of one microbatch, and the latency of a message.
     ///
     /// # Errors
-    /// If a time is negative or not finite.
+    /// If a time is negative, not finite or above 1e60.
     ///
     /// # Examples
     /// ```
@@ -101,7 +101,7 @@ impl Costs {
     /// With another value for a key, or one for each stage.
     ///
     /// # Errors
-    /// If a value is negative or not finite, or a list is empty.
+    /// If a value is negative, not finite or above 1e60, or a list is empty.
     pub fn with(mut self, key: CostKey, value: impl Into<PerStage>) -> Result<Self, CostError> {
         self.given.insert(key, value.into());
         self.checked(Vec::new())
@@ -117,7 +117,7 @@ impl Costs {
     /// they are. A sequence twice as long may take twice as long.
     ///
     /// # Errors
-    /// If a factor is negative or not finite.
+    /// If a factor is negative, not finite or above 1e60.
     pub fn with_microbatches(self, factors: Vec<f64>) -> Result<Self, CostError> {
         Self { microbatches: factors, ..self }.checked(Vec::new())
     }
@@ -125,8 +125,8 @@ impl Costs {
     /// With a time for this very action, whatever else is given.
     ///
     /// # Errors
-    /// If the time is negative or not finite, or the action is one that only waits: a send, a
-    /// receive, `WAIT_SEND` or `WAIT_REDUCE_GRAD`.
+    /// If the time is negative, not finite or above 1e60, or the action is one that only waits: a
+    /// send, a receive, `WAIT_SEND` or `WAIT_REDUCE_GRAD`.
     pub fn with_action(mut self, action: Action, time: f64) -> Result<Self, CostError> {
         self.actions.insert(action, time);
         self.checked(Vec::new())

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::error::{LEAST_BANDWIDTH, MOST};
 use super::{CostError, CostKey, CostProblem, Costs, PerStage};
 use crate::{Action, ComputeOp};
 
@@ -122,14 +123,16 @@ impl Costs {
             problems.push(CostProblem::TwoOverlaps);
         }
         let factors = self.microbatches.iter().enumerate();
-        problems.extend(factors.filter(|(_, value)| !is_cost(**value)).map(|(i, &value)| {
-            CostProblem::OutOfRange { name: format!("the factor of microbatch {i}"), value }
-        }));
+        problems.extend(
+            factors.filter_map(|(i, &value)| {
+                problem(value, || format!("the factor of microbatch {i}"))
+            }),
+        );
         for (&action, &value) in &self.actions {
             if !has_time(action) {
                 problems.push(CostProblem::NoTimeOfItsOwn { action });
-            } else if !is_cost(value) {
-                problems.push(CostProblem::OutOfRange { name: action.to_string(), value });
+            } else {
+                problems.extend(problem(value, || action.to_string()));
             }
         }
         if !problems.is_empty() {
@@ -146,8 +149,12 @@ impl Costs {
     }
 }
 
-fn is_cost(value: f64) -> bool {
-    value.is_finite() && value >= 0.0
+/// What is wrong with a time, a size or a factor, if anything is.
+fn problem(value: f64, name: impl Fn() -> String) -> Option<CostProblem> {
+    if !value.is_finite() || value < 0.0 {
+        return Some(CostProblem::OutOfRange { name: name(), value });
+    }
+    (value > MOST).then(|| CostProblem::Extreme { name: name(), value })
 }
 
 fn check(key: CostKey, value: &PerStage, problems: &mut Vec<CostProblem>) {
@@ -162,10 +169,12 @@ fn check(key: CostKey, value: &PerStage, problems: &mut Vec<CostProblem>) {
             }
             PerStage::Each(_) => format!("{key} of stage {stage}"),
         };
-        if !is_cost(number) {
-            problems.push(CostProblem::OutOfRange { name: name(), value: number });
+        if let Some(problem) = problem(number, name) {
+            problems.push(problem);
         } else if key == CostKey::Bandwidth && number == 0.0 {
             problems.push(CostProblem::NoBandwidth { name: name() });
+        } else if key == CostKey::Bandwidth && number < LEAST_BANDWIDTH {
+            problems.push(CostProblem::Extreme { name: name(), value: number });
         }
     }
 }

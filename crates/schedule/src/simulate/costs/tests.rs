@@ -137,3 +137,18 @@ fn lists_should_have_a_value_for_each_stage() {
          latency has 2 values, but the schedule needs 3; give one value, or 3"
     );
 }
+
+#[test]
+fn times_add_up_to_finite_ones_whatever_is_given() {
+    assert_eq!(
+        error("F=1e61,W=1:1e308,bandwidth=1e-61,microbatches=2e60"),
+        "F is 1e61, which is too large to reckon with; use a unit in which it is at most 1e60; \
+         W of stage 1 is 1e308, which is too large to reckon with; use a unit in which it is at most \
+         1e60; bandwidth is 1e-61, which is too small to reckon with; use a unit in which it is at \
+         least 1e-60; the factor of microbatch 0 is 2e60, which is too large to reckon with; use a \
+         unit in which it is at most 1e60"
+    );
+    let most = costs("F=1e60,overlap_factor=1e60,bytes=1e60,bandwidth=1e-60,microbatches=1e60");
+    let longest = of(&most, "(0F0;0B1)OVERLAP_F_B").max(most.message(Stage::new(0)));
+    assert!((longest * 1e12).is_finite(), "{longest}");
+}
