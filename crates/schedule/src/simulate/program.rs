@@ -67,6 +67,8 @@ struct Ties {
     missing: usize,
     /// The same by rank.
     missing_of: BTreeMap<usize, usize>,
+    /// The ranks that wait for the others.
+    waiting: Vec<usize>,
     /// When the last one came, and how long it takes.
     start: f64,
     time: f64,
@@ -196,13 +198,12 @@ impl<'a> Clock<'a> {
             }
             ties.missing_of.remove(&rank);
             if ties.missing == 0 {
-                let waits = |progress: &Progress| progress.waits == Some(Wait::Ties(group));
-                for (other, progress) in self.ranks.iter_mut().enumerate() {
-                    if waits(progress) {
-                        progress.waits = None;
-                        self.ready.push(other);
-                    }
+                for other in std::mem::take(&mut ties.waiting) {
+                    self.ranks[other].waits = None;
+                    self.ready.push(other);
                 }
+            } else {
+                ties.waiting.push(rank);
             }
         }
         if ties.missing > 0 {

@@ -54,8 +54,8 @@ struct Run<'a> {
     queues: Vec<usize>,
     /// Ranks whose queues have new heads: empty, but for its memory, between two actions.
     changed: Vec<usize>,
-    /// By tie group, how many of its actions no rank has reached.
-    ties: BTreeMap<u16, usize>,
+    /// By tie group, how many of its actions no rank has reached, and the ranks that stand at one.
+    ties: BTreeMap<u16, (usize, Vec<usize>)>,
     /// By rank and tie group, how many of the group's actions the rank has not reached.
     own_ties: BTreeMap<(usize, u16), usize>,
     /// By rank, whether it has told the others that it is where it stands.
@@ -72,11 +72,12 @@ struct End {
 
 impl<'a> Run<'a> {
     fn new(rows: &'a [Vec<Action>], facts: &'a Facts, transport: Transport) -> Self {
-        let (mut ties, mut own_ties) = (BTreeMap::new(), BTreeMap::new());
+        let mut ties: BTreeMap<u16, (usize, Vec<usize>)> = BTreeMap::new();
+        let mut own_ties = BTreeMap::new();
         for (rank, row) in rows.iter().enumerate() {
             for action in row {
                 if let &Action::ReduceTied { group, .. } = action {
-                    *ties.entry(group).or_insert(0) += 1;
+                    ties.entry(group).or_default().0 += 1;
                     *own_ties.entry((rank, group)).or_insert(0) += 1;
                 }
             }
@@ -154,7 +155,7 @@ impl<'a> Run<'a> {
             Action::WaitSend(send) => self.is_taken(send),
             // A rank with several stages of the group adds their gradients up and waits once.
             Action::ReduceTied { group, .. } => {
-                self.own_ties[&(rank, group)] > 0 || self.ties[&group] == 0
+                self.own_ties[&(rank, group)] > 0 || self.ties[&group].0 == 0
             }
             Action::Send(_)
             | Action::Recv(_)
@@ -174,10 +175,14 @@ impl<'a> Run<'a> {
         }
         let expect = "counted in the beginning";
         *self.own_ties.get_mut(&(rank, group)).expect(expect) -= 1;
-        let missing = self.ties.get_mut(&group).expect(expect);
+        let (missing, standing) = self.ties.get_mut(&group).expect(expect);
         *missing -= 1;
-        if *missing == 0 {
-            ready.extend((0..self.rows.len()).filter(|&other| self.is_waiting[other]));
+        if *missing > 0 {
+            standing.push(rank);
+            return;
+        }
+        for other in std::mem::take(standing) {
+            self.wake(other, ready);
         }
     }
 
