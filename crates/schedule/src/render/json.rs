@@ -11,7 +11,7 @@ pub struct Report {
     pub title: String,
     /// The longest time from a rank's first computation to its last.
     pub span: f64,
-    /// When the last computation ends.
+    /// When the last action ends, communication included.
     pub makespan: f64,
     /// How long the busiest rank computes.
     pub work: f64,
@@ -51,7 +51,7 @@ pub struct BubbleReport {
     pub dependency: f64,
     /// For messages under way.
     pub communication: f64,
-    /// After its last computation.
+    /// After the last thing that the rank does.
     pub tail: f64,
 }
 

@@ -33,11 +33,6 @@ pub struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    /// When the last action of any rank ends, communication included; the pictures reach to there.
-    fn end(&self) -> f64 {
-        self.timeline.rows().iter().flatten().map(|span| span.end).fold(0.0, f64::max)
-    }
-
     /// Makespan, bubble and memory in one line: what one compares schedules by.
     fn summary(&self) -> String {
         let peak = self.timeline.peak_activations().into_iter().max().unwrap_or(0);

@@ -34,7 +34,7 @@ const CHARACTER: f64 = 6.2;
 /// system is, and names nothing outside itself.
 #[must_use]
 pub fn svg(charts: &[Chart<'_>]) -> String {
-    let end = charts.iter().map(Chart::end).fold(0.0, f64::max);
+    let end = charts.iter().map(|chart| chart.timeline.makespan()).fold(0.0, f64::max);
     let width = width(charts, end);
     let scale = if end > 0.0 { width / end } else { 0.0 };
     let mut body = String::new();

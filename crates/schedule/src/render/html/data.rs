@@ -57,7 +57,7 @@ fn chart_data<'a>(chart: &Chart<'a>) -> ChartData<'a> {
     };
     let ranks = (0..rows.len()).map(|rank| rank_data(chart, rank, &number)).collect();
     let critical = chart.analysis.critical_path.iter().filter_map(number).collect();
-    ChartData { title: chart.title, end: chart.end(), ranks, critical }
+    ChartData { title: chart.title, end: chart.timeline.makespan(), ranks, critical }
 }
 
 fn rank_data(
