@@ -1,5 +1,8 @@
 //! Timelines as a Chrome trace, which Perfetto and chrome://tracing open.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
 use serde_json::{Map, Value, json};
 
 use super::Chart;
@@ -109,16 +112,23 @@ fn tracks(row: &[Span]) -> Vec<usize> {
     let mut beside: Vec<usize> =
         (0..row.len()).filter(|&step| Look::of(row[step].action).lane() == Lane::Beside).collect();
     beside.sort_by(|&a, &b| row[a].start.total_cmp(&row[b].start));
-    let mut busy_until: Vec<f64> = Vec::new();
+    // Tracks by the bits of the time at which they are free, which sort as the times do.
+    let mut busy: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    let (mut free, mut num_tracks) = (BTreeSet::new(), 0);
     for step in beside {
         let Span { start, end, .. } = row[step];
-        let free = busy_until.iter().position(|&until| until < start);
-        let track = free.unwrap_or(busy_until.len());
-        match busy_until.get_mut(track) {
-            Some(until) => *until = end,
-            None => busy_until.push(end),
+        while let Some(&Reverse((until, track))) = busy.peek()
+            && f64::from_bits(until) < start
+        {
+            busy.pop();
+            free.insert(track);
         }
-        tracks[step] = track + 1;
+        let track = free.pop_first().unwrap_or_else(|| {
+            num_tracks += 1;
+            num_tracks
+        });
+        busy.push(Reverse((end.to_bits(), track)));
+        tracks[step] = track;
     }
     tracks
 }

@@ -43,7 +43,10 @@ pub(super) fn run<T: Copy>(
     if rows.iter().zip(&run.steps).all(|(row, &step)| step == row.len()) {
         return Ok(());
     }
-    Err(shortest(&(0..rows.len()).map(|rank| run.waits(rank)).collect::<Vec<_>>()))
+    let mut circle = shortest(&(0..rows.len()).map(|rank| run.waits(rank)).collect::<Vec<_>>());
+    // Only now, for to look for them in all rows takes long.
+    circle.iter_mut().for_each(|wait| run.locate(&mut wait.needs));
+    Err(circle)
 }
 
 struct Run<'a, T, W> {
@@ -77,6 +80,7 @@ impl<T: Copy, W: Fn(T) -> Option<Work> + Copy> Run<'_, T, W> {
         (is_there && self.done[cell] & bit == 0).then_some(needs)
     }
 
+    /// What a rank waits for; where that stands is left open.
     fn waits(&self, rank: usize) -> Vec<Wait> {
         let step = self.steps[rank];
         let entry = self.rows[rank].get(step).and_then(|&entry| (self.work)(entry));
@@ -85,17 +89,23 @@ impl<T: Copy, W: Fn(T) -> Option<Work> + Copy> Run<'_, T, W> {
         });
         let wait = |(work, needs): (Work, Compute)| {
             let at = Located { rank: Rank::new(rank), step, action: Action::from(work) };
-            let other = self.facts.placement.rank_of(needs.stage);
-            let place = |(step, &entry): (usize, &T)| {
-                let parts = (self.work)(entry).into_iter().flat_map(Work::parts);
-                let found = parts.into_iter().find(|part| {
-                    part.op.direction().is_some() && self.cell(*part) == self.cell(needs)
-                })?;
-                Some(Located { rank: other, step, action: found.into() })
-            };
-            let needs = self.rows[other.index()].iter().enumerate().find_map(place)?;
-            Some(Wait { at, needs })
+            let rank = self.facts.placement.rank_of(needs.stage);
+            Wait { at, needs: Located { rank, step: 0, action: needs.into() } }
         };
-        missing.filter_map(wait).collect()
+        missing.map(wait).collect()
+    }
+
+    /// Finds a computation in its rank's row, where a backward may be a `B` or an `I`.
+    fn locate(&self, needs: &mut Located) {
+        let Action::Compute(needed) = needs.action else { return };
+        let is_it =
+            |part: &Compute| part.op.direction().is_some() && self.cell(*part) == self.cell(needed);
+        let place = |(step, &entry): (usize, &T)| {
+            let mut parts = (self.work)(entry).into_iter().flat_map(Work::parts);
+            Some((step, parts.find(is_it)?))
+        };
+        let found = self.rows[needs.rank.index()].iter().enumerate().find_map(place);
+        let (step, part) = found.expect("complete: what is needed is computed somewhere");
+        (needs.step, needs.action) = (step, part.into());
     }
 }

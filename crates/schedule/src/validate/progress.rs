@@ -277,10 +277,18 @@ pub(super) struct Stuck<'a>(Run<'a>);
 impl Stuck<'_> {
     /// The shortest circle of ranks that wait for each other.
     pub(super) fn circle(&self) -> Vec<Wait> {
-        shortest(&(0..self.0.rows.len()).map(|rank| self.waits(rank)).collect::<Vec<_>>())
+        let waits: Vec<Vec<Wait>> = (0..self.0.rows.len()).map(|rank| self.waits(rank)).collect();
+        let mut circle = shortest(&waits);
+        // Only now, for to look for them in all rows takes long.
+        for Wait { needs, .. } in &mut circle {
+            let row = &self.0.rows[needs.rank.index()];
+            let step = row.iter().position(|&action| action == needs.action);
+            needs.step = step.expect("matched: what a message waits for is in its rank's row");
+        }
+        circle
     }
 
-    /// What a rank waits for, and behind what.
+    /// What a rank waits for, the step left open, and behind what.
     fn waits(&self, rank: usize) -> Vec<Wait> {
         let Self(run) = self;
         let step = run.steps[rank];
@@ -288,35 +296,34 @@ impl Stuck<'_> {
         let located = |rank, step, action| Located { rank: Rank::new(rank), step, action };
         if let Some(Action::ReduceTied { group, .. }) = next {
             let at = located(rank, step, run.rows[rank][step]);
-            let others = (0..run.rows.len()).filter(|&other| other != rank);
-            let missing = others.filter_map(|other| {
+            let mut others = (0..run.rows.len()).filter(|&other| other != rank);
+            // One that is missing is reason enough.
+            let missing = others.find_map(|other| {
                 let start = run.steps[other] + usize::from(run.has_reached[other]);
                 let needs = find(&run.rows[other], start, |&action| {
                     matches!(action, Action::ReduceTied { group: found, .. } if found == group)
                 })?;
                 Some(Wait { at, needs: located(other, needs, run.rows[other][needs]) })
             });
-            return missing.collect();
+            return missing.into_iter().collect();
         }
         let needs_of = |at: Located, action: Action| {
             let (end, other) = run.message(action);
-            let step = find(&run.rows[end.peer], 0, |&action| action == other)?;
-            Some(Wait { at, needs: located(end.peer, step, other) })
+            Wait { at, needs: located(end.peer, 0, other) }
         };
         if run.transport == Transport::Nccl {
             let head = run.head(rank);
-            let wait =
-                head.and_then(|(step, action)| needs_of(located(rank, step, action), action));
+            let wait = head.map(|(step, action)| needs_of(located(rank, step, action), action));
             return wait.into_iter().collect();
         }
         let Some(action) = next else { return Vec::new() };
         let at = located(rank, step, action);
         match action {
-            Action::WaitSend(send) => needs_of(at, Action::Send(send)).into_iter().collect(),
+            Action::WaitSend(send) => vec![needs_of(at, Action::Send(send))],
             action => {
                 let inputs = action.computes().filter_map(|compute| run.input(compute));
                 let missing = inputs.filter(|&recv| !run.has_arrived(recv));
-                missing.filter_map(|recv| needs_of(at, Action::Recv(recv))).collect()
+                missing.map(|recv| needs_of(at, Action::Recv(recv))).collect()
             }
         }
     }

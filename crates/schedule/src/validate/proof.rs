@@ -88,7 +88,10 @@ impl Proof {
                     num_microbatches = num_microbatches.max(microbatch.index() + 1);
                     match op {
                         ComputeOp::Forward => num_forward += 1,
-                        _ => has_backward = true,
+                        ComputeOp::BackwardInput
+                        | ComputeOp::BackwardWeight
+                        | ComputeOp::Backward
+                        | ComputeOp::Recompute => has_backward = true,
                     }
                     if last == Some(stage) {
                         continue;
