@@ -56,7 +56,9 @@ pub enum LowerProblem {
         max_active_stages: usize,
     },
     /// A tie group ties nothing.
-    #[error("tie group {group} has {given} of the 2 or more stages that share a parameter")]
+    #[error(
+        "tie group {group} has {given} of the 2 or more stages that share a parameter; name the others or leave it out"
+    )]
     SmallTieGroup {
         /// Its number.
         group: usize,

@@ -267,7 +267,7 @@ fn all_that_is_wrong_is_said_at_once() {
         "the plan cannot be lowered so
 - the lookahead of rank 0 is 3, it can be from 1 to max_active_stages, which is 2
 - the lookahead of rank 1 is 0, it can be from 1 to max_active_stages, which is 2
-- tie group 0 has 1 of the 2 or more stages that share a parameter
+- tie group 0 has 1 of the 2 or more stages that share a parameter; name the others or leave it out
 - tie group 1 has stage 1 twice, name it once
 - tie group 1 has stage 9, the plan has the stages 0 to 3
 - no send may be under way, the fewest that may is 1"

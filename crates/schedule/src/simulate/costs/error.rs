@@ -102,7 +102,7 @@ pub enum CostProblem {
         text: String,
     },
     /// A time is given for something that is no action.
-    #[error("{text:?} has a time but is no action")]
+    #[error("{text:?} has a time but is no action; one is written as `2F0` or `0UNSHARD`")]
     NotAnAction {
         /// What was written.
         text: String,
