@@ -38,9 +38,7 @@ pub use simulate::{
 };
 pub use table::{program_table, table};
 pub use timetable::timetable;
-pub use validate::{
-    Located, Part, Rule, Transport, ValidProgram, Violation, Violations, Wait, validate,
-};
+pub use validate::{Located, Part, Rule, ValidProgram, Violation, Violations, Wait, validate};
 
 /// The definition of the language, whose examples run as tests of the documentation.
 #[cfg(doctest)]

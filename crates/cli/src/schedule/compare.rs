@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::figures::{columns, number, percent};
+use autopipe_schedule::render::number;
+
+use super::figures::{columns, percent};
 use super::read;
 use super::timed::{self, Timed};
 use crate::args::{Compare, CostsOf};

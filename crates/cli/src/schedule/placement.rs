@@ -1,18 +1,18 @@
 //! `autopipe schedule placement`: which stages each rank has.
 
 use anyhow::bail;
-use autopipe_schedule::Rank;
+use autopipe_schedule::{Placement, Rank};
 use serde_json::json;
 
-use crate::args::Placement;
+use crate::args;
 use crate::output;
 
 /// Prints the stages of every rank.
 ///
 /// # Errors
 /// If so many stages cannot be placed in this way.
-pub(super) fn run(args: &Placement) -> anyhow::Result<()> {
-    let &Placement { pp, stages, style, json: as_json } = args;
+pub(super) fn run(args: &args::Placement) -> anyhow::Result<()> {
+    let &args::Placement { pp, stages, style, json: as_json } = args;
     if pp == 0 {
         bail!("there is no rank to place stages on, the fewest is 1");
     }
@@ -23,11 +23,7 @@ pub(super) fn run(args: &Placement) -> anyhow::Result<()> {
         bail!("{stages} stages do not give each of {pp} ranks the same number; {nearest}");
     }
     let placement = style.place(pp, stages / pp)?;
-    let by_rank: Vec<Vec<usize>> = (0..pp)
-        .map(|rank| {
-            placement.stages_of(Rank::new(rank)).iter().map(|stage| stage.index()).collect()
-        })
-        .collect();
+    let by_rank = stages_of(&placement);
     if as_json {
         return output::result(&format!("{}\n", json!(by_rank)));
     }
@@ -38,4 +34,12 @@ pub(super) fn run(args: &Placement) -> anyhow::Result<()> {
     };
     let text: String = by_rank.iter().enumerate().map(line).collect();
     output::result(&text)
+}
+
+/// The stages of every rank, by their numbers.
+pub(super) fn stages_of(placement: &Placement) -> Vec<Vec<usize>> {
+    let ranks = (0..placement.num_ranks()).map(Rank::new);
+    ranks
+        .map(|rank| placement.stages_of(rank).iter().map(|stage| stage.index()).collect())
+        .collect()
 }

@@ -6,7 +6,9 @@ use autopipe_schedule::{Communication, CostKey, Costs, Stage};
 use serde_json::json;
 
 use super::costs;
-use super::figures::{number, percent};
+use autopipe_schedule::render::number;
+
+use super::figures::percent;
 use super::write::{Shown, form, write};
 use crate::args::{Form, MemoryLimit, Search};
 use crate::output;

@@ -1,8 +1,8 @@
 //! `autopipe schedule simulate`: how long a schedule takes, and why.
 
-use autopipe_schedule::render::{Report, json, report};
+use autopipe_schedule::render::{Report, json, number, report};
 
-use super::figures::{columns, counted, number, percent};
+use super::figures::{columns, counted, percent};
 use super::timed::{Timed, time};
 use super::{costs, read};
 use crate::args::Simulate;

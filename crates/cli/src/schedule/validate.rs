@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use autopipe_schedule::csv::{CellError, CsvErrors};
 use autopipe_schedule::{
-    Located, Placement, PlacementStyle, Rank, Transport, ValidProgram, Violation, Violations,
+    Communication, Located, Placement, PlacementStyle, ValidProgram, Violation, Violations,
     validate,
 };
 use serde_json::{Value, json};
 
 use super::color::paint;
 use super::figures::{counted, counts};
+use super::placement::stages_of;
 use super::read::{self, Content, Origin, Table};
 use crate::args::Validate;
 use crate::output;
@@ -96,7 +97,7 @@ impl Verdict {
                     "stages_of": stages_of(program.placement()),
                 },
                 "peak_activations": program.peak_activations(),
-                "transports": Transport::ALL.map(name),
+                "communication": Communication::ALL,
             }),
             Self::Wrong(violations) => json!({
                 "valid": false,
@@ -147,21 +148,6 @@ fn style(placement: &Placement) -> Option<PlacementStyle> {
         style.place(num_ranks, num_stages / num_ranks).is_ok_and(|same| same == *placement)
     };
     PlacementStyle::ALL.into_iter().find(is_it)
-}
-
-fn stages_of(placement: &Placement) -> Vec<Vec<usize>> {
-    let ranks = (0..placement.num_ranks()).map(Rank::new);
-    ranks
-        .map(|rank| placement.stages_of(rank).iter().map(|stage| stage.index()).collect())
-        .collect()
-}
-
-fn name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Buffered => "buffered",
-        Transport::Rendezvous => "rendezvous",
-        Transport::Nccl => "nccl",
-    }
 }
 
 fn listed(items: impl Iterator<Item = impl std::fmt::Display>) -> String {

@@ -5,7 +5,8 @@ use super::replanned;
 use crate::{Compute, ComputeOp, Plan, Work};
 
 /// The same plan with `B` wherever `I` is followed directly by `W` of the same stage and
-/// microbatch: the whole backward costs less than its parts, and no rank waits longer.
+/// microbatch. One piece of work may cost less than two; but whoever waits for the gradient of the
+/// inputs waits for that of the weights as well.
 ///
 /// # Examples
 /// ```

@@ -249,10 +249,9 @@ where
     lowered
 }
 
-/// The plan of rows in which nobody waits longer than in those of a plan.
+/// The plan of rows in which each rank has the order of a plan.
 fn replanned(rows: Vec<Vec<Work>>) -> Plan {
-    Plan::from_rows(rows)
-        .expect("joining backwards, or computing again before one, holds up nobody")
+    Plan::from_rows(rows).expect("what comes of each entry is needed by no earlier one")
 }
 
 /// Replaces each row by what a pass makes of it; a row goes as soon as it has been read.

@@ -68,26 +68,17 @@ where
 
 /// How many actions the pass makes of `num_actions` of a rank.
 pub(super) fn num_lowered(slots: &Slots<'_>, rank: Rank, num_actions: usize) -> usize {
-    let stages = slots.plan.placement().stages_of(rank);
-    let num_links: usize = stages
-        .iter()
-        .map(|&stage| {
-            let neighbours =
-                [Direction::Forward.receiver_of(stage), Direction::Forward.sender_to(stage)];
-            neighbours
-                .into_iter()
-                .flatten()
-                .filter(|&other| is_elsewhere(slots, rank, other))
-                .count()
-        })
-        .sum();
+    let placement = slots.plan.placement();
+    let neighbours = placement.stages_of(rank).iter().flat_map(|&stage| {
+        [
+            placement.receiver_of(Direction::Forward, stage),
+            placement.sender_to(Direction::Forward, stage),
+        ]
+    });
+    let num_links = neighbours.flatten().filter(|&(_, other)| other != rank).count();
     // A neighbour gets or gives activations, and the other way round gradients.
     let num_directions = if slots.plan.has_backward() { 2 } else { 1 };
     num_actions + num_links * num_directions * slots.plan.num_microbatches()
-}
-
-fn is_elsewhere(slots: &Slots<'_>, rank: Rank, stage: crate::Stage) -> bool {
-    stage.index() < slots.plan.num_stages() && slots.plan.placement().rank_of(stage) != rank
 }
 
 /// What a rank does next, and the rest.

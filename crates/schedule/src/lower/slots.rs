@@ -47,17 +47,14 @@ impl<'a> Slots<'a> {
 
     /// The rank that receives a send, and as what; none at the end of the pipeline.
     pub(super) fn received_as(&self, send: Transfer) -> Option<(Rank, Transfer)> {
-        self.other_end(send, send.direction.receiver_of(send.stage)?)
+        let (stage, rank) = self.plan.placement().receiver_of(send.direction, send.stage)?;
+        Some((rank, Transfer { stage, ..send }))
     }
 
     /// The rank that sends what is received, and as what; none at the end of the pipeline.
     pub(super) fn sent_as(&self, recv: Transfer) -> Option<(Rank, Transfer)> {
-        self.other_end(recv, recv.direction.sender_to(recv.stage)?)
-    }
-
-    fn other_end(&self, transfer: Transfer, stage: Stage) -> Option<(Rank, Transfer)> {
-        (stage.index() < self.plan.num_stages())
-            .then(|| (self.plan.placement().rank_of(stage), Transfer { stage, ..transfer }))
+        let (stage, rank) = self.plan.placement().sender_to(recv.direction, recv.stage)?;
+        Some((rank, Transfer { stage, ..recv }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::listing::{and, excerpt};
-use crate::{Rank, Stage};
+use crate::{Direction, Rank, Stage};
 
 /// Which rank holds which stages: every stage on one rank, every rank with at least one stage.
 ///
@@ -128,6 +128,22 @@ impl Placement {
     #[track_caller]
     pub fn rank_of(&self, stage: Stage) -> Rank {
         self.rank_of[stage.index()]
+    }
+
+    /// The stage that takes what a stage sends this way, and its rank; none at the end of the
+    /// pipeline.
+    pub(crate) fn receiver_of(&self, direction: Direction, sender: Stage) -> Option<(Stage, Rank)> {
+        self.placed(direction.receiver_of(sender)?)
+    }
+
+    /// The stage that sends this way to a stage, and its rank; none at the end of the pipeline.
+    pub(crate) fn sender_to(&self, direction: Direction, receiver: Stage) -> Option<(Stage, Rank)> {
+        self.placed(direction.sender_to(receiver)?)
+    }
+
+    /// A stage with its rank, if there is such a stage.
+    pub(crate) fn placed(&self, stage: Stage) -> Option<(Stage, Rank)> {
+        self.rank_of.get(stage.index()).map(|&rank| (stage, rank))
     }
 
     /// The stages of a rank, ascending; empty if there is no such rank.

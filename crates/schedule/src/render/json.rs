@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Chart;
+use crate::Bubble;
 
 /// What a timeline comes to, as [`json`] writes it. Times are in the timeline's unit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,24 +36,11 @@ pub struct RankReport {
     /// How long it is idle until the last rank has finished.
     pub idle: f64,
     /// The idle time by its cause.
-    pub bubble: BubbleReport,
+    pub bubble: Bubble,
     /// The most activations alive at once.
     pub peak_activations: usize,
     /// The most bytes alive at once; 0 if the costs name none.
     pub peak_bytes: f64,
-}
-
-/// Why a rank is idle, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct BubbleReport {
-    /// Before its first computation.
-    pub warm_up: f64,
-    /// For the computations of other ranks.
-    pub dependency: f64,
-    /// For messages under way.
-    pub communication: f64,
-    /// After the last thing that the rank does.
-    pub tail: f64,
 }
 
 /// An action on the critical path.
@@ -84,12 +72,7 @@ pub fn report(chart: &Chart<'_>) -> Report {
                 rank,
                 work,
                 idle,
-                bubble: BubbleReport {
-                    warm_up: bubble.warm_up,
-                    dependency: bubble.dependency,
-                    communication: bubble.communication,
-                    tail: bubble.tail,
-                },
+                bubble: *bubble,
                 peak_activations,
                 peak_bytes: memory.iter().map(|point| point.bytes).fold(0.0, f64::max),
             }

@@ -12,7 +12,8 @@ mod trace;
 
 pub use ansi::colored;
 pub use html::html;
-pub use json::{BubbleReport, CriticalAction, RankReport, Report, json, report};
+pub use json::{CriticalAction, RankReport, Report, json, report};
+pub use number::number;
 pub use svg::svg;
 pub use trace::trace;
 
@@ -38,7 +39,7 @@ impl Chart<'_> {
         let peak = self.timeline.peak_activations().into_iter().max().unwrap_or(0);
         format!(
             "makespan {}, bubble {}, at most {peak} live activation{} on a rank",
-            number::short(self.timeline.makespan()),
+            number(self.timeline.makespan()),
             number::percent(self.timeline.bubble_rate()),
             if peak == 1 { "" } else { "s" },
         )

@@ -1,7 +1,15 @@
 //! Numbers as people read them, and the ticks of an axis.
 
-/// A number to six significant digits, without zeros at its end.
-pub(super) fn short(value: f64) -> String {
+/// A number to six significant digits, without zeros at its end: as the pictures write times.
+///
+/// # Examples
+/// ```
+/// use autopipe_schedule::render::number;
+///
+/// assert_eq!([33.0, 2.0 / 3.0, 2.5e20].map(number), ["33", "0.666667", "2.5e20"]);
+/// ```
+#[must_use]
+pub fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0".to_owned() } else { value.to_string() };
     }

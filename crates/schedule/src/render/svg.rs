@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::look::{Lane, Look, variables};
-use super::number::{pixels, short, ticks};
+use super::number::{number, pixels, ticks};
 use super::{Chart, escaped};
 use crate::{Action, Span};
 
@@ -170,8 +170,8 @@ impl Picture<'_> {
                 "<g class=\"{}\"><title>{name}, {} to {}</title>\
                  <rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"/>",
                 look.letter(),
-                short(span.start),
-                short(span.end),
+                number(span.start),
+                number(span.end),
                 pixels(x),
                 pixels(y),
                 pixels(width - seam),
@@ -197,7 +197,7 @@ impl Picture<'_> {
                 pixels(top - 4.0),
                 pixels(bottom + 2.0)
             ));
-            text(body, "soft middle", x, bottom + 15.0, &short(tick));
+            text(body, "soft middle", x, bottom + 15.0, &number(tick));
         }
     }
 }

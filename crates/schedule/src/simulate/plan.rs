@@ -67,14 +67,9 @@ impl StageInfo {
     fn new(plan: &Plan, costs: &Costs, stage: usize) -> Self {
         let placement = plan.placement();
         let stage = Stage::new(stage);
-        let hop = |direction: Direction| match direction.receiver_of(stage) {
-            Some(to) if to.index() < plan.num_stages() => {
-                let rank = placement.rank_of(to);
-                if rank == placement.rank_of(stage) {
-                    Hop::None
-                } else {
-                    Hop::Message { to: rank, time: costs.message(stage.min(to)) }
-                }
+        let hop = |direction: Direction| match placement.receiver_of(direction, stage) {
+            Some((to, rank)) if rank != placement.rank_of(stage) => {
+                Hop::Message { to: rank, time: costs.message(stage.min(to)) }
             }
             Some(_) | None => Hop::None,
         };

@@ -219,11 +219,9 @@ impl<'a> Clock<'a> {
         let Compute { op, stage, microbatch } = compute;
         let whole = self.unsharded[stage.index()];
         let Some(direction) = op.direction() else { return Ok(whole) };
-        let Some(sender) = direction.sender_to(stage) else { return Ok(whole) };
         let placement = self.program.placement();
-        let is_far = sender.index() < self.program.num_stages()
-            && placement.rank_of(sender) != placement.rank_of(stage);
-        if !is_far {
+        let sender = placement.sender_to(direction, stage);
+        if sender.is_none_or(|(_, rank)| rank == placement.rank_of(stage)) {
             return Ok(whole);
         }
         let key = self.key(direction, stage, microbatch.index());

@@ -64,8 +64,8 @@ impl<'a> Run<'a> {
     /// What a computation needs of the neighbouring stage.
     fn needs(&self, compute: Compute) -> Option<Needs> {
         let direction = compute.op.direction()?;
-        let stage = direction.sender_to(compute.stage)?;
-        (stage.index() < self.plan.num_stages()).then(|| (direction, self.cell(stage, compute)))
+        let (stage, _) = self.plan.placement().sender_to(direction, compute.stage)?;
+        Some((direction, self.cell(stage, compute)))
     }
 
     /// Puts the next entry of a rank into its column, or says what is missing.
@@ -89,10 +89,8 @@ impl<'a> Run<'a> {
         let direction = compute.op.direction()?;
         let cell = self.cell(compute.stage, compute);
         self.ends[direction.index()][cell] = Some(self.cells[rank].len());
-        let user = direction.receiver_of(compute.stage)?;
-        let placement = self.plan.placement();
-        let rank =
-            (user.index() < placement.num_stages()).then(|| placement.rank_of(user).index())?;
+        let (_, rank) = self.plan.placement().receiver_of(direction, compute.stage)?;
+        let rank = rank.index();
         (self.waits_for[rank] == Some((direction, cell))).then(|| {
             self.waits_for[rank] = None;
             rank

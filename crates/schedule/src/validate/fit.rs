@@ -28,11 +28,8 @@ pub(super) fn run<T: Copy>(
                 let Some(direction) = part.op.direction() else { continue };
                 let (cell, bit) = run.cell(part);
                 run.done[cell] |= bit;
-                let user = direction.receiver_of(part.stage);
-                let user = user.filter(|user| user.index() < facts.placement.num_stages());
-                let Some(user) = user.map(|user| facts.placement.rank_of(user).index()) else {
-                    continue;
-                };
+                let user = facts.placement.receiver_of(direction, part.stage);
+                let Some(user) = user.map(|(_, rank)| rank.index()) else { continue };
                 if waits_for[user] == Some((cell, bit)) {
                     waits_for[user] = None;
                     ready.push(user);
@@ -69,15 +66,14 @@ impl<T: Copy, W: Fn(T) -> Option<Work> + Copy> Run<'_, T, W> {
     /// or an `I`.
     fn missing(&self, compute: Compute) -> Option<Compute> {
         let direction = compute.op.direction()?;
-        let stage = direction.sender_to(compute.stage)?;
+        let (stage, _) = self.facts.placement.sender_to(direction, compute.stage)?;
         let op = match direction {
             Direction::Forward => ComputeOp::Forward,
             Direction::Backward => ComputeOp::Backward,
         };
         let needs = Compute { op, stage, ..compute };
-        let is_there = stage.index() < self.facts.placement.num_stages();
         let (cell, bit) = self.cell(needs);
-        (is_there && self.done[cell] & bit == 0).then_some(needs)
+        (self.done[cell] & bit == 0).then_some(needs)
     }
 
     /// What a rank waits for; where that stands is left open.

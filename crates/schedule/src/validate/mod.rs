@@ -59,11 +59,11 @@ mod valid_program;
 mod violation;
 mod whole;
 
-pub use rule::{Part, Rule, Transport};
+pub use rule::{Part, Rule};
 pub use valid_program::ValidProgram;
 pub use violation::{Located, Violation, Violations, Wait};
 
-use crate::{Action, Placement, Program, Work};
+use crate::{Action, Communication, Placement, Program, Work};
 use index::Index;
 use proof::Level;
 
@@ -108,7 +108,7 @@ pub(crate) struct Facts {
 /// The quick way to accept a program.
 fn prove(rows: &[Vec<Action>]) -> Option<Facts> {
     let facts = proof::prove(rows, Level::Program, |action| action)?;
-    progress::run(rows, &facts, Transport::Nccl).is_none().then_some(facts)
+    progress::run(rows, &facts, Communication::Nccl).is_none().then_some(facts)
 }
 
 /// The quick way to accept a plan.
@@ -146,15 +146,15 @@ fn explain(program: Program) -> Result<ValidProgram, Violations> {
 
 /// Why no rank can go on, on the most patient transport that stops.
 fn deadlock(rows: &[Vec<Action>], facts: &Facts) -> Option<Violation> {
-    Transport::ALL.into_iter().find_map(|transport| {
-        let waits = progress::run(rows, facts, transport)?.circle();
-        Some(stopped(transport, waits))
+    Communication::ALL.into_iter().find_map(|communication| {
+        let waits = progress::run(rows, facts, communication)?.circle();
+        Some(stopped(communication, waits))
     })
 }
 
-fn stopped(transport: Transport, waits: Vec<Wait>) -> Violation {
+fn stopped(communication: Communication, waits: Vec<Wait>) -> Violation {
     let at = waits.iter().flat_map(|wait| [wait.at, wait.needs]).collect();
-    Violation { at, rule: Rule::Deadlock { transport, waits } }
+    Violation { at, rule: Rule::Deadlock { communication, waits } }
 }
 
 /// Checks the rules for computations alone, of a table that has nothing else.
@@ -173,7 +173,7 @@ pub(crate) fn explain_plan<T: Copy>(
     if let (Some(facts), true) = (&facts, found.is_empty()) {
         let work = |entry: T| action(&entry).and_then(Action::work);
         if let Err(waits) = fit::run(rows, facts, work) {
-            found.push(stopped(Transport::Buffered, waits));
+            found.push(stopped(Communication::Async, waits));
         }
     }
     match facts {

@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 
 use super::circle::shortest;
-use super::{Facts, Located, Transport, Wait};
-use crate::{Action, Compute, Direction, Rank, Stage, Transfer};
+use super::{Facts, Located, Wait};
+use crate::{Action, Communication, Compute, Direction, Rank, Stage, Transfer};
 
 /// Runs rows that keep the rules of the other files, without their work. Nothing if all ranks come
 /// to their ends; otherwise the state in which none can go on.
 pub(super) fn run<'a>(
     rows: &'a [Vec<Action>],
     facts: &'a Facts,
-    transport: Transport,
+    communication: Communication,
 ) -> Option<Stuck<'a>> {
-    let mut run = Run::new(rows, facts, transport);
+    let mut run = Run::new(rows, facts, communication);
     let mut ready: Vec<usize> = (0..rows.len()).rev().collect();
     while let Some(rank) = ready.pop() {
         run.is_waiting[rank] = false;
@@ -32,7 +32,8 @@ pub(super) fn run<'a>(
     }
     let is_done = rows.iter().zip(&run.steps).all(|(row, &step)| step == row.len());
     // A message that was sent is through when its receive is posted, but for a queue in between.
-    let is_empty = transport != Transport::Nccl || (0..rows.len()).all(|r| run.head(r).is_none());
+    let is_empty =
+        communication != Communication::Nccl || (0..rows.len()).all(|r| run.head(r).is_none());
     (!is_done || !is_empty).then_some(Stuck(run))
 }
 
@@ -45,7 +46,7 @@ const MATCHED: u8 = 1 << 4;
 struct Run<'a> {
     rows: &'a [Vec<Action>],
     facts: &'a Facts,
-    transport: Transport,
+    communication: Communication,
     steps: Vec<usize>,
     is_waiting: Vec<bool>,
     messages: Vec<u8>,
@@ -71,7 +72,7 @@ struct End {
 }
 
 impl<'a> Run<'a> {
-    fn new(rows: &'a [Vec<Action>], facts: &'a Facts, transport: Transport) -> Self {
+    fn new(rows: &'a [Vec<Action>], facts: &'a Facts, communication: Communication) -> Self {
         let mut ties: BTreeMap<u16, (usize, Vec<usize>)> = BTreeMap::new();
         let mut own_ties = BTreeMap::new();
         for (rank, row) in rows.iter().enumerate() {
@@ -86,7 +87,7 @@ impl<'a> Run<'a> {
         Self {
             rows,
             facts,
-            transport,
+            communication,
             steps: vec![0; rows.len()],
             is_waiting: vec![false; rows.len()],
             messages: vec![0; num_cells],
@@ -128,21 +129,23 @@ impl<'a> Run<'a> {
     fn input(&self, compute: Compute) -> Option<Transfer> {
         let direction = compute.op.direction()?;
         let Compute { stage, microbatch, .. } = compute;
-        let from = direction.sender_to(stage)?;
-        let is_far = from.index() < self.facts.placement.num_stages()
-            && self.rank_of(from) != self.rank_of(stage);
+        let (_, from) = self.facts.placement.sender_to(direction, stage)?;
+        let is_far = from.index() != self.rank_of(stage);
         is_far.then_some(Transfer { direction, stage, microbatch })
     }
 
     fn has_arrived(&self, recv: Transfer) -> bool {
-        self.has(self.of_recv(recv), if self.transport == Transport::Nccl { MATCHED } else { SENT })
+        self.has(
+            self.of_recv(recv),
+            if self.communication == Communication::Nccl { MATCHED } else { SENT },
+        )
     }
 
     fn is_taken(&self, send: Transfer) -> bool {
-        match self.transport {
-            Transport::Buffered => true,
-            Transport::Rendezvous => self.has(self.of_send(send), POSTED),
-            Transport::Nccl => self.has(self.of_send(send), MATCHED),
+        match self.communication {
+            Communication::Async => true,
+            Communication::Rendezvous => self.has(self.of_send(send), POSTED),
+            Communication::Nccl => self.has(self.of_send(send), MATCHED),
         }
     }
 
@@ -201,12 +204,12 @@ impl<'a> Run<'a> {
             | Action::ReduceTied { .. }
             | Action::OptimizerStep(_) => return,
         };
-        match self.transport {
-            Transport::Buffered | Transport::Rendezvous => {
+        match self.communication {
+            Communication::Async | Communication::Rendezvous => {
                 self.note(end, what);
                 self.wake(end.peer, ready);
             }
-            Transport::Nccl => self.match_queues(rank, ready),
+            Communication::Nccl => self.match_queues(rank, ready),
         }
     }
 
@@ -311,7 +314,7 @@ impl Stuck<'_> {
             let (end, other) = run.message(action);
             Wait { at, needs: located(end.peer, 0, other) }
         };
-        if run.transport == Transport::Nccl {
+        if run.communication == Communication::Nccl {
             let head = run.head(rank);
             let wait = head.map(|(step, action)| needs_of(located(rank, step, action), action));
             return wait.into_iter().collect();

@@ -147,7 +147,7 @@ impl Proof {
                     Direction::Forward => done::F,
                     Direction::Backward => done::B | done::I,
                 };
-                let to = transfer.direction.receiver_of(transfer.stage);
+                let to = self.placement.receiver_of(transfer.direction, transfer.stage);
                 self.transfer(transfer, to, done::SEND, |done| done & makes != 0)
             }
             Action::Recv(transfer) => {
@@ -155,12 +155,12 @@ impl Proof {
                     Direction::Forward => done::F,
                     Direction::Backward => done::B | done::I,
                 };
-                let from = transfer.direction.sender_to(transfer.stage);
+                let from = self.placement.sender_to(transfer.direction, transfer.stage);
                 self.transfer(transfer, from, done::RECV, |done| done & uses == 0)
             }
             Action::WaitSend(transfer) => {
                 let sent = done::SEND[transfer.direction.index()];
-                let to = transfer.direction.receiver_of(transfer.stage);
+                let to = self.placement.receiver_of(transfer.direction, transfer.stage);
                 self.transfer(transfer, to, done::WAIT, |done| done & sent != 0)
             }
             Action::Unshard(stage) => {
@@ -205,10 +205,9 @@ impl Proof {
         compute.stage.index() * self.num_microbatches + compute.microbatch.index()
     }
 
-    /// A stage's neighbour and whether it is on this rank.
-    fn neighbour(&self, stage: Option<Stage>) -> Option<(Stage, bool)> {
-        let stage = stage.filter(|stage| stage.index() < self.placement.num_stages())?;
-        Some((stage, self.placement.rank_of(stage) == self.rank))
+    /// Whether there is such a stage on this rank.
+    fn owns(&self, stage: Stage) -> bool {
+        self.placement.placed(stage).is_some_and(|(_, rank)| rank == self.rank)
     }
 
     fn may_compute(&self, compute: Compute) -> Option<()> {
@@ -232,18 +231,16 @@ impl Proof {
     /// Whether the tensors of a neighbouring stage are here.
     fn has_inputs(&self, compute: Compute, done: u16) -> bool {
         let Some(direction) = compute.op.direction() else { return true };
-        match self.neighbour(direction.sender_to(compute.stage)) {
+        match self.placement.sender_to(direction, compute.stage) {
             None => true,
-            Some((stage, true)) => {
+            Some((stage, rank)) if rank == self.rank => {
                 let made = match direction {
                     Direction::Forward => done::F,
                     Direction::Backward => done::I | done::B,
                 };
                 self.done[self.cell(Compute { stage, ..compute })] & made != 0
             }
-            Some((_, false)) => {
-                self.level == Level::Plan || done & done::RECV[direction.index()] != 0
-            }
+            Some(_) => self.level == Level::Plan || done & done::RECV[direction.index()] != 0,
         }
     }
 
@@ -269,14 +266,13 @@ impl Proof {
     fn transfer(
         &mut self,
         transfer: Transfer,
-        peer: Option<Stage>,
+        peer: Option<(Stage, Rank)>,
         bits: [u16; 2],
         is_in_order: impl Fn(u16) -> bool,
     ) -> Option<()> {
         let Transfer { direction, stage, microbatch } = transfer;
-        let (_, is_near) = self.neighbour(peer)?;
-        let (_, is_mine) = self.neighbour(Some(stage))?;
-        if is_near || !is_mine || microbatch.index() >= self.num_microbatches {
+        let (_, peer) = peer?;
+        if peer == self.rank || !self.owns(stage) || microbatch.index() >= self.num_microbatches {
             return None;
         }
         let cell = stage.index() * self.num_microbatches + microbatch.index();
@@ -287,8 +283,7 @@ impl Proof {
     }
 
     fn whole(&mut self, stage: Stage) -> Option<&mut Whole> {
-        let (_, is_mine) = self.neighbour(Some(stage))?;
-        is_mine.then(|| &mut self.wholes[stage.index()])
+        self.owns(stage).then(|| &mut self.wholes[stage.index()])
     }
 
     /// A stage whose gradients are complete.
@@ -315,16 +310,15 @@ impl Proof {
         }
         for (stage, cells) in self.done.chunks(self.num_microbatches).enumerate() {
             let stage = Stage::new(stage);
-            let crosses = |peer: Option<Stage>| {
-                let peer = peer.filter(|peer| peer.index() < self.placement.num_stages());
-                let differs = |peer| self.placement.rank_of(peer) != self.placement.rank_of(stage);
+            let crosses = |peer: Option<(Stage, Rank)>| {
+                let differs = |(_, rank)| rank != self.placement.rank_of(stage);
                 self.level == Level::Program && peer.is_some_and(differs)
             };
             let mut transfers = 0;
-            if crosses(stage.previous()) {
+            if crosses(self.placement.sender_to(Direction::Forward, stage)) {
                 transfers |= done::RECV[0] | if self.has_backward { done::SEND[1] } else { 0 };
             }
-            if crosses(stage.next()) {
+            if crosses(self.placement.receiver_of(Direction::Forward, stage)) {
                 transfers |= done::SEND[0] | if self.has_backward { done::RECV[1] } else { 0 };
             }
             let is_complete = |&done: &u16| {

@@ -4,35 +4,7 @@ use std::fmt;
 
 use super::{Located, Wait};
 use crate::listing::ranges;
-use crate::{Action, Direction, MicroBatch, Rank, Stage, Transfer};
-
-/// How a transport treats messages, the most patient first. Only the last two can stop a rank at
-/// something else than tensors that are still to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transport {
-    /// There is room for every message: a send is through at once.
-    Buffered,
-    /// A send is through when its receive is posted, as MPI's large messages are.
-    Rendezvous,
-    /// Each rank has one queue of its sends and receives, in its order; only the heads of two
-    /// queues can meet, as in one communicator of NCCL.
-    Nccl,
-}
-
-impl Transport {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Buffered, Self::Rendezvous, Self::Nccl];
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Buffered => "on every transport",
-            Self::Rendezvous => "on a transport that does not buffer",
-            Self::Nccl => "in NCCL's order, one queue for each rank",
-        })
-    }
-}
+use crate::{Action, Communication, Direction, MicroBatch, Rank, Stage, Transfer};
 
 /// A part of a stage's work on a microbatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,10 +168,10 @@ pub enum Rule {
         sent: Located,
     },
     /// No circle of ranks waits for each other.
-    #[error("waits for ever {transport}: {}", circle(.waits))]
+    #[error("waits for ever {}: {}", wherever(*.communication), circle(.waits))]
     Deadlock {
-        /// The most patient transport that stops; the stricter ones stop as well.
-        transport: Transport,
+        /// The most patient way of messages that stops; the stricter ones stop as well.
+        communication: Communication,
         /// A shortest circle: what each rank needs is behind what the next one waits at, and what
         /// the last one needs behind what the first waits at.
         waits: Vec<Wait>,
@@ -324,6 +296,14 @@ pub enum Rule {
         /// The most it may hold.
         limit: usize,
     },
+}
+
+fn wherever(communication: Communication) -> &'static str {
+    match communication {
+        Communication::Async => "on every transport",
+        Communication::Rendezvous => "on a transport that does not buffer",
+        Communication::Nccl => "in NCCL's order, one queue for each rank",
+    }
 }
 
 fn needed(recv: &Action) -> &'static str {

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopipe_schedule::{
-    Action, Compute, ComputeOp, Direction, MicroBatch, Stage, Transfer, Transport,
+    Action, Communication, Compute, ComputeOp, Direction, MicroBatch, Stage, Transfer,
 };
 
 /// Whether every rank comes to its end with the right results, whatever the transport.
 pub(crate) fn runs(rows: &[Vec<Action>]) -> Result<(), String> {
-    Transport::ALL.into_iter().try_for_each(|transport| {
-        run(rows, transport).map_err(|problem| format!("{transport:?}: {problem}"))
+    Communication::ALL.into_iter().try_for_each(|communication| {
+        run(rows, communication).map_err(|problem| format!("{communication:?}: {problem}"))
     })
 }
 
@@ -40,7 +40,7 @@ struct Rank {
 
 struct World<'a> {
     rows: &'a [Vec<Action>],
-    transport: Transport,
+    communication: Communication,
     owners: BTreeMap<Stage, usize>,
     num_stages: usize,
     num_microbatches: usize,
@@ -51,7 +51,7 @@ struct World<'a> {
     asked: BTreeMap<(usize, usize), Vec<Tensor>>,
 }
 
-fn run(rows: &[Vec<Action>], transport: Transport) -> Result<(), String> {
+fn run(rows: &[Vec<Action>], communication: Communication) -> Result<(), String> {
     let computes = || rows.iter().flatten().flat_map(|action| action.computes());
     let mut owners = BTreeMap::new();
     for (rank, row) in rows.iter().enumerate() {
@@ -63,7 +63,7 @@ fn run(rows: &[Vec<Action>], transport: Transport) -> Result<(), String> {
     }
     let mut world = World {
         rows,
-        transport,
+        communication,
         owners,
         num_stages: computes().map(|c| c.stage.index() + 1).max().unwrap_or(0),
         num_microbatches: computes().map(|c| c.microbatch.index() + 1).max().unwrap_or(0),
@@ -210,7 +210,7 @@ impl World<'_> {
         let Some(&(from, number)) = self.ranks[rank].asked.get(&tensor) else {
             return Err(format!("{compute} has not asked for its input"));
         };
-        if self.transport == Transport::Nccl && !self.is_matched(rank, false, tensor) {
+        if self.communication == Communication::Nccl && !self.is_matched(rank, false, tensor) {
             return Ok(false);
         }
         match self.sent.get(&(from, rank)).and_then(|sent| sent.get(number)) {
@@ -288,12 +288,12 @@ impl World<'_> {
         let Some(&(_, number)) = self.ranks[rank].sends.get(&tensor) else {
             return Err(format!("{transfer:?} was not sent"));
         };
-        let is_through = match self.transport {
-            Transport::Buffered => true,
-            Transport::Rendezvous => {
+        let is_through = match self.communication {
+            Communication::Async => true,
+            Communication::Rendezvous => {
                 self.asked.get(&(rank, to)).is_some_and(|asked| asked.len() > number)
             }
-            Transport::Nccl => self.is_matched(rank, true, tensor),
+            Communication::Nccl => self.is_matched(rank, true, tensor),
         };
         let step = self.ranks[rank].step;
         let before = &self.rows[rank][..step];
@@ -356,7 +356,7 @@ impl World<'_> {
             if rank.step < row.len() {
                 return Err(format!("stuck at {}", row[rank.step]));
             }
-            if self.transport == Transport::Nccl && rank.num_matched < rank.queue.len() {
+            if self.communication == Communication::Nccl && rank.num_matched < rank.queue.len() {
                 return Err("a message is never taken".into());
             }
             if rank.computed.is_empty() {

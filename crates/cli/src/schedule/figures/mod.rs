@@ -1,30 +1,7 @@
-//! Numbers and columns for people.
+//! Counts and columns for people.
 
 #[cfg(test)]
 mod tests;
-
-/// A number to at most six significant digits, without needless zeros.
-pub(super) fn number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let magnitude = value.abs();
-    if !(1e-4..1e15).contains(&magnitude) {
-        return format!("{value:e}");
-    }
-    let decimals = match magnitude {
-        ..10.0 => 5,
-        ..100.0 => 4,
-        ..1e3 => 3,
-        ..1e4 => 2,
-        ..1e5 => 1,
-        _ => 0,
-    };
-    // Below 1, digits behind the point that are zeros do not count.
-    let zeros = (1..=4).filter(|&exponent| magnitude < 10_f64.powi(-exponent)).count();
-    let leading = if magnitude < 1.0 { 1 } else { 0 };
-    trimmed(format!("{value:.*}", decimals + leading + zeros))
-}
 
 /// A part of a whole in percent, to a tenth.
 pub(super) fn percent(part: f64) -> String {
@@ -77,11 +54,4 @@ pub(super) fn columns(lines: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn trimmed(text: String) -> String {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
 }

@@ -26,7 +26,7 @@ fn the_proof_as_json() {
             "num_ranks": 2, "num_stages": 2, "num_microbatches": 3, "has_backward": true,
             "placement": {"style": "loop", "stages_of": [[0], [1]]},
             "peak_activations": [2, 1],
-            "transports": ["buffered", "rendezvous", "nccl"],
+            "communication": ["async", "rendezvous", "nccl"],
         })
     );
     let odd = desk.result_of("0F0,1F0,3F0\n,,2F0\n", "validate --json");

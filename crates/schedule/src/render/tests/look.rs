@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::render::colored;
 use crate::render::look::{Look, variables};
-use crate::render::number::{percent, pixels, short, ticks};
+use crate::render::number::{number, percent, pixels, ticks};
 use crate::{Action, Extent, Kind, generate, table};
 
 #[test]
@@ -92,7 +92,7 @@ fn computations_can_be_told_apart_without_their_hue() {
 #[test]
 fn numbers_as_people_read_them() {
     let shown = [0.0, 33.0, 0.25, 1.0 / 3.0, 123_456_789.0, 1e-7, -2.5, 999_999.7, f64::NAN];
-    let text: Vec<String> = shown.into_iter().map(short).collect();
+    let text: Vec<String> = shown.into_iter().map(number).collect();
     assert_eq!(
         text,
         ["0", "33", "0.25", "0.333333", "123456789", "1e-7", "-2.5", "1000000", "NaN"]
