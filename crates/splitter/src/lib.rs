@@ -11,7 +11,8 @@ mod virtual_stages;
 
 pub use error::{Error, Problem};
 pub use graph::{
-    Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
+    BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
+    TensorSpec,
 };
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
 pub use partition::{Partition, StageModules};

@@ -2,7 +2,7 @@
 
 use autopipe_config::{PipelineConfig, Rounding};
 use autopipe_schedule::csv;
-use autopipe_splitter::{Module, ModuleGraph, ParameterSpec, Role};
+use autopipe_splitter::{Cost, Module, ModuleGraph, ParameterSpec, Role};
 
 use super::plan;
 
@@ -13,7 +13,8 @@ fn graph(num_layers: usize) -> ModuleGraph {
         name,
         submodules: Vec::new(),
         role,
-        flops_per_token: 1,
+        flops: Cost::per_token(1),
+        activation_bytes: Cost::default(),
     };
     let layers = (0..num_layers).map(|i| module(format!("layers.{i}"), Role::Layer));
     let first = [module("embed".to_owned(), Role::Boundary)];

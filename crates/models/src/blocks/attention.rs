@@ -38,6 +38,21 @@ impl AttentionShape {
     }
 }
 
+impl AttentionShape {
+    /// Operations for a token and one that it attends to: its score, and its part of the sum.
+    pub(crate) fn flops_per_pair(&self) -> u64 {
+        4 * (self.num_heads * self.head_dim) as u64
+    }
+
+    /// How many numbers per token are kept: queries and keys before and after they are turned,
+    /// values, and the sums in both of their orders; where there are biases, also without them.
+    pub(super) fn kept_per_token(&self) -> usize {
+        let (q, kv) = (self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim);
+        let without_bias = if self.has_bias { q + 2 * kv + self.hidden_size } else { 0 };
+        4 * q + 3 * kv + without_bias
+    }
+}
+
 impl SelfAttention {
     pub(super) fn new(shape: &AttentionShape, scope: &Scope<'_>) -> Result<Self> {
         let head_dim = shape.head_dim;

@@ -35,6 +35,14 @@ impl LayerShape {
     }
 }
 
+impl LayerShape {
+    /// How many numbers per token the forward makes and keeps for the backward: both norms, the
+    /// results of both blocks, and both sums, beside what is inside of the blocks.
+    pub(crate) fn kept_per_token(&self) -> usize {
+        6 * self.hidden_size + self.attention.kept_per_token() + self.mlp.kept_per_token()
+    }
+}
+
 impl DecoderLayer {
     pub(crate) fn new(shape: &LayerShape, scope: &Scope<'_>) -> Result<Self> {
         let eps = shape.rms_norm_eps;

@@ -32,6 +32,15 @@ impl MlpShape {
     }
 }
 
+impl MlpShape {
+    /// How many numbers per token are kept: both factors and their product; where there are biases,
+    /// also without them.
+    pub(super) fn kept_per_token(&self) -> usize {
+        let inner = self.intermediate_size;
+        3 * inner + if self.has_bias { 2 * inner + self.hidden_size } else { 0 }
+    }
+}
+
 impl GatedMlp {
     pub(super) fn new(scope: &Scope<'_>) -> Result<Self> {
         Ok(Self {

@@ -29,7 +29,8 @@ impl DecoderShape {
                 .collect(),
             submodules: declaration.part_names(),
             role: part.role(),
-            flops_per_token: part.flops_per_token(&declaration),
+            flops: part.flops(self, &declaration),
+            activation_bytes: part.activation_bytes(self),
             name,
         }
     }

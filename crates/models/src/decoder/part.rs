@@ -1,8 +1,8 @@
 //! The modules that a decoder is cut into.
 
-use autopipe_splitter::Role;
+use autopipe_splitter::{Cost, Role};
 
-use super::DecoderShape;
+use super::{DecoderShape, ELEMENT_TYPE};
 use crate::blocks::Declaration;
 
 /// One module: what is never cut.
@@ -53,15 +53,31 @@ impl Part {
         }
     }
 
-    /// Operations of the forward for one token, as far as they do not depend on its place in the
-    /// sequence: the attention's scores are left out.
-    pub(super) fn flops_per_token(self, declaration: &Declaration) -> u64 {
+    /// Operations of the forward.
+    pub(super) fn flops(self, shape: &DecoderShape, declaration: &Declaration) -> Cost {
         match self {
             // A row is looked up, nothing is multiplied.
-            Self::Embedding => 0,
-            Self::Layer(_) | Self::Norm | Self::Rotary | Self::Head => {
-                declaration.flops_per_token()
+            Self::Embedding => Cost::default(),
+            Self::Layer(_) => Cost {
+                per_pair: shape.layer.attention.flops_per_pair(),
+                ..Cost::per_token(declaration.flops_per_token())
+            },
+            Self::Norm | Self::Rotary | Self::Head => {
+                Cost::per_token(declaration.flops_per_token())
             }
         }
+    }
+
+    /// Bytes that the forward keeps: the results of its operations, which candle holds as long as
+    /// the graph of the backward. A module's input is counted where it was made.
+    pub(super) fn activation_bytes(self, shape: &DecoderShape) -> Cost {
+        let numbers = match self {
+            Self::Embedding | Self::Norm => shape.layer.hidden_size,
+            Self::Layer(_) => shape.layer.kept_per_token(),
+            // Sine and cosine are shared by all layers and small.
+            Self::Rotary => 0,
+            Self::Head => shape.vocab_size,
+        };
+        Cost::per_token((numbers * ELEMENT_TYPE.size_in_bytes()) as u64)
     }
 }

@@ -86,10 +86,12 @@ fn parameters_and_operations_are_counted() {
     // What `sum(p.numel() for p in model.parameters())` gives in torch.
     assert_eq!(graph.num_parameters(), 217_664);
     assert_eq!(shape.num_parameters(), 217_664);
-    let flops = |name| graph.module(name).unwrap().flops_per_token;
+    let flops = |name| graph.module(name).unwrap().flops.per_token;
     let (attention, mlp) = (64 * (64 + 32 + 32 + 64), 3 * 64 * 176);
     assert_eq!(flops("model.layers.0"), 2 * (attention + mlp));
     assert_eq!((flops("model.embed_tokens"), flops("lm_head")), (0, 2 * 64 * 256));
+    // A score and a weighted sum over 64 numbers for every pair of tokens.
+    assert_eq!(graph.module("model.layers.0").unwrap().flops.per_pair, 4 * 64);
 }
 
 #[test]

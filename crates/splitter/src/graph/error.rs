@@ -66,12 +66,6 @@ pub enum GraphError {
         /// Its shape.
         shape: Vec<usize>,
     },
-    /// More operations than 64 bits count.
-    #[error("with module `{module}` the model has more than {} operations per token", u64::MAX)]
-    TooManyFlops {
-        /// The module that is too much.
-        module: String,
-    },
     /// An edge to or from nowhere.
     #[error("the graph has no module `{module}`{}", did_you_mean(.nearest))]
     UnknownModule {

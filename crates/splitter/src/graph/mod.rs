@@ -1,5 +1,6 @@
 //! The module graph: a model as named nodes in data-flow order and the tensors between them.
 
+mod cost;
 mod error;
 mod module;
 mod tensor;
@@ -12,6 +13,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::unionfind::UnionFind;
 use petgraph::visit::EdgeRef;
 
+pub use cost::{BatchShape, Cost};
 pub use error::GraphError;
 pub use module::{Module, ParameterSpec, Role};
 pub use tensor::{Dim, ElementType, TensorSpec};
@@ -28,9 +30,8 @@ pub struct ModuleGraph {
     modules: BTreeMap<String, NodeIndex>,
     /// Where each parameter is: module and place within it.
     parameters: BTreeMap<String, (NodeIndex, usize)>,
-    /// The sums over all modules, kept so that no partial sum can overflow.
+    /// The sum over all modules, kept so that no partial sum can overflow.
     num_parameters: usize,
-    flops_per_token: u64,
 }
 
 impl ModuleGraph {
@@ -68,8 +69,8 @@ impl ModuleGraph {
     ///
     /// # Errors
     /// If the name or a parameter's name is taken, a module for every stage has parameters, a
-    /// shared parameter has no earlier counterpart of the same shape, or the graph's parameters or
-    /// operations cannot be counted any more.
+    /// shared parameter has no earlier counterpart of the same shape, or the graph's parameters
+    /// cannot be counted any more.
     pub fn add_module(&mut self, module: Module) -> Result<(), GraphError> {
         self.insert(module).map(drop)
     }
@@ -181,10 +182,6 @@ impl ModuleGraph {
             let earlier = &module.parameters[..place];
             num_parameters = self.count(num_parameters, parameter, earlier)?;
         }
-        let flops_per_token = self
-            .flops_per_token
-            .checked_add(module.flops_per_token)
-            .ok_or_else(|| GraphError::TooManyFlops { module: name.clone() })?;
 
         let name = module.name.clone();
         let names: Vec<String> = module.parameters.iter().map(|p| p.name.clone()).collect();
@@ -192,7 +189,7 @@ impl ModuleGraph {
         self.modules.insert(name, node);
         self.parameters
             .extend(names.into_iter().zip(0..).map(|(name, place)| (name, (node, place))));
-        (self.num_parameters, self.flops_per_token) = (num_parameters, flops_per_token);
+        self.num_parameters = num_parameters;
         Ok(node)
     }
 

@@ -1,5 +1,7 @@
 //! A node of the graph: one module with what it costs to hold and to run.
 
+use super::Cost;
+
 /// What a module is to a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -25,8 +27,10 @@ pub struct Module {
     pub submodules: Vec<String>,
     /// What the module is to a split.
     pub role: Role,
-    /// Floating-point operations of the forward pass for one token.
-    pub flops_per_token: u64,
+    /// Floating-point operations of the forward pass.
+    pub flops: Cost,
+    /// Bytes that the forward pass keeps for the backward pass.
+    pub activation_bytes: Cost,
 }
 
 impl Module {

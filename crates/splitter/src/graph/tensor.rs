@@ -1,5 +1,7 @@
 //! What travels along an edge of the graph: a tensor's shape and element type.
 
+use super::BatchShape;
+
 /// One tensor that passes from a module to a later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
@@ -22,6 +24,19 @@ pub enum Dim {
     Fixed(usize),
 }
 
+impl TensorSpec {
+    /// How many bytes it has for one microbatch. It is a float, so that nothing overflows.
+    #[expect(clippy::cast_precision_loss, reason = "a size is no different at the 16th digit")]
+    pub fn num_bytes(&self, shape: BatchShape) -> f64 {
+        let size = |dim: &Dim| match *dim {
+            Dim::Batch => shape.batch_size as f64,
+            Dim::Sequence => shape.seq_len as f64,
+            Dim::Fixed(size) => size as f64,
+        };
+        self.dims.iter().map(size).product::<f64>() * self.dtype.size_in_bytes() as f64
+    }
+}
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
@@ -39,4 +54,16 @@ pub enum ElementType {
     U32,
     /// 8-bit unsigned integer.
     U8,
+}
+
+impl ElementType {
+    /// How many bytes one element has.
+    pub fn size_in_bytes(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::U32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::U8 => 1,
+        }
+    }
 }

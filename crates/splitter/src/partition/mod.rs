@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::{Error, ModuleGraph, Problem, Role};
+use crate::{BatchShape, Cost, Error, ModuleGraph, Problem, Role};
 
 /// A model cut into stages: every module on exactly one stage, or on all of them if its role says
 /// so, and no data flows to an earlier stage. Only the splitting functions make one.
@@ -20,7 +20,9 @@ pub struct Partition {
 pub struct StageModules {
     modules: Vec<String>,
     num_parameters: usize,
-    flops_per_token: u64,
+    /// Of each module, in their order.
+    flops: Vec<Cost>,
+    activation_bytes: Vec<Cost>,
 }
 
 impl StageModules {
@@ -34,9 +36,20 @@ impl StageModules {
         self.num_parameters
     }
 
-    /// Floating-point operations of the stage's forward pass for one token.
-    pub fn flops_per_token(&self) -> u64 {
-        self.flops_per_token
+    /// Floating-point operations of the stage's forward pass.
+    pub fn flops(&self, shape: BatchShape) -> f64 {
+        self.flops.iter().map(|cost| cost.at(shape)).sum()
+    }
+
+    /// The part of its operations that each token takes wherever it stands: what is multiplied with
+    /// weights, without what tokens have to do with each other.
+    pub fn flops_per_token(&self) -> u128 {
+        self.flops.iter().map(|cost| u128::from(cost.per_token)).sum()
+    }
+
+    /// Bytes that the stage's forward pass keeps for the backward pass.
+    pub fn activation_bytes(&self, shape: BatchShape) -> f64 {
+        self.activation_bytes.iter().map(|cost| cost.at(shape)).sum()
     }
 }
 
@@ -80,8 +93,12 @@ pub(crate) fn assemble(
         return Err(Error::Split(problems));
     }
     let stage_modules = |stage| {
-        let mut modules =
-            StageModules { modules: Vec::new(), num_parameters: 0, flops_per_token: 0 };
+        let mut modules = StageModules {
+            modules: Vec::new(),
+            num_parameters: 0,
+            flops: Vec::new(),
+            activation_bytes: Vec::new(),
+        };
         for module in graph.modules() {
             let here = match module.role {
                 Role::EveryStage => true,
@@ -89,9 +106,10 @@ pub(crate) fn assemble(
             };
             if here {
                 modules.modules.push(module.name.clone());
-                // The sums over the whole graph did not overflow, so these cannot.
+                // The sum over the whole graph did not overflow, so this one cannot.
                 modules.num_parameters += module.num_parameters();
-                modules.flops_per_token += module.flops_per_token;
+                modules.flops.push(module.flops);
+                modules.activation_bytes.push(module.activation_bytes);
             }
         }
         modules

@@ -1,6 +1,6 @@
 //! What a partition answers, and its table.
 
-use crate::{Module, ModuleGraph, ParameterSpec, Partition, Role, split_even};
+use crate::{BatchShape, Cost, Module, ModuleGraph, ParameterSpec, Partition, Role, split_even};
 
 fn partition(num_layers: usize, num_stages: usize) -> Partition {
     let module = |name: &str, role, sizes: &[usize]| Module {
@@ -11,7 +11,8 @@ fn partition(num_layers: usize, num_stages: usize) -> Partition {
             .collect(),
         submodules: Vec::new(),
         role,
-        flops_per_token: sizes.iter().map(|&size| 16 * size as u64).sum(),
+        flops: Cost::per_token(sizes.iter().map(|&size| 16 * size as u64).sum()),
+        activation_bytes: Cost::default(),
     };
     let mut modules = vec![module("model.embed_tokens", Role::Boundary, &[256])];
     modules.extend(
@@ -50,4 +51,14 @@ fn a_stage_of_one_layer() {
     stage  parameters  flops/token  modules
         0        4424         8848  model.embed_tokens, model.layers.0, model.norm, model.rotary_emb, lm_head
     ");
+}
+
+#[test]
+fn a_stage_sums_what_its_modules_take() {
+    let stages = partition(4, 2);
+    let shape = BatchShape { batch_size: 3, seq_len: 10 };
+    let flops: Vec<f64> = stages.stages().iter().map(|stage| stage.flops(shape)).collect();
+    assert_eq!(flops, [30. * 5376., 30. * 5392.]);
+    assert_eq!(stages.stages()[0].flops_per_token(), 5376);
+    assert_eq!(stages.stages()[0].activation_bytes(shape), 0.);
 }

@@ -1,7 +1,7 @@
 //! Even and explicit splits of one small decoder, and everything that can be wrong with the latter.
 
 use super::*;
-use crate::{Error, Module, ModuleGraph, ParameterSpec, Partition, Role};
+use crate::{Cost, Error, Module, ModuleGraph, ParameterSpec, Partition, Role};
 
 fn module(name: &str, role: Role) -> Module {
     let parameters = match role {
@@ -10,7 +10,14 @@ fn module(name: &str, role: Role) -> Module {
             vec![ParameterSpec::new(format!("{name}.weight"), [10, 10])]
         }
     };
-    Module { name: name.to_owned(), parameters, submodules: Vec::new(), role, flops_per_token: 200 }
+    Module {
+        name: name.to_owned(),
+        parameters,
+        submodules: Vec::new(),
+        role,
+        flops: Cost::per_token(200),
+        activation_bytes: Cost::default(),
+    }
 }
 
 fn decoder(num_layers: usize) -> Vec<Module> {

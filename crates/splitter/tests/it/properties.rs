@@ -1,7 +1,7 @@
 //! Properties of all splits of all small chains.
 
 use autopipe_splitter::{
-    Error, Module, ModuleGraph, ParameterSpec, Problem, Role, split_even, split_explicit,
+    Cost, Error, Module, ModuleGraph, ParameterSpec, Problem, Role, split_even, split_explicit,
 };
 use proptest::prelude::*;
 
@@ -15,7 +15,14 @@ fn chain(roles: &[Role]) -> ModuleGraph {
                 vec![ParameterSpec::new(format!("{name}.weight"), [i + 1])]
             }
         };
-        Module { name, parameters, submodules: Vec::new(), role, flops_per_token: 1 }
+        Module {
+            name,
+            parameters,
+            submodules: Vec::new(),
+            role,
+            flops: Cost::per_token(1),
+            activation_bytes: Cost::default(),
+        }
     });
     ModuleGraph::chain(modules, &[]).unwrap()
 }
