@@ -6,6 +6,7 @@ mod hf_names;
 mod nearest;
 mod partition;
 mod placement;
+mod route;
 mod split;
 mod virtual_stages;
 
@@ -17,5 +18,6 @@ pub use graph::{
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
 pub use partition::{Partition, StageModules};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
+pub use route::{RouteError, RoutedTensor, Routes, Sent, StageRoute, routes};
 pub use split::{split_even, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};
