@@ -56,21 +56,6 @@ pub enum Error {
         /// Lists given.
         lists: usize,
     },
-    /// A tensor would have to go past a stage.
-    #[error(
-        "`{to}` on stage {to_stage} takes what `{from}` on stage {from_stage} makes; tensors can only \
-         go to the next stage so far: split so that the two are neighbours"
-    )]
-    SkipsStage {
-        /// The module that makes it.
-        from: String,
-        /// Its stage.
-        from_stage: usize,
-        /// The module that takes it.
-        to: String,
-        /// Its stage.
-        to_stage: usize,
-    },
     /// Options that are set and would do nothing.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unsupported(Vec<Unsupported>),
@@ -112,6 +97,9 @@ pub enum Error {
     /// The model cannot be cut so.
     #[error(transparent)]
     Split(#[from] autopipe_splitter::Error),
+    /// The way of a tensor is left open.
+    #[error(transparent)]
+    Route(#[from] autopipe_splitter::RouteError),
     /// The schedule's name is not known.
     #[error(transparent)]
     UnknownSchedule(#[from] autopipe_schedule::UnknownKind),

@@ -102,6 +102,7 @@ impl AutoPipeline {
         let parts = WorkerParts {
             programs: plan.programs.clone(),
             stages,
+            routes: Some(plan.routes.clone()),
             loss,
             scale_grads: self.config.scale_grads_in_schedule,
         };

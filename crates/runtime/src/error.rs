@@ -120,6 +120,14 @@ pub enum Error {
         /// The stages that came.
         got: Vec<usize>,
     },
+    /// The ways of the tensors are those of another split.
+    #[error("the program has {stages} stages, the routes of the tensors are for {routes}")]
+    WrongRoutes {
+        /// Stages that the routes are for.
+        routes: usize,
+        /// Stages of the program.
+        stages: usize,
+    },
     /// Program and communicator disagree.
     #[error("the program is for {program} ranks, the communicator has {communicator}")]
     WrongWorld {
@@ -169,6 +177,31 @@ pub enum ActionError {
         got: usize,
         /// How many outputs of the stage can have a gradient.
         expected: usize,
+    },
+    /// The stage makes another number of tensors than its module graph says.
+    #[error(
+        "the stage returns {got} tensors for later stages, its module graph has {expected}; return \
+         one for each tensor that leaves the stage, in the order of the modules that make them"
+    )]
+    OutputCount {
+        /// How many it returned.
+        got: usize,
+        /// How many tensors of the graph start on this stage and end on a later one.
+        expected: usize,
+    },
+    /// The former stage sent fewer tensors than the module graph says.
+    #[error("{got} tensors came from the former stage, fewer than the module graph has")]
+    TensorCount {
+        /// How many came.
+        got: usize,
+    },
+    /// The former stage sent more tensors than the module graph says.
+    #[error(
+        "tensor {place} came from the former stage, and the module graph has no use for it here"
+    )]
+    Unrouted {
+        /// Its place among those that came.
+        place: usize,
     },
     /// What this action computes with did not come.
     #[error(

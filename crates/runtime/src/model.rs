@@ -33,8 +33,12 @@ pub trait Model: Send + Sync {
 /// all that the runtime needs.
 pub trait StageModel: Send {
     /// Computes one microbatch. `inputs` are the batch's tensors on the first stage (token ids of
-    /// shape `[microbatch, sequence]`, say) and the former stage's outputs on the others; the
-    /// outputs are the next stage's inputs, or what the loss takes on the last stage.
+    /// shape `[microbatch, sequence]`, say), and the outputs on the last one what the loss takes.
+    ///
+    /// Otherwise `inputs` are the tensors that the graph's edges bring from earlier stages, and the
+    /// outputs those that its edges take to later ones, each once: in the order of the modules that
+    /// make them, and of one module in the order in which its edges first name them. Along a chain
+    /// that is what the former stage made. What only passes by is no concern of the stage.
     ///
     /// # Errors
     /// Whatever candle reports; the runtime adds rank, step and action.

@@ -7,8 +7,8 @@ use autopipe_config::{Invalid, PipelineConfig, Rounding};
 use autopipe_runtime::Programs;
 use autopipe_schedule::{Extent, Kind, Plan, generate, lower, validate};
 use autopipe_splitter::{
-    ModuleGraph, Partition, RoundTo, ScheduleStyle, calculate_virtual_stages, split_even,
-    split_explicit,
+    ModuleGraph, Partition, RoundTo, Routes, ScheduleStyle, calculate_virtual_stages, routes,
+    split_even, split_explicit,
 };
 
 use crate::Error;
@@ -18,6 +18,8 @@ use crate::Error;
 pub struct PipelinePlan {
     /// Which modules each stage has.
     pub partition: Partition,
+    /// Which tensors cross each boundary between stages.
+    pub routes: Routes,
     /// The compute-only table.
     pub table: Plan,
     /// The programs to train and to evaluate with.
@@ -69,12 +71,12 @@ pub fn plan(
         }
         None => split_even(graph, table.num_stages())?,
     };
-    check_neighbours(graph, &partition)?;
+    let routes = routes(graph, &partition)?;
     let programs = Programs {
         train: Arc::new(validate(lower(&table))?),
         eval: Arc::new(validate(lower(&table.forward_only()))?),
     };
-    Ok(PipelinePlan { partition, table, programs, schedule })
+    Ok(PipelinePlan { partition, routes, table, programs, schedule })
 }
 
 fn check_table(
@@ -101,20 +103,6 @@ fn check_table(
             batch: config.pp_batch_size,
             microbatch: config.pp_microbatch_size,
         });
-    }
-    Ok(())
-}
-
-/// A stage sends all that it makes to the next one, and to no other.
-fn check_neighbours(graph: &ModuleGraph, partition: &Partition) -> Result<(), Error> {
-    for (from, to, _) in graph.edges() {
-        let stages = (partition.stage_of(&from.name), partition.stage_of(&to.name));
-        if let (Some(from_stage), Some(to_stage)) = stages
-            && to_stage > from_stage + 1
-        {
-            let (from, to) = (from.name.clone(), to.name.clone());
-            return Err(Error::SkipsStage { from, from_stage, to, to_stage });
-        }
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use autopipe_config::{PipelineConfig, Rounding};
 use autopipe_schedule::csv;
-use autopipe_splitter::{Cost, Module, ModuleGraph, ParameterSpec, Role};
+use autopipe_splitter::{
+    Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
+};
 
 use super::plan;
 
@@ -140,11 +142,19 @@ fn a_table_decides_stages_and_placement_and_has_to_have_the_sizes() {
 }
 
 #[test]
-fn a_tensor_that_would_skip_a_stage_is_refused() {
-    let mut graph = graph(4);
-    graph.add_edge("layers.0", "layers.3", Vec::new()).unwrap();
+fn a_tensor_that_skips_a_stage_is_handed_on_if_it_has_a_name() {
     let two = PipelineConfig { pp_batch_size: 4, pp_microbatch_size: 1, ..config() };
-    assert!(plan(&two, None, 2, &graph).is_ok(), "neighbours");
-    let error = plan(&two, None, 4, &graph).unwrap_err().to_string();
+    let mut graph = graph(4);
+    let skip =
+        TensorSpec { name: "skip".to_owned(), dims: vec![Dim::Batch], dtype: ElementType::F32 };
+    graph.add_edge("layers.0", "layers.3", vec![skip]).unwrap();
+    let routes = plan(&two, None, 4, &graph).unwrap().routes;
+    assert!(!routes.is_plain());
+    assert_eq!(routes.boundaries()[1][0].from, "layers.0");
+
+    let mut unnamed = self::graph(4);
+    unnamed.add_edge("layers.0", "layers.3", Vec::new()).unwrap();
+    assert!(plan(&two, None, 2, &unnamed).is_ok(), "neighbours");
+    let error = plan(&two, None, 4, &unnamed).unwrap_err().to_string();
     assert!(error.contains("`layers.3` on stage 3 takes what `layers.0` on stage 0"), "{error}");
 }

@@ -54,7 +54,7 @@ impl Worker {
     /// If the programs are for another number of ranks or for other stages, or have an action that
     /// a rank cannot run.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
-        let WorkerParts { programs, stages, loss, scale_grads } = parts;
+        let WorkerParts { programs, stages, routes, loss, scale_grads } = parts;
         let (train, eval) = (&programs.train, &programs.eval);
         let (backward, forward) = (train.has_backward(), !eval.has_backward());
         if !backward || !forward || train.num_microbatches() != eval.num_microbatches() {
@@ -83,7 +83,17 @@ impl Worker {
                 return Err(Error::WrongStages { rank: comm.rank(), expected, got });
             }
         }
-        let stages = stages.into_iter().map(|(id, model)| (id, StageRun::new(model))).collect();
+        // Where tensors only go from one stage to the next, a model's word counts alone.
+        let routes = routes.filter(|routes| !routes.is_plain());
+        if let Some(routes) = &routes
+            && routes.stages().len() != train.num_stages()
+        {
+            let (routes, stages) = (routes.stages().len(), train.num_stages());
+            return Err(Error::WrongRoutes { routes, stages });
+        }
+        let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
+        let stages =
+            stages.into_iter().map(|(id, model)| (id, StageRun::new(model, route(id)))).collect();
         Ok(Self { comm, programs, stages, loss, scale_grads, num_steps: 0, failed: None })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autopipe_schedule::{Stage, ValidProgram};
+use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
 use crate::StageModel;
@@ -42,6 +43,9 @@ pub struct WorkerParts {
     pub programs: Programs,
     /// The stages that the programs give to this rank.
     pub stages: BTreeMap<Stage, Box<dyn StageModel>>,
+    /// Where tensors go that do not only go from one stage to the next; without any, each stage
+    /// uses all that the former one makes.
+    pub routes: Option<Routes>,
     /// The loss of one microbatch.
     pub loss: LossFn,
     /// Whether to divide the gradients of a step by its number of microbatches. Those accumulated

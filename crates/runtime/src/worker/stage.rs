@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use autopipe_nn::{DeferredGrads, Parameters, vjp};
 use autopipe_schedule::{MicroBatch, Transfer};
+use autopipe_splitter::{Sent, StageRoute};
 use candle_core::{Tensor, Var};
 
 use crate::communicator::PostedRecv;
@@ -13,6 +14,9 @@ use crate::{ActionError, StageModel};
 /// the action that uses it, so that memory is free when the program says so.
 pub(super) struct StageRun {
     model: Box<dyn StageModel>,
+    /// What of the tensors that reach the stage it uses and hands on; without one it uses all, and
+    /// sends what it makes.
+    route: Option<StageRoute>,
     /// From RECV_F or the former stage here, until F.
     inputs: BTreeMap<MicroBatch, Arriving>,
     /// From F, until SEND_F.
@@ -45,10 +49,29 @@ pub(super) enum Inputs {
 
 /// The graph of one forward.
 struct Live {
-    /// The received inputs that can have a gradient, as leaves of the graph.
-    leaves: Vec<Var>,
+    /// The received tensors that can have a gradient.
+    received: Vec<Received>,
     /// The roots: outputs that can have a gradient; the loss alone on the last stage.
     roots: Vec<Tensor>,
+    /// To what each gradient that comes belongs.
+    grads_of: Vec<GradOf>,
+}
+
+/// A tensor that came from the former stage, which waits for its gradient.
+struct Received {
+    /// Its place among all that came.
+    place: usize,
+    /// The leaf of the graph, if this stage computes with it.
+    leaf: Option<Var>,
+}
+
+/// To what a gradient belongs.
+#[derive(Clone, Copy)]
+enum GradOf {
+    /// To the next of the roots.
+    Root,
+    /// To the received tensor of this place, which was handed on.
+    Passed(usize),
 }
 
 fn is_differentiable(tensor: &Tensor) -> bool {
@@ -56,9 +79,10 @@ fn is_differentiable(tensor: &Tensor) -> bool {
 }
 
 impl StageRun {
-    pub(super) fn new(model: Box<dyn StageModel>) -> Self {
+    pub(super) fn new(model: Box<dyn StageModel>, route: Option<StageRoute>) -> Self {
         Self {
             model,
+            route,
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -91,31 +115,73 @@ impl StageRun {
         inputs: Inputs,
         train: bool,
     ) -> Result<Vec<Tensor>, ActionError> {
-        let mut leaves = Vec::new();
-        let inputs = match inputs {
-            Inputs::Received(received) if train => {
-                let leaf = |tensor: Tensor| {
-                    if !is_differentiable(&tensor) {
-                        return Ok(tensor);
-                    }
-                    // candle makes a leaf of a copy only.
-                    let leaf = Var::from_tensor(&tensor)?;
-                    let tensor = leaf.as_tensor().clone();
-                    leaves.push(leaf);
-                    Ok(tensor)
-                };
-                received.into_iter().map(leaf).collect::<candle_core::Result<_>>()?
-            }
-            Inputs::Received(inputs) | Inputs::Batch(inputs) => inputs,
+        let (came, from_batch) = match inputs {
+            Inputs::Batch(inputs) => (inputs, true),
+            Inputs::Received(inputs) => (inputs, false),
         };
+        let route = self.route.as_ref().filter(|_| !from_batch);
+        let mut leaves = BTreeMap::new();
+        let mut inputs = Vec::new();
+        let used = route.map_or_else(|| (0..came.len()).collect(), |route| route.used.clone());
+        for place in used {
+            let tensor = came.get(place).ok_or(ActionError::TensorCount { got: came.len() })?;
+            inputs.push(if train && !from_batch && is_differentiable(tensor) {
+                // candle makes a leaf of a copy only.
+                let leaf = Var::from_tensor(tensor)?;
+                let input = leaf.as_tensor().clone();
+                leaves.insert(place, leaf);
+                input
+            } else {
+                tensor.clone()
+            });
+        }
         let outputs = self.model.forward(&inputs)?;
-        self.outputs.insert(index, outputs.iter().map(Tensor::detach).collect());
+
+        let (mut sent, mut roots, mut grads_of) = (Vec::new(), Vec::new(), Vec::new());
+        for source in self.sent(&outputs)? {
+            let (tensor, grad_of) = match source {
+                Sent::Made(place) => (&outputs[place], GradOf::Root),
+                Sent::Passed(place) => {
+                    let tensor = came.get(place);
+                    (
+                        tensor.ok_or(ActionError::TensorCount { got: came.len() })?,
+                        GradOf::Passed(place),
+                    )
+                }
+            };
+            if is_differentiable(tensor) {
+                grads_of.push(grad_of);
+                if let GradOf::Root = grad_of {
+                    roots.push(tensor.clone());
+                }
+            }
+            sent.push(tensor.detach());
+        }
+        self.outputs.insert(index, sent);
         if train {
-            let roots =
-                outputs.iter().filter(|output| is_differentiable(output)).cloned().collect();
-            self.live.insert(index, Live { leaves, roots });
+            let mut received = Vec::new();
+            if !from_batch {
+                let places =
+                    came.iter().enumerate().filter(|(_, tensor)| is_differentiable(tensor));
+                received.extend(
+                    places.map(|(place, _)| Received { place, leaf: leaves.remove(&place) }),
+                );
+            }
+            self.live.insert(index, Live { received, roots, grads_of });
         }
         Ok(outputs)
+    }
+
+    /// What leaves the stage, when the model has made `outputs`.
+    fn sent(&self, outputs: &[Tensor]) -> Result<Vec<Sent>, ActionError> {
+        let Some(route) = self.route.as_ref().filter(|route| !route.sent.is_empty()) else {
+            return Ok((0..outputs.len()).map(Sent::Made).collect());
+        };
+        let expected = route.sent.iter().filter(|sent| matches!(sent, Sent::Made(_))).count();
+        if outputs.len() != expected {
+            return Err(ActionError::OutputCount { got: outputs.len(), expected });
+        }
+        Ok(route.sent.clone())
     }
 
     /// The last stage's F ends with the loss, from which its backward starts at `scale`.
@@ -130,6 +196,7 @@ impl StageRun {
         if train {
             let live = self.live.get_mut(&index).expect("F has just put it there");
             live.roots = vec![loss.clone()];
+            live.grads_of = vec![GradOf::Root];
             let seed = (loss.ones_like()? * scale)?;
             self.output_grads.insert(index, Arriving::Here(vec![seed]));
         }
@@ -143,21 +210,32 @@ impl StageRun {
         index: MicroBatch,
         grads: &[Tensor],
     ) -> Result<(), ActionError> {
-        let Live { leaves, roots } =
+        let Live { received, roots, grads_of } =
             self.live.remove(&index).expect("validated: F comes before B and I");
-        if grads.len() != roots.len() {
-            return Err(ActionError::GradientCount { got: grads.len(), expected: roots.len() });
+        if grads.len() != grads_of.len() {
+            return Err(ActionError::GradientCount { got: grads.len(), expected: grads_of.len() });
         }
-        let mut store = vjp(&roots, grads)?;
-        drop(roots);
-        let input_grads = leaves
-            .iter()
-            .map(|leaf| match store.remove(leaf.as_tensor()) {
-                Some(grad) => Ok(grad.detach()),
+        let (mut of_roots, mut passed) = (Vec::new(), BTreeMap::new());
+        for (grad, of) in grads.iter().zip(grads_of) {
+            match of {
+                GradOf::Root => of_roots.push(grad.clone()),
+                GradOf::Passed(place) => drop(passed.insert(place, grad)),
+            }
+        }
+        let mut store = vjp(&roots, &of_roots)?;
+        drop((roots, of_roots));
+        let mut input_grads = Vec::with_capacity(received.len());
+        for Received { place, leaf } in received {
+            let used = leaf.as_ref().and_then(|leaf| store.remove(leaf.as_tensor()));
+            input_grads.push(match (used, passed.get(&place), leaf) {
+                (Some(used), Some(&passed), _) => (used.detach() + passed)?,
+                (Some(used), None, _) => used.detach(),
+                (None, Some(&passed), _) => passed.clone(),
                 // The outputs do not depend on it; its maker waits for a gradient all the same.
-                None => leaf.zeros_like(),
-            })
-            .collect::<candle_core::Result<_>>()?;
+                (None, None, Some(leaf)) => leaf.zeros_like()?,
+                (None, None, None) => return Err(ActionError::Unrouted { place }),
+            });
+        }
         self.input_grads.insert(index, input_grads);
         let parameters = self.model.parameters();
         parameters.collect(&mut store)?;

@@ -20,7 +20,7 @@ fn assert_close(got: &Outcome, expected: &Outcome) {
 }
 
 #[track_caller]
-fn compare(what: &str, got: &Outcome, expected: &Outcome) {
+pub(crate) fn compare(what: &str, got: &Outcome, expected: &Outcome) {
     let (loss, right) = (got.0, expected.0);
     assert!((loss - right).abs() <= 1e-12 * right.abs(), "{what}: loss {loss} for {right}");
     assert!(got.1.keys().eq(expected.1.keys()), "{what}: {:?}", got.1.keys());

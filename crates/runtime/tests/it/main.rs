@@ -7,3 +7,4 @@ mod failure;
 mod gradients;
 mod launch;
 mod net;
+mod skips;

@@ -218,8 +218,13 @@ pub(crate) fn run_programs<T: Send>(
                 (stage, Box::new(make(stage.index(), layers)) as Box<dyn StageModel>)
             })
             .collect();
-        let parts =
-            WorkerParts { programs: programs.clone(), stages, loss: loss(), scale_grads: false };
+        let parts = WorkerParts {
+            programs: programs.clone(),
+            stages,
+            routes: None,
+            loss: loss(),
+            scale_grads: false,
+        };
         let mut worker = Worker::new(world, parts)?;
         body(&mut worker)
     })
