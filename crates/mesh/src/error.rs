@@ -14,7 +14,15 @@ pub enum Error {
     UnknownAxis {
         /// The name asked for.
         axis: Axis,
-        /// The names there are.
+        /// The names there are, the flattened ones last.
+        axes: Vec<Axis>,
+    },
+    /// The mesh has no axis of the name that the pipeline's is said to have.
+    #[error("the mesh has no pipeline axis `{axis}`; name one of its axes {}", listed(.axes))]
+    NoPipelineAxis {
+        /// The name asked for.
+        axis: Axis,
+        /// The axes of the mesh.
         axes: Vec<Axis>,
     },
     /// Two of the axes asked for run along the same direction.
@@ -46,7 +54,7 @@ pub enum Error {
         mesh: String,
     },
     /// A component of a coordinate lies beyond its axis.
-    #[error("coordinate {index} on axis `{axis}` is too large, the last one is {}", .size - 1)]
+    #[error("coordinate {index} on axis `{axis}` is too large, the last one is {}", .size.saturating_sub(1))]
     CoordinateRange {
         /// The axis of the component.
         axis: Axis,
@@ -137,6 +145,33 @@ pub enum Problem {
         /// Replicated data-parallel size.
         dp_replicate: usize,
     },
+    /// The expert-parallel size does not divide the ranks of a stage.
+    #[error(
+        "ep {ep} does not divide the {num_ranks} ranks of each pipeline stage; \
+         take a divisor of {num_ranks}"
+    )]
+    Experts {
+        /// Expert-parallel size.
+        ep: usize,
+        /// Ranks of each stage: all that are not told apart by the pipeline axis.
+        num_ranks: usize,
+    },
+    /// A list of ranks is longer or shorter than the mesh.
+    #[error("the mesh {mesh} takes {expected} ranks, the list has {got}")]
+    RankCount {
+        /// How many ranks were given.
+        got: usize,
+        /// How many the mesh has.
+        expected: usize,
+        /// The axes and sizes of the mesh, as text.
+        mesh: String,
+    },
+    /// A list of ranks has some of them more than once.
+    #[error("a mesh has each rank once, and the list repeats {}", counted(.ranks))]
+    RepeatedRanks {
+        /// Those that occur more than once, in order.
+        ranks: Vec<usize>,
+    },
 }
 
 fn joined(problems: &[Problem]) -> String {
@@ -149,4 +184,14 @@ fn listed(axes: &[Axis]) -> String {
 
 fn product(axes: &[Axis]) -> String {
     axes.iter().map(Axis::as_str).collect::<Vec<_>>().join(" x ")
+}
+
+/// Some of the ranks by number, the others by how many they are.
+fn counted(ranks: &[usize]) -> String {
+    const NAMED: usize = 8;
+    let named: Vec<String> = ranks.iter().take(NAMED).map(usize::to_string).collect();
+    match ranks.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }

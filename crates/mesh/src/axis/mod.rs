@@ -29,6 +29,10 @@ impl Axis {
     pub const CP: Axis = Axis::named("cp");
     /// Tensor parallelism: each has a part of every layer.
     pub const TP: Axis = Axis::named("tp");
+    /// Expert parallelism: each holds some experts of its stage. An axis of expert meshes.
+    pub const EP: Axis = Axis::named("ep");
+    /// The ranks that share the parameters of the same experts. An axis of expert meshes.
+    pub const EP_SHARD: Axis = Axis::named("ep_shard");
     /// Flattened: `dp_replicate` x `dp_shard`, the ranks that read different data.
     pub const DP: Axis = Axis::named("dp");
     /// Flattened: `dp_shard` x `cp`, the ranks that share one copy of the parameters.

@@ -23,7 +23,7 @@ fn the_last_axis_runs_fastest() {
 
 #[test]
 fn a_flattened_axis_stands_for_its_parts() {
-    let sizes = MeshSizes { pp: 2, dp_replicate: 2, dp: Some(4), cp: 2, tp: 1 };
+    let sizes = MeshSizes { pp: 2, dp_replicate: 2, dp: Some(4), cp: 2, tp: 1, ep: 1 };
     let mesh = DeviceMesh::for_training(16, &sizes).unwrap();
     assert_eq!(mesh.size(&Axis::DP).unwrap(), 4);
     assert_eq!(mesh.group(&Axis::DP, 9).unwrap(), [9, 11, 13, 15]);

@@ -18,11 +18,14 @@ pub struct MeshSizes {
     pub cp: usize,
     /// Tensor-parallel ranks.
     pub tp: usize,
+    /// Expert-parallel ranks. They are no axis of their own beside the others but another layout
+    /// of each stage's ranks, [`DeviceMesh::expert_mesh`]; that it is possible is checked here.
+    pub ep: usize,
 }
 
 impl Default for MeshSizes {
     fn default() -> Self {
-        MeshSizes { pp: 1, dp_replicate: 1, dp: None, cp: 1, tp: 1 }
+        MeshSizes { pp: 1, dp_replicate: 1, dp: None, cp: 1, tp: 1, ep: 1 }
     }
 }
 
@@ -30,7 +33,7 @@ impl DeviceMesh {
     /// The mesh of a training run: `pp`, `dp_replicate`, `dp_shard`, `cp`, `tp`, slowest first.
     ///
     /// Every axis is there, also with size 1. `dp_shard` is `dp / dp_replicate`, and where `dp` is
-    /// not given it is `world_size / (pp * cp * tp)`.
+    /// not given it is `world_size / (pp * cp * tp)`. `ep` has to divide `world_size / pp`.
     ///
     /// ```
     /// use autopipe_mesh::{Axis, DeviceMesh, MeshSizes};
@@ -48,7 +51,7 @@ impl DeviceMesh {
         if !problems.is_empty() {
             return Err(Error::Impossible(problems));
         }
-        let MeshSizes { pp, dp_replicate, dp, cp, tp } = *sizes;
+        let MeshSizes { pp, dp_replicate, dp, cp, tp, ep } = *sizes;
         let mut problems = Vec::new();
         let dp = match dp {
             Some(dp) => {
@@ -73,6 +76,9 @@ impl DeviceMesh {
             }
             dp / dp_replicate
         });
+        if world_size.is_multiple_of(pp) {
+            problems.extend(experts(world_size / pp, ep));
+        }
         if !problems.is_empty() {
             return Err(Error::Impossible(problems));
         }
@@ -88,7 +94,7 @@ impl DeviceMesh {
 
 /// A zero makes every later check meaningless, so zeros are reported alone, all of them.
 fn zeros(world_size: usize, sizes: &MeshSizes) -> Vec<Problem> {
-    let MeshSizes { pp, dp_replicate, dp, cp, tp } = *sizes;
+    let MeshSizes { pp, dp_replicate, dp, cp, tp, ep } = *sizes;
     let world = (world_size == 0).then_some(Problem::EmptyWorld);
     let axes = [
         (Axis::PP, pp),
@@ -96,9 +102,21 @@ fn zeros(world_size: usize, sizes: &MeshSizes) -> Vec<Problem> {
         (Axis::DP, dp.unwrap_or(1)),
         (Axis::CP, cp),
         (Axis::TP, tp),
+        (Axis::EP, ep),
     ];
     let axes = axes.into_iter().filter(|(_, size)| *size == 0);
     world.into_iter().chain(axes.map(|(axis, _)| Problem::ZeroSize { axis })).collect()
+}
+
+/// What keeps the ranks of one stage from being laid out for this many expert-parallel ranks.
+pub(crate) fn experts(num_ranks: usize, ep: usize) -> Option<Problem> {
+    if ep == 0 {
+        Some(Problem::ZeroSize { axis: Axis::EP })
+    } else if !num_ranks.is_multiple_of(ep) {
+        Some(Problem::Experts { ep, num_ranks })
+    } else {
+        None
+    }
 }
 
 /// The product, or `None` where it does not fit.

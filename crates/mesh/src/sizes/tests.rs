@@ -3,7 +3,7 @@
 use super::MeshSizes;
 use crate::{Axis, DeviceMesh, Error};
 
-const ONE: MeshSizes = MeshSizes { pp: 1, dp_replicate: 1, dp: None, cp: 1, tp: 1 };
+const ONE: MeshSizes = MeshSizes { pp: 1, dp_replicate: 1, dp: None, cp: 1, tp: 1, ep: 1 };
 
 fn sizes_of(world_size: usize, sizes: &MeshSizes) -> Vec<usize> {
     let mesh = DeviceMesh::for_training(world_size, sizes).unwrap();
