@@ -75,8 +75,8 @@ pub enum Problem {
     /// There is no rank to place.
     #[error("the world has 0 ranks, a mesh needs at least 1")]
     EmptyWorld,
-    /// An axis has an empty name.
-    #[error("axis number {position} has an empty name")]
+    /// An axis has an empty name, or blanks only.
+    #[error("axis number {position} has no name")]
     EmptyName {
         /// Where it stands, counted from 0.
         position: usize,
@@ -87,8 +87,8 @@ pub enum Problem {
         /// The axis.
         axis: Axis,
     },
-    /// Two axes have one name.
-    #[error("axis `{axis}` is given twice")]
+    /// Several axes have one name.
+    #[error("axis `{axis}` is given more than once")]
     DuplicateAxis {
         /// The name.
         axis: Axis,

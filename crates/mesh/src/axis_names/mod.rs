@@ -71,7 +71,7 @@ impl AxisNames {
         pp: &Axis,
         expert_mesh: Option<&DeviceMesh>,
     ) -> Result<Self, Error> {
-        mesh.num_stage_groups(pp)?;
+        mesh.pipeline_size(pp)?;
         let free = |axis: &Axis| mesh.size(axis).is_ok() && !mesh.overlap(axis, pp);
         let found = |axis: Axis| free(&axis).then_some(axis);
         let sharded = [Axis::DP_SHARD_CP, Axis::DP_SHARD, Axis::DP, Axis::DP_CP];

@@ -1,7 +1,5 @@
 //! Tests of coordinates, groups and sub-meshes.
 
-use proptest::prelude::*;
-
 use super::{DeviceMesh, MAX_RANKS};
 use crate::{Axis, Error, MeshSizes, Problem};
 
@@ -78,6 +76,80 @@ fn one_direction_cannot_be_two_axes_of_a_sub_mesh() {
 }
 
 #[test]
+fn flattened_names_are_listed_where_they_would_do() {
+    let error = eight().size(&Axis::EP).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the mesh has no axis `ep`, its axes are `pp`, `dp_replicate`, `dp_shard`, `cp`, `tp`, \
+         `dp`, `dp_shard_cp`, `dp_cp`"
+    );
+    let part = eight().submesh(&[Axis::DP, Axis::PP], 0).unwrap();
+    let error = part.size(&Axis::DP_SHARD).unwrap_err();
+    assert_eq!(error.to_string(), "the mesh has no axis `dp_shard`, its axes are `dp`, `pp`");
+}
+
+#[test]
+fn neighbours_end_at_the_ends_or_go_round() {
+    let mesh = DeviceMesh::new([("pp", 3), ("tp", 2)]).unwrap();
+    assert_eq!(mesh.previous(&Axis::PP, 1), Ok(None));
+    assert_eq!(mesh.next(&Axis::PP, 1), Ok(Some(3)));
+    assert_eq!(mesh.next(&Axis::PP, 5), Ok(None));
+    assert_eq!(mesh.previous_in_ring(&Axis::PP, 1), Ok(5));
+    assert_eq!(mesh.next_in_ring(&Axis::PP, 5), Ok(1));
+    assert!(matches!(mesh.next(&Axis::PP, 6), Err(Error::UnknownRank { rank: 6, .. })));
+    assert!(matches!(mesh.previous_in_ring(&Axis::CP, 0), Err(Error::UnknownAxis { .. })));
+    // Along dp a rank passes from one replica to the next, past the other pipeline stage.
+    let mesh = DeviceMesh::new([("dp_replicate", 2), ("pp", 2), ("dp_shard", 2)]).unwrap();
+    assert_eq!(mesh.next(&Axis::DP, 1), Ok(Some(4)));
+    assert_eq!(mesh.index(&Axis::DP, 4), Ok(2));
+    // On an axis of size 1 a rank stands alone.
+    assert_eq!(eight().next(&Axis::CP, 5), Ok(None));
+    assert_eq!(eight().next_in_ring(&Axis::CP, 5), Ok(5));
+}
+
+#[test]
+fn a_mesh_over_a_list_has_its_ranks_and_no_others() {
+    let mesh = eight().with_ranks(&[0, 4, 1, 5, usize::MAX, 6, 3, 7]).unwrap();
+    assert_eq!(mesh.group(&Axis::PP, 4), Ok(vec![4, 6]));
+    assert_eq!(mesh.groups(&Axis::PP).unwrap()[0], [0, usize::MAX]);
+    assert_eq!(mesh.coord_from_rank(3), Ok(vec![1, 0, 1, 0, 0]));
+    assert!(matches!(mesh.coord_from_rank(2), Err(Error::UnknownRank { rank: 2, .. })));
+    let part = mesh.submesh(&[Axis::DP, Axis::TP], 6).unwrap();
+    assert!(part.ranks().eq([usize::MAX, 6, 3, 7]));
+    assert!(matches!(part.coord_from_rank(4), Err(Error::UnknownRank { world_size: 4, .. })));
+}
+
+#[test]
+fn a_list_of_the_ranks_in_order_changes_nothing() {
+    assert_eq!(eight().with_ranks(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap(), eight());
+    assert_ne!(eight().with_ranks(&[1, 0, 2, 3, 4, 5, 6, 7]).unwrap(), eight());
+    let pair = DeviceMesh::new([("tp", 2)]).unwrap();
+    let last = pair.with_ranks(&[usize::MAX - 1, usize::MAX]).unwrap();
+    assert_eq!(last.next(&Axis::TP, usize::MAX - 1), Ok(Some(usize::MAX)));
+    assert!(last.coord_from_rank(0).is_err());
+    let part = eight().submesh(&[Axis::TP], 7).unwrap();
+    assert_eq!(part, pair.with_ranks(&[6, 7]).unwrap());
+    assert_eq!(part.with_ranks(&[0, 1]).unwrap(), pair);
+}
+
+#[test]
+fn a_list_of_ranks_has_each_once_and_is_as_long_as_the_mesh() {
+    let mesh = DeviceMesh::new([("pp", 2), ("tp", 2)]).unwrap();
+    assert_eq!(
+        mesh.with_ranks(&[3, 0, 3, 0, 3]).unwrap_err().to_string(),
+        "the mesh pp 2 x tp 2 takes 4 ranks, the list has 5; \
+         a mesh has each rank once, and the list repeats 0, 3"
+    );
+    assert!(mesh.with_ranks(&[]).is_err());
+    let twice: Vec<usize> = (0..20).map(|rank| rank / 2).collect();
+    let mesh = DeviceMesh::new([("pp", 20)]).unwrap();
+    assert_eq!(
+        mesh.with_ranks(&twice).unwrap_err().to_string(),
+        "a mesh has each rank once, and the list repeats 0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+    );
+}
+
+#[test]
 fn a_coordinate_off_the_mesh_is_refused() {
     let mesh = DeviceMesh::new([("pp", 2), ("tp", 4)]).unwrap();
     let error = mesh.rank_from_coord(&[1, 4]).unwrap_err();
@@ -95,10 +167,12 @@ fn a_new_mesh_reports_all_its_problems() {
     let error = DeviceMesh::new(axes).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "axis number 1 has an empty name; axis `pp` is given twice; \
+        "axis number 1 has no name; axis `pp` is given more than once; \
          axis `pp` has size 0, the smallest is 1; \
          axis `dp` stands for dp_replicate x dp_shard already, which the mesh has too; rename it"
     );
+    let thrice = DeviceMesh::new([("tp", 2), ("tp", 2), ("tp", 2), (" ", 1)]).unwrap_err();
+    assert_eq!(thrice.to_string(), "axis `tp` is given more than once; axis number 3 has no name");
     let none: [(Axis, usize); 0] = [];
     assert_eq!(DeviceMesh::new(none), Err(Error::Impossible(vec![Problem::NoAxis])));
 }
@@ -109,74 +183,5 @@ fn a_mesh_has_a_largest_size_and_nothing_overflows() {
     for axes in [[("pp", MAX_RANKS), ("tp", 2)], [("pp", usize::MAX), ("tp", usize::MAX)]] {
         let Err(Error::Impossible(problems)) = DeviceMesh::new(axes) else { panic!("{axes:?}") };
         assert!(matches!(problems[..], [Problem::TooManyRanks { .. }]), "{problems:?}");
-    }
-}
-
-fn any_mesh() -> impl Strategy<Value = DeviceMesh> {
-    let sizes = (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize);
-    sizes.prop_map(|(pp, replicate, shard, cp, tp)| {
-        let names = ["pp", "dp_replicate", "dp_shard", "cp", "tp"];
-        DeviceMesh::new(names.into_iter().zip([pp, replicate, shard, cp, tp])).unwrap()
-    })
-}
-
-const NAMES: [Axis; 8] = [
-    Axis::PP,
-    Axis::DP_REPLICATE,
-    Axis::DP_SHARD,
-    Axis::CP,
-    Axis::TP,
-    Axis::DP,
-    Axis::DP_SHARD_CP,
-    Axis::DP_CP,
-];
-
-proptest! {
-    #[test]
-    fn coordinates_and_ranks_are_inverses(mesh in any_mesh()) {
-        for (position, rank) in mesh.ranks().enumerate() {
-            prop_assert_eq!(position, rank);
-            let coord = mesh.coord_from_rank(rank).unwrap();
-            prop_assert_eq!(mesh.rank_from_coord(&coord).unwrap(), rank);
-        }
-        prop_assert!(mesh.coord_from_rank(mesh.world_size()).is_err());
-    }
-
-    #[test]
-    fn groups_share_out_the_ranks(mesh in any_mesh(), name in 0..NAMES.len()) {
-        let axis = &NAMES[name];
-        let groups = mesh.groups(axis).unwrap();
-        let mut members: Vec<usize> = groups.concat();
-        members.sort_unstable();
-        prop_assert!(members.into_iter().eq(mesh.ranks()));
-        for group in groups {
-            prop_assert_eq!(group.len(), mesh.size(axis).unwrap());
-            prop_assert!(group.is_sorted());
-            for rank in &group {
-                prop_assert_eq!(&mesh.group(axis, *rank).unwrap(), &group);
-            }
-        }
-    }
-
-    #[test]
-    fn a_sub_mesh_is_the_ranks_that_agree_on_the_other_axes(
-        mesh in any_mesh(),
-        (rank, first, apart) in (any::<usize>(), 0..5_usize, 1..5_usize),
-    ) {
-        let (rank, second) = (rank % mesh.world_size(), (first + apart) % 5);
-        let part = mesh.submesh(&[NAMES[first].clone(), NAMES[second].clone()], rank).unwrap();
-        let own = mesh.coord_from_rank(rank).unwrap();
-        for other in mesh.ranks() {
-            let coord = mesh.coord_from_rank(other).unwrap();
-            let agrees = (0..5).all(|axis| [first, second].contains(&axis) || coord[axis] == own[axis]);
-            match part.coord_from_rank(other) {
-                Ok(within) => {
-                    prop_assert!(agrees);
-                    prop_assert_eq!(&within, &[coord[first], coord[second]]);
-                    prop_assert_eq!(part.rank_from_coord(&within).unwrap(), other);
-                }
-                Err(_) => prop_assert!(!agrees),
-            }
-        }
     }
 }

@@ -49,7 +49,7 @@ impl DeviceMesh {
     }
 
     /// The pipeline axis' size.
-    pub(crate) fn num_stage_groups(&self, pp: &Axis) -> Result<usize, Error> {
+    pub(crate) fn pipeline_size(&self, pp: &Axis) -> Result<usize, Error> {
         self.size(pp).map_err(|_| Error::NoPipelineAxis {
             axis: pp.clone(),
             axes: self.axes().map(|(axis, _)| axis.clone()).collect(),
@@ -58,7 +58,7 @@ impl DeviceMesh {
 
     /// The axes and sizes of each stage's expert mesh.
     fn expert_layout(&self, pp: &Axis, ep: usize) -> Result<DeviceMesh, Error> {
-        let num_ranks = self.world_size() / self.num_stage_groups(pp)?;
+        let num_ranks = self.world_size() / self.pipeline_size(pp)?;
         match experts(num_ranks, ep) {
             Some(problem) => Err(Error::Impossible(vec![problem])),
             None => DeviceMesh::new([(Axis::EP_SHARD, num_ranks / ep), (Axis::EP, ep)]),

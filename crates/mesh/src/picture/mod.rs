@@ -1,27 +1,37 @@
-//! A mesh as people draw it: the slowest axis down, the others across, a rank in each cell.
+//! A mesh as people draw it: the slowest axes down, the others across, a rank in each cell.
 
+mod series;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+use self::series::Series;
 use crate::{Axis, DeviceMesh};
 
-/// More rows or columns than this are counted, not drawn.
-const MAX_DRAWN: usize = 16;
+/// More columns than this do not fit on a screen: axes go down instead, or columns are left out.
+const MAX_COLUMNS: usize = 16;
+/// More rows than this do not either.
+const MAX_ROWS: usize = 32;
+/// What stands for the rows or columns that are left out.
+const GAP: &str = "..";
+/// Blanks between two columns.
+const SPACE: usize = 2;
 
-/// The sizes in one line, then the ranks. Axes of size 1 have no place in the drawing.
+/// The sizes in one line, then the ranks. Axes of size 1 have no place in the drawing. A label
+/// holds until the next one of its axis; of a large mesh, the first ranks and the last are drawn.
 ///
 /// ```
 /// use autopipe_mesh::DeviceMesh;
 ///
 /// let drawing = "\
-/// 6 ranks: pp 2 x tp 3
-///       tp 0  tp 1  tp 2
-/// pp 0  0     1     2
-/// pp 1  3     4     5
+/// 12 ranks: pp 2 x dp 2 x tp 3
+///       dp 0              dp 1
+///       tp 0  tp 1  tp 2  tp 0  tp 1  tp 2
+/// pp 0  0     1     2     3     4     5
+/// pp 1  6     7     8     9     10    11
 /// ";
-/// assert_eq!(DeviceMesh::new([("pp", 2), ("tp", 3)])?.to_string(), drawing);
+/// assert_eq!(DeviceMesh::new([("pp", 2), ("dp", 2), ("tp", 3)])?.to_string(), drawing);
 /// # Ok::<(), autopipe_mesh::Error>(())
 /// ```
 impl fmt::Display for DeviceMesh {
@@ -30,56 +40,65 @@ impl fmt::Display for DeviceMesh {
         let plural = if num_ranks == 1 { "" } else { "s" };
         writeln!(f, "{num_ranks} rank{plural}: {}", self.sizes_as_text())?;
 
-        let mut drawn = self.axes().filter(|(_, size)| *size > 1);
-        let Some((down, num_rows)) = drawn.next() else {
+        let axes: Vec<(&Axis, usize)> = self.axes().filter(|(_, size)| *size > 1).collect();
+        if axes.is_empty() {
             return writeln!(f, "rank {}", self.rank_at(0));
+        }
+        let (down, across) = axes.split_at(num_down(&axes));
+        let (rows, columns) = (Series::new(down, MAX_ROWS), Series::new(across, MAX_COLUMNS));
+        let rank = |row: Option<usize>, column: Option<usize>| match (row, column) {
+            (Some(row), Some(column)) => self.rank_at(row * columns.num + column).to_string(),
+            (None, _) | (_, None) => String::from(GAP),
         };
-        let across: Vec<(&Axis, usize)> = drawn.collect();
-        let num_columns = num_ranks / num_rows;
-        let (rows, columns) = (num_rows.min(MAX_DRAWN), num_columns.min(MAX_DRAWN));
-        let margin = label(down, num_rows - 1).len();
-        let labels = across.iter().map(|(axis, size)| label(axis, size - 1).len());
-        let width = labels.chain([self.rank_at(num_ranks - 1).to_string().len()]).max();
-        let width = width.unwrap_or_default();
+        let cells: Vec<Vec<String>> = rows
+            .drawn
+            .iter()
+            .map(|row| columns.drawn.iter().map(|column| rank(*row, *column)).collect())
+            .collect();
 
-        let mut repeat = num_columns; // columns from one label of an axis to its next
-        for (axis, size) in &across {
-            repeat /= size;
-            let titles = (0..columns).map(|column| {
-                let starts = column.is_multiple_of(repeat);
-                if starts { label(axis, column / repeat % size) } else { String::new() }
-            });
-            line(f, "", margin, titles, width)?;
+        let longest = cells.iter().flatten().map(|cell| cell.chars().count()).max();
+        let width = longest.unwrap_or_default().max(columns.spacing());
+        let margins: Vec<usize> = rows.labels.iter().map(|labels| longest_of(labels)).collect();
+        let widths = || margins.iter().copied().chain(std::iter::repeat(width));
+        for labels in &columns.labels {
+            let blanks = margins.iter().map(|_| "");
+            line(f, blanks.chain(labels.iter().map(String::as_str)).zip(widths()))?;
         }
-        for row in 0..rows {
-            let cells = (0..columns).map(|column| self.rank_at(row * num_columns + column));
-            line(f, &label(down, row), margin, cells.map(|rank| rank.to_string()), width)?;
+        for (row, cells) in cells.iter().enumerate() {
+            let heads = rows.labels.iter().map(|labels| labels[row].as_str());
+            line(f, heads.chain(cells.iter().map(String::as_str)).zip(widths()))?;
         }
-        match (num_rows - rows, num_columns - columns) {
+        match (rows.num_left_out(), columns.num_left_out()) {
             (0, 0) => Ok(()),
-            (down, 0) => writeln!(f, "and {down} more rows"),
-            (0, right) => writeln!(f, "and {right} more columns"),
-            (down, right) => writeln!(f, "and {down} more rows, {right} more columns"),
+            (down, 0) => writeln!(f, "{down} rows left out"),
+            (0, right) => writeln!(f, "{right} columns left out"),
+            (down, right) => writeln!(f, "{down} rows and {right} columns left out"),
         }
     }
 }
 
-fn label(axis: &Axis, index: usize) -> String {
-    format!("{axis} {index}")
+/// How many axes go down: the slowest, and more while the others are too many to go across.
+fn num_down(axes: &[(&Axis, usize)]) -> usize {
+    let columns = |down: usize| axes[down..].iter().map(|(_, size)| size).product::<usize>();
+    let last = axes.len().saturating_sub(1).max(1); // one axis stays across, if there are two
+    (1..last).find(|down| columns(*down) <= MAX_COLUMNS).unwrap_or(last)
 }
 
-/// One line of the drawing, without blanks at its end.
-fn line(
+fn longest_of(labels: &[String]) -> usize {
+    labels.iter().map(|label| label.chars().count()).max().unwrap_or_default()
+}
+
+/// One line of the drawing, without blanks at its end. A text longer than its width runs on over
+/// the empty ones after it.
+fn line<'a>(
     f: &mut fmt::Formatter<'_>,
-    head: &str,
-    margin: usize,
-    cells: impl Iterator<Item = String>,
-    width: usize,
+    cells: impl Iterator<Item = (&'a str, usize)>,
 ) -> fmt::Result {
-    let mut text = format!("{head:<margin$}");
-    for cell in cells {
-        text.push_str("  ");
-        text.push_str(&format!("{cell:<width$}"));
+    let mut text = String::new();
+    let mut start = 0;
+    for (cell, width) in cells {
+        text = format!("{text:<start$}{cell}");
+        start += width + SPACE;
     }
     writeln!(f, "{}", text.trim_end())
 }

@@ -18,8 +18,8 @@ pub struct MeshSizes {
     pub cp: usize,
     /// Tensor-parallel ranks.
     pub tp: usize,
-    /// Expert-parallel ranks. They are no axis of their own beside the others but another layout
-    /// of each stage's ranks, [`DeviceMesh::expert_mesh`]; that it is possible is checked here.
+    /// Expert-parallel ranks: no axis beside the others but a second layout of each stage's ranks,
+    /// which [`DeviceMesh::expert_mesh`] makes. Here it is only checked that `ep` divides them.
     pub ep: usize,
 }
 

@@ -65,20 +65,34 @@ fn replicas_divide_the_data_parallel_ranks() {
 }
 
 #[test]
+fn experts_take_a_divisor_of_the_ranks_of_a_stage() {
+    for ep in [1, 2, 4] {
+        assert_eq!(sizes_of(8, &MeshSizes { pp: 2, tp: 2, ep, ..ONE }), [2, 1, 2, 1, 2]);
+    }
+    for ep in [3, 8, usize::MAX] {
+        let message = format!(
+            "ep {ep} does not divide the 4 ranks of each pipeline stage; take a divisor of 4"
+        );
+        assert_eq!(refusal(8, &MeshSizes { pp: 2, ep, ..ONE }), message);
+    }
+}
+
+#[test]
 fn several_problems_come_in_one_error() {
-    let sizes = MeshSizes { pp: 0, dp: Some(0), tp: 0, ..ONE };
+    let sizes = MeshSizes { pp: 0, dp: Some(0), tp: 0, ep: 0, ..ONE };
     assert_eq!(
         refusal(0, &sizes),
         "the world has 0 ranks, a mesh needs at least 1; \
          axis `pp` has size 0, the smallest is 1; \
          axis `dp` has size 0, the smallest is 1; \
-         axis `tp` has size 0, the smallest is 1"
+         axis `tp` has size 0, the smallest is 1; \
+         axis `ep` has size 0, the smallest is 1"
     );
-    let sizes = MeshSizes { pp: 2, dp: Some(3), dp_replicate: 2, ..ONE };
+    let sizes = MeshSizes { pp: 2, dp: Some(3), dp_replicate: 2, ep: 3, ..ONE };
     let Err(Error::Impossible(problems)) = DeviceMesh::for_training(8, &sizes) else {
         panic!("{sizes:?}")
     };
-    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(problems.len(), 3, "{problems:?}");
 }
 
 #[test]
