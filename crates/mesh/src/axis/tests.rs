@@ -10,7 +10,7 @@ fn a_static_and_an_owned_name_are_the_same_axis() {
 
 #[test]
 fn only_the_three_data_parallel_views_are_flattened() {
-    for axis in [Axis::PP, Axis::DP_REPLICATE, Axis::DP_SHARD, Axis::CP, Axis::TP] {
+    for axis in [Axis::PP, Axis::DP_REPLICATE, Axis::DP_SHARD, Axis::CP, Axis::TP, Axis::EP] {
         assert!(axis.flattens().is_empty(), "{axis}");
     }
     assert_eq!(Axis::DP.flattens(), [Axis::DP_REPLICATE, Axis::DP_SHARD]);

@@ -107,6 +107,14 @@ pp 1  17    18    19    20    21    22    23    24    25    26    27    28    29
 }
 
 #[test]
+fn a_mesh_that_just_fits_is_drawn_whole() {
+    let lines = |mesh: DeviceMesh| mesh.to_string().lines().count();
+    assert_eq!(lines(DeviceMesh::new([("pp", 32)]).unwrap()), 1 + 32);
+    assert_eq!(lines(DeviceMesh::new([("pp", 2), ("tp", 16)]).unwrap()), 1 + 1 + 2);
+    assert_eq!(lines(DeviceMesh::new([("pp", 2), ("dp", 2), ("tp", 8)]).unwrap()), 1 + 2 + 2);
+}
+
+#[test]
 fn a_list_of_ranks_is_drawn_as_given() {
     let mesh = DeviceMesh::new([("pp", 2), ("x", 2)]).unwrap();
     let drawing = "\

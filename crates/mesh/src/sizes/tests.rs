@@ -75,6 +75,11 @@ fn experts_take_a_divisor_of_the_ranks_of_a_stage() {
         );
         assert_eq!(refusal(8, &MeshSizes { pp: 2, ep, ..ONE }), message);
     }
+    // Where the stages have no number of ranks yet, there is nothing to say about experts.
+    assert_eq!(
+        refusal(8, &MeshSizes { pp: 3, ep: 5, ..ONE }),
+        "8 ranks cannot be shared out over pp 3 x cp 1 x tp 1 evenly"
+    );
 }
 
 #[test]
