@@ -42,10 +42,11 @@ impl Default for AxisNames {
 impl AxisNames {
     /// What the axes of a mesh are for, and those of an expert mesh if there is one.
     ///
-    /// All that a mesh needs is the pipeline axis, whatever its name; of the others, those are named
-    /// that it has, also with size 1. Data-parallel are `dp_replicate` and `dp_shard_cp` in the mesh
-    /// of a training run; in another mesh, `dp_replicate` if it is there and the first that is there
-    /// of `dp_shard_cp`, `dp_shard`, `dp` and `dp_cp`. The pipeline's axis is never anything else.
+    /// All that a mesh needs is the pipeline axis, whatever its name; of the others, those are
+    /// named that it has, also with size 1. Data-parallel are `dp_replicate` and `dp_shard_cp` in
+    /// the mesh of a training run; in another mesh, `dp_replicate` if it is there and the first that
+    /// is there of `dp_shard_cp`, `dp_shard`, `dp` and `dp_cp`. The pipeline's axis is never
+    /// anything else.
     ///
     /// ```
     /// use autopipe_mesh::{Axis, AxisNames, DeviceMesh, MeshSizes};

@@ -68,7 +68,8 @@ proptest! {
         for (position, rank) in mesh.ranks().enumerate() {
             let coord = mesh.coord_from_rank(rank).unwrap();
             prop_assert_eq!(mesh.rank_from_coord(&coord).unwrap(), rank);
-            let row_major = coord.iter().zip(&sizes).fold(0, |sum, (index, size)| sum * size + index);
+            let parts = coord.iter().zip(&sizes);
+            let row_major = parts.fold(0, |sum, (index, size)| sum * size + index);
             prop_assert_eq!(row_major, position);
         }
         let ranks = sorted(mesh.ranks());
@@ -127,7 +128,8 @@ proptest! {
         let own = mesh.coord_from_rank(rank).unwrap();
         for other in mesh.ranks() {
             let coord = mesh.coord_from_rank(other).unwrap();
-            let agrees = (0..axes.len()).all(|axis| [first, second].contains(&axis) || coord[axis] == own[axis]);
+            let mut fixed = (0..axes.len()).filter(|axis| ![first, second].contains(axis));
+            let agrees = fixed.all(|axis| coord[axis] == own[axis]);
             match part.coord_from_rank(other) {
                 Ok(within) => {
                     prop_assert!(agrees);
@@ -176,7 +178,8 @@ proptest! {
         let pp = pp.get(&in_mesh);
         let names = AxisNames::infer(&mesh, pp, None).unwrap();
         prop_assert_eq!(&names.pp_axis_name, pp);
-        for axis in names.dp_axis_names.iter().chain(&names.cp_axis_name).chain(&names.tp_axis_name) {
+        let others = names.dp_axis_names.iter().chain(&names.cp_axis_name);
+        for axis in others.chain(&names.tp_axis_name) {
             let rank = mesh.ranks().next().unwrap();
             prop_assert!(mesh.submesh(&[pp.clone(), axis.clone()], rank).is_ok(), "{}", axis);
         }
