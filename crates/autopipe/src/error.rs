@@ -1,5 +1,7 @@
 //! What can be wrong with a pipeline before it runs, and what the runtime reports.
 
+use std::path::PathBuf;
+
 use autopipe_config::{Invalid, Unsupported};
 use autopipe_runtime::BoxError;
 
@@ -12,7 +14,7 @@ pub enum Error {
     Config(Vec<Invalid>),
     /// `pp_schedule_csv` is a path, and nobody has read it.
     #[error(
-        "pp_schedule_csv names the file `{path}`, and this crate reads no files: parse it with autopipe_schedule::csv and give the table to `AutoPipeline::with_schedule`"
+        "pp_schedule_csv names the file `{path}`, and this crate reads no files: parse it with autopipe_schedule::csv and give the table as `PipelineArgs::table`"
     )]
     UnreadCsv {
         /// The path.
@@ -68,6 +70,38 @@ pub enum Error {
         axis: String,
         /// Its size.
         size: usize,
+    },
+    /// An expert axis without a mesh that has it.
+    #[error("the axis `{axis}` is one of experts, and there is no expert mesh; give `moe_mesh`")]
+    NoExpertMesh {
+        /// The axis.
+        axis: String,
+    },
+    /// No device to be had.
+    #[error("the first CUDA device cannot be used: {source}; give `device`")]
+    Device {
+        /// What candle says.
+        source: candle_core::Error,
+    },
+    /// A picture of another kind.
+    #[error(
+        "`{}` does not say how to draw: the endings are {}",
+        .path.display(),
+        .endings.map(|ending| format!("`.{ending}`")).join(", ")
+    )]
+    PictureEnding {
+        /// The file asked for.
+        path: PathBuf,
+        /// The endings there are.
+        endings: [&'static str; 4],
+    },
+    /// A picture that cannot be written.
+    #[error("cannot write the picture `{}`: {source}", .path.display())]
+    WritePicture {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
     },
     /// Mesh and communicator disagree.
     #[error("the mesh has {mesh} ranks, the communicator {world}")]

@@ -1,19 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+mod args;
 mod error;
 mod info;
+mod parallelize;
 mod pipeline;
 mod plan;
 mod summary;
+mod visualize;
 
+pub use args::PipelineArgs;
 pub use error::Error;
 pub use info::PipelineInfo;
+pub use parallelize::{ParallelizeFn, PartContext};
 pub use pipeline::AutoPipeline;
 pub use plan::{PipelinePlan, plan};
 
 // The one place where names of other crates are gathered: what a program that trains needs.
 pub use autopipe_config::PipelineConfig;
-pub use autopipe_mesh::{DeviceMesh, Error as MeshError};
+pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSizes};
 pub use autopipe_runtime::{
     Batch, BoxError, Communicator, LossFn, Model, Parameters, RankError, StageModel, StepOutput,
     ThreadOptions, communicator, threads,

@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use autopipe_config::PipelineConfig;
-use autopipe_mesh::{Axis, DeviceMesh};
+use autopipe_config::{DType, PipelineConfig, Unsupported};
+use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, LossFn, Model, Parameters, StepOutput, Worker, WorkerParts,
+    Batch, Communicator, LossFn, Model, Parameters, StageModel, StepOutput, Worker, WorkerParts,
 };
-use autopipe_schedule::{Plan, Rank, Timeline};
+use autopipe_schedule::{Rank, Timeline};
 use candle_core::Device;
 
 use crate::plan::plan;
-use crate::{Error, PipelineInfo, PipelinePlan};
+use crate::{Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan};
 
-/// One rank's pipeline: every rank makes its own from the same configuration, builds it, and then
-/// takes the same steps.
+/// One rank's pipeline: every rank makes its own from the same arguments, builds it, and then takes
+/// the same steps.
 pub struct AutoPipeline {
-    config: PipelineConfig,
-    mesh: DeviceMesh,
-    world: Box<dyn Communicator>,
+    args: PipelineArgs,
+    axis_names: AxisNames,
     device: Device,
-    table: Option<Plan>,
+    world: Box<dyn Communicator>,
     built: Option<Built>,
 }
 
@@ -35,7 +34,7 @@ pub(crate) struct Built {
 impl std::fmt::Debug for AutoPipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AutoPipeline")
-            .field("config", &self.config)
+            .field("config", &self.args.config)
             .field("device", &self.device)
             .field("info", &self.info())
             .finish_non_exhaustive()
@@ -43,35 +42,29 @@ impl std::fmt::Debug for AutoPipeline {
 }
 
 impl AutoPipeline {
-    /// A pipeline along the mesh's axis `pp`; `world` is this rank's end of all ranks of the mesh.
+    /// A pipeline along one axis of the mesh; `world` is this rank's end of all ranks of the mesh.
     ///
     /// # Errors
-    /// If options contradict each other or would do nothing, the mesh has no such axis, other axes are
-    /// larger than one, or mesh and world differ in size.
-    pub fn new(
-        config: PipelineConfig,
-        mesh: DeviceMesh,
-        world: Box<dyn Communicator>,
-        device: Device,
-    ) -> Result<Self, Error> {
-        config.check().map_err(Error::Config)?;
-        config.check_supported().map_err(Error::Unsupported)?;
+    /// If options contradict each other or would do nothing, the mesh lacks the pipeline axis or
+    /// another one that is named, axes other than the pipeline's are larger than one, or mesh and
+    /// world differ.
+    pub fn new(args: PipelineArgs, world: Box<dyn Communicator>) -> Result<Self, Error> {
+        args.config.check().map_err(Error::Config)?;
+        args.config.check_supported().map_err(Error::Unsupported)?;
+        check_runnable(&args)?;
+        let axis_names = args.names()?;
+        let mesh = &args.world_mesh;
         if mesh.world_size() != world.size() {
             return Err(Error::WorldSize { mesh: mesh.world_size(), world: world.size() });
         }
-        mesh.size(&Axis::PP)?;
+        mesh.coord_from_rank(world.rank())?;
         for (axis, size) in mesh.axes() {
-            if *axis != Axis::PP && size > 1 {
+            if *axis != axis_names.pp_axis_name && size > 1 {
                 return Err(Error::Axis { axis: axis.to_string(), size });
             }
         }
-        Ok(Self { config, mesh, world, device, table: None, built: None })
-    }
-
-    /// Runs `table`, read from `pp_schedule_csv` or made by hand, instead of a named schedule.
-    #[must_use]
-    pub fn with_schedule(self, table: Plan) -> Self {
-        Self { table: Some(table), ..self }
+        let device = args.device()?;
+        Ok(Self { args, axis_names, device, world, built: None })
     }
 
     /// Splits the model, proves the schedule, and builds this rank's stages. The same call has to be
@@ -80,22 +73,47 @@ impl AutoPipeline {
     /// # Errors
     /// Everything about configuration, model and schedule is found before any weight is loaded.
     pub fn build(&mut self, model: &dyn Model, loss: LossFn) -> Result<&mut Self, Error> {
-        let graph = model.graph();
-        let plan = plan(&self.config, self.table.as_ref(), self.mesh.size(&Axis::PP)?, &graph)?;
-        let rank = self.world.rank();
-        let group = self.mesh.group(&Axis::PP, rank)?;
-        // The group's first rank names it; along an axis, ranks grow with the coordinate.
-        let comm = self.world.split(group[0], rank)?;
+        self.build_with(model, loss, &mut |part, _| Ok(part))
+    }
 
+    /// As [`build`](Self::build), and hands each part to `parallelize` before the pipeline takes it.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and whatever `parallelize` cannot do.
+    pub fn build_with(
+        &mut self,
+        model: &dyn Model,
+        loss: LossFn,
+        parallelize: &mut ParallelizeFn<'_>,
+    ) -> Result<&mut Self, Error> {
+        let graph = model.graph();
+        let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
+        let pp = &self.axis_names.pp_axis_name;
+        let plan = plan(config, table.as_ref(), world_mesh.size(pp)?, &graph)?;
+        let rank = self.world.rank();
+        let group = world_mesh.group(pp, rank)?;
+        // The group's first rank names it.
+        let comm = self.world.split(group[0], world_mesh.index(pp, rank)?)?;
+
+        let num_stages = plan.partition.num_stages();
+        let context = |stage| PartContext {
+            stage,
+            num_stages,
+            world_mesh,
+            moe_mesh: moe_mesh.as_ref(),
+            axis_names: &self.axis_names,
+        };
         let mut stages = BTreeMap::new();
         let mut modules = Vec::new();
         let mut mine = plan.programs.train.placement().stages_of(Rank::new(comm.rank())).to_vec();
         mine.sort_unstable();
         for stage in mine {
-            let names = plan.partition.stages()[stage.index()].modules();
-            let part = model
+            let index = stage.index();
+            let names = plan.partition.stages()[index].modules();
+            let part: Box<dyn StageModel> = model
                 .build_stage(names, &self.device)
-                .map_err(|source| Error::Stage { stage: stage.index(), source })?;
+                .and_then(|part| parallelize(part, &context(index)))
+                .map_err(|source| Error::Stage { stage: index, source })?;
             modules.push(crate::summary::module_list(&graph, names));
             stages.insert(stage, part);
         }
@@ -104,7 +122,7 @@ impl AutoPipeline {
             stages,
             routes: Some(plan.routes.clone()),
             loss,
-            scale_grads: self.config.scale_grads_in_schedule,
+            scale_grads: config.scale_grads_in_schedule,
         };
         let worker = Worker::new(comm, parts)?;
         self.built = Some(Built { worker, plan, modules });
@@ -203,16 +221,35 @@ impl AutoPipeline {
 
     /// The configuration given to [`new`](Self::new).
     pub fn config(&self) -> &PipelineConfig {
-        &self.config
+        &self.args.config
     }
 
     /// The mesh given to [`new`](Self::new).
     pub fn mesh(&self) -> &DeviceMesh {
-        &self.mesh
+        &self.args.world_mesh
+    }
+
+    /// What the axes of the meshes are for, as given or inferred.
+    pub fn axis_names(&self) -> &AxisNames {
+        &self.axis_names
     }
 
     /// This rank's end of the whole world.
     pub fn world(&self) -> &dyn Communicator {
         &*self.world
     }
+}
+
+/// What can be planned but not run yet.
+fn check_runnable(args: &PipelineArgs) -> Result<(), Error> {
+    let mut unsupported = Vec::new();
+    let dtype = args.config.dtype.filter(|dtype| *dtype != DType::Float32);
+    if let Some(dtype) = dtype {
+        unsupported.push(Unsupported::new("dtype", dtype, "training is in float32"));
+    }
+    if !args.defer_fsdp_grad_sync {
+        let reason = "without data parallelism there are no gradients to sum over ranks";
+        unsupported.push(Unsupported::new("defer_fsdp_grad_sync", false, reason));
+    }
+    if unsupported.is_empty() { Ok(()) } else { Err(Error::Unsupported(unsupported)) }
 }

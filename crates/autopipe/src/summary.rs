@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use autopipe_mesh::Axis;
 use autopipe_runtime::Parameters;
 use autopipe_splitter::ModuleGraph;
 
 use crate::AutoPipeline;
+
+/// As many modules of a stage the original lists where nothing else is said.
+const DEFAULT_MAX_MODULES: usize = 16;
 
 /// The modules of a stage with all that contain them and all that they contain, depth first: what
 /// `named_modules()` of the original's stage lists.
@@ -70,7 +72,8 @@ impl AutoPipeline {
         self.get_stage_param_counts(trainable_only).iter().sum()
     }
 
-    /// Each local stage with its parameter count and the first `max_modules_per_stage` modules.
+    /// Each local stage with its parameter count and the first `max_modules_per_stage` modules, the
+    /// stages counted on this rank: by their places in [`parts`](Self::parts).
     pub fn pretty_print_stages(
         &self,
         max_modules_per_stage: usize,
@@ -79,7 +82,8 @@ impl AutoPipeline {
         let Some(built) = self.built() else { return "<no stages>".to_owned() };
         let last = built.plan.partition.num_stages() - 1;
         let mut text = String::new();
-        for ((stage, parameters), modules) in built.worker.stages().zip(&built.modules) {
+        let parts = built.worker.stages().zip(&built.modules).enumerate();
+        for (part, ((stage, parameters), modules)) in parts {
             let tag = match (stage.index() == 0, stage.index() == last) {
                 (true, true) => " (first,last)",
                 (true, false) => " (first)",
@@ -88,7 +92,7 @@ impl AutoPipeline {
             };
             let params = with_commas(count(parameters, trainable_only));
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "Stage {}{tag}: params={params}", stage.index());
+            let _ = writeln!(text, "Stage {part}{tag}: params={params}");
             for name in modules.iter().take(max_modules_per_stage) {
                 let _ = writeln!(text, "  - {name}");
             }
@@ -103,7 +107,7 @@ impl AutoPipeline {
     /// Five lines: ranks, local stages, schedule, microbatches and parameters.
     pub fn debug_summary(&self) -> String {
         let info = self.info();
-        let pp_size = self.mesh().size(&Axis::PP).unwrap_or(1);
+        let pp_size = self.mesh().size(&self.axis_names().pp_axis_name).unwrap_or(1);
         let or_none = |value: Option<String>| value.unwrap_or_else(|| "None".to_owned());
         format!(
             "PP degree: {pp_size}\nLocal stages: {}\nSchedule: {}\nn_microbatches: {}\nTotal params: {} (trainable: {})",
@@ -113,5 +117,14 @@ impl AutoPipeline {
             with_commas(self.get_total_param_count(false)),
             with_commas(self.get_total_param_count(true)),
         )
+    }
+
+    /// Tells the log [`debug_summary`](Self::debug_summary) and the stages, at level INFO.
+    pub fn log_debug_summary(&self) {
+        tracing::info!(
+            "\n{}\n{}",
+            self.debug_summary(),
+            self.pretty_print_stages(DEFAULT_MAX_MODULES, false)
+        );
     }
 }

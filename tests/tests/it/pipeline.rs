@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use autopipe::schedule::Plan;
 use autopipe::{
-    AutoPipeline, Batch, DeviceMesh, LossFn, Model, PipelineConfig, RankError, ThreadOptions,
-    threads,
+    AutoPipeline, Batch, DeviceMesh, LossFn, Model, PipelineArgs, PipelineConfig, RankError,
+    ThreadOptions, threads,
 };
 use autopipe_models::load_folder;
 use autopipe_nn::{count_labels, cross_entropy_sum};
@@ -98,10 +98,9 @@ pub(crate) fn on_ranks_with<T: Send>(
 ) -> Result<Vec<T>, RankError<anyhow::Error>> {
     threads(num_ranks, &ThreadOptions::default(), |world| {
         let mesh = DeviceMesh::new([("pp", num_ranks)])?;
-        let mut pipeline = AutoPipeline::new(config.clone(), mesh, world, Device::Cpu)?;
-        if let Some(table) = table {
-            pipeline = pipeline.with_schedule(table.clone());
-        }
+        let args =
+            PipelineArgs { table: table.cloned(), ..PipelineArgs::new(config.clone(), mesh) };
+        let mut pipeline = AutoPipeline::new(args, world)?;
         pipeline.build(model, loss())?;
         body(&mut pipeline)
     })

@@ -138,7 +138,7 @@ fn a_table_decides_stages_and_placement_and_has_to_have_the_sizes() {
     let forward = plan(&config, Some(&table.forward_only()), 2, &graph(4)).unwrap_err().to_string();
     assert!(forward.contains("only goes forward"), "{forward}");
     let unread = plan(&config, None, 2, &graph(4)).unwrap_err().to_string();
-    assert!(unread.contains("v.csv") && unread.contains("with_schedule"), "{unread}");
+    assert!(unread.contains("v.csv") && unread.contains("PipelineArgs::table"), "{unread}");
 }
 
 #[test]

@@ -58,6 +58,13 @@ pub struct Unsupported {
     pub reason: &'static str,
 }
 
+impl Unsupported {
+    /// The field `option` and its value, and why nothing heeds it.
+    pub fn new(option: &'static str, value: impl ToString, reason: &'static str) -> Self {
+        Self { option, value: value.to_string(), reason }
+    }
+}
+
 impl PipelineConfig {
     /// Checks what can be checked without a model and a mesh.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use autopipe::communicator::Reduction;
 use autopipe::schedule::Timeline;
-use autopipe::{AutoPipeline, Batch, Communicator, LossFn};
+use autopipe::{AutoPipeline, Batch, Communicator, LossFn, PipelineArgs};
 use autopipe_config::{LossName, OptimizerName};
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
@@ -28,11 +28,13 @@ pub(super) struct RankRun<'a> {
 
 impl<'a> RankRun<'a> {
     pub(super) fn new(job: &'a Job<'a>, world: Box<dyn Communicator>) -> Result<Self, Error> {
-        let mut pipeline =
-            AutoPipeline::new(job.config.clone(), job.mesh.clone(), world, Device::Cpu)?;
-        if job.config.pp_schedule_csv.is_some() {
-            pipeline = pipeline.with_schedule(job.plan.table.clone());
-        }
+        let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
+        let args = PipelineArgs {
+            device: Some(Device::Cpu),
+            table,
+            ..PipelineArgs::new(job.config.clone(), job.mesh.clone())
+        };
+        let mut pipeline = AutoPipeline::new(args, world)?;
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let options = &job.recipe.optimizer;
         let optimizer = match options.name {
