@@ -185,21 +185,6 @@ pub enum Problem {
         /// The stage.
         stage: usize,
     },
-    /// A shared parameter whose two holders are on different stages.
-    #[error(
-        "parameter `{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}; \
-         shared parameters have to be on one stage so far, or untied"
-    )]
-    SharedApart {
-        /// The parameter that says it is shared.
-        parameter: String,
-        /// Its stage.
-        stage: usize,
-        /// The parameter that it is the same as.
-        owner: String,
-        /// Its stage.
-        owner_stage: usize,
-    },
 }
 
 /// One problem in the same line, several in a list.

@@ -15,7 +15,7 @@ pub use graph::{
     TensorSpec,
 };
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
-pub use partition::{Partition, StageModules};
+pub use partition::{Partition, StageModules, TiedParameter};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use split::{split_even, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};

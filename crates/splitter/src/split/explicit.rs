@@ -14,8 +14,8 @@ use crate::{Error, ModuleGraph, Partition, Problem, Role};
 /// # Errors
 /// If there is no list, a module is not connected to the others, or the lists do not make up the
 /// model. The last error holds everything at once: unknown names, parts of modules, modules that
-/// are listed twice or missing, stages without a module, stages in an order against the data flow,
-/// and shared parameters on different stages.
+/// are listed twice or missing, stages without a module, and stages in an order against the data
+/// flow.
 pub fn split_explicit(graph: &ModuleGraph, lists: &[Vec<String>]) -> Result<Partition, Error> {
     if lists.is_empty() {
         return Err(Error::NoStages);
