@@ -146,6 +146,19 @@ pub enum Problem {
         /// The module that it is in.
         module: String,
     },
+    /// A name that several modules begin with and that is none itself.
+    #[error(
+        "stage {stage}: `{prefix}` is no module, the names of modules such as `{module}` begin \
+         with it; list these"
+    )]
+    Prefix {
+        /// The stage that lists it.
+        stage: usize,
+        /// The name.
+        prefix: String,
+        /// The first module below it, by name.
+        module: String,
+    },
     /// A module that no stage has.
     #[error("module `{module}` is on no stage")]
     Missing {

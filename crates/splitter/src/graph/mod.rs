@@ -103,6 +103,13 @@ impl ModuleGraph {
         self.modules.get(name).map(|&node| &self.graph[node])
     }
 
+    /// The first module, by name, of those whose names begin with `prefix` and a dot.
+    pub(crate) fn first_below(&self, prefix: &str) -> Option<&Module> {
+        let begin = format!("{prefix}.");
+        let (name, &node) = self.modules.range(begin.clone()..).next()?;
+        name.starts_with(&begin).then(|| &self.graph[node])
+    }
+
     /// All modules in data-flow order.
     pub fn modules(&self) -> impl Iterator<Item = &Module> {
         self.graph.node_weights()

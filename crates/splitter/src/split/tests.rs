@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Cost, Error, Module, ModuleGraph, ParameterSpec, Partition, Role, StageModules, TiedParameter,
+    Cost, Error, Module, ModuleGraph, ParameterSpec, Partition, Problem, Role, StageModules,
+    TiedParameter,
 };
 
 fn module(name: &str, role: Role) -> Module {
@@ -200,6 +201,37 @@ fn all_problems_come_at_once() {
       - module `model.layers.1` takes the output of `model.layers.0`, and is on stage 0 before it on stage 1
     "
     );
+}
+
+#[test]
+fn a_name_that_several_modules_begin_with() {
+    assert_eq!(
+        refused(&["model.embed_tokens model.layers model.norm lm_head"]),
+        "the stages do not make up the model:
+  - stage 0: `model.layers` is no module, the names of modules such as `model.layers.0` begin with it; list these
+  - module `model.layers.0` is on no stage
+  - module `model.layers.1` is on no stage
+  - module `model.layers.2` is on no stage"
+    );
+    let text = refused(&["model model.layer"]);
+    assert!(
+        text.contains("`model` is no module, the names of modules such as `model.embed_tokens`")
+    );
+    // A part of a word is no prefix.
+    assert!(text.contains("the model has no module `model.layer`; did you mean"), "{text}");
+}
+
+#[test]
+fn lists_of_many_wrong_names_are_refused() {
+    let graph = graph(10_000);
+    let wrong = |name: &str| (0..10_000).map(|i| format!("{name}.{i}")).collect::<Vec<_>>();
+    let lists = [wrong("model.layer"), wrong("model.layers.7.mlp"), vec!["x".repeat(1_000_000)]];
+    let Err(Error::Split(problems)) = split_explicit(&graph, &lists) else { panic!("accepted") };
+    // The names, and the modules that are missing for them.
+    assert_eq!(problems.len(), 20_001 + 10_003);
+    let nearest = Some("model.layers.0".to_owned());
+    let module = "model.layer.0".to_owned();
+    assert_eq!(problems[0], Problem::UnknownModule { stage: 0, module, nearest });
 }
 
 #[test]
