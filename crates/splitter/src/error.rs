@@ -146,6 +146,19 @@ pub enum Problem {
         /// The module that it is in.
         module: String,
     },
+    /// A name that several modules begin with and that is none itself.
+    #[error(
+        "stage {stage}: `{prefix}` is no module, the names of modules such as `{module}` begin \
+         with it; list these"
+    )]
+    Prefix {
+        /// The stage that lists it.
+        stage: usize,
+        /// The name.
+        prefix: String,
+        /// The first module below it, by name.
+        module: String,
+    },
     /// A module that no stage has.
     #[error("module `{module}` is on no stage")]
     Missing {
@@ -184,21 +197,6 @@ pub enum Problem {
     EmptyStage {
         /// The stage.
         stage: usize,
-    },
-    /// A shared parameter whose two holders are on different stages.
-    #[error(
-        "parameter `{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}; \
-         shared parameters have to be on one stage so far, or untied"
-    )]
-    SharedApart {
-        /// The parameter that says it is shared.
-        parameter: String,
-        /// Its stage.
-        stage: usize,
-        /// The parameter that it is the same as.
-        owner: String,
-        /// Its stage.
-        owner_stage: usize,
     },
 }
 

@@ -16,7 +16,7 @@ pub use graph::{
     TensorSpec,
 };
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
-pub use partition::{Partition, StageModules};
+pub use partition::{Partition, StageModules, TiedParameter};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use route::{RouteError, RoutedTensor, Routes, Sent, StageRoute, routes};
 pub use split::{split_even, split_explicit};

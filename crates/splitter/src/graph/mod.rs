@@ -103,6 +103,13 @@ impl ModuleGraph {
         self.modules.get(name).map(|&node| &self.graph[node])
     }
 
+    /// The first module, by name, of those whose names begin with `prefix` and a dot.
+    pub(crate) fn first_below(&self, prefix: &str) -> Option<&Module> {
+        let begin = format!("{prefix}.");
+        let (name, &node) = self.modules.range(begin.clone()..).next()?;
+        name.starts_with(&begin).then(|| &self.graph[node])
+    }
+
     /// All modules in data-flow order.
     pub fn modules(&self) -> impl Iterator<Item = &Module> {
         self.graph.node_weights()
@@ -130,15 +137,21 @@ impl ModuleGraph {
         self.num_parameters
     }
 
-    /// Pairs of a shared parameter and the one that it is the same tensor as, each with its module.
+    /// Every shared parameter with the parameter that it is the same tensor as and that is not shared
+    /// itself, each with its module; in the order of the modules.
     pub(crate) fn shared(&self) -> impl Iterator<Item = [(&Module, &ParameterSpec); 2]> {
-        self.modules().flat_map(move |module| {
-            module.parameters.iter().filter_map(move |copy| {
-                let &(node, place) = self.parameters.get(copy.shared_with.as_ref()?)?;
-                let owner = &self.graph[node];
-                Some([(module, copy), (owner, &owner.parameters[place])])
+        // A parameter's owner is an earlier one, so that the owner's own is known by then.
+        let mut owners = BTreeMap::new();
+        self.modules()
+            .flat_map(|module| module.parameters.iter().map(move |copy| (module, copy)))
+            .filter_map(move |(module, copy)| {
+                let name = copy.shared_with.as_deref()?;
+                let &(node, place) = self.parameters.get(name)?;
+                let direct = (&self.graph[node], &self.graph[node].parameters[place]);
+                let owner = *owners.get(name).unwrap_or(&direct);
+                owners.insert(copy.name.as_str(), owner);
+                Some([(module, copy), owner])
             })
-        })
     }
 
     /// The first module that no path of edges, in any direction, connects to the first one.
@@ -178,9 +191,10 @@ impl ModuleGraph {
         }
         // Nothing is changed before everything is checked.
         let mut num_parameters = self.num_parameters;
-        for (place, parameter) in module.parameters.iter().enumerate() {
-            let earlier = &module.parameters[..place];
-            num_parameters = self.count(num_parameters, parameter, earlier)?;
+        let mut earlier = BTreeMap::new();
+        for parameter in &module.parameters {
+            num_parameters = self.count(num_parameters, parameter, &earlier)?;
+            earlier.insert(parameter.name.as_str(), parameter);
         }
 
         let name = module.name.clone();
@@ -193,17 +207,18 @@ impl ModuleGraph {
         Ok(node)
     }
 
-    /// `total` and the elements of `parameter`, which follows those of the graph and `earlier`.
+    /// `total` and the elements of `parameter`, which follows those of the graph and, by their
+    /// names, the `earlier` ones of its module.
     fn count(
         &self,
         total: usize,
         parameter: &ParameterSpec,
-        earlier: &[ParameterSpec],
+        earlier: &BTreeMap<&str, &ParameterSpec>,
     ) -> Result<usize, GraphError> {
         let find = |name: &str| {
             let known = self.parameters.get(name);
             let known = known.map(|&(node, place)| &self.graph[node].parameters[place]);
-            known.or_else(|| earlier.iter().find(|parameter| parameter.name == name))
+            known.or_else(|| earlier.get(name).copied())
         };
         let name = &parameter.name;
         if find(name).is_some() {

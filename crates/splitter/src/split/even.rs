@@ -14,8 +14,8 @@ use crate::{Error, ModuleGraph, Partition, Role};
 /// stage.
 ///
 /// # Errors
-/// If there is no stage, there are fewer layers than stages, a module is not connected to the
-/// others, or modules on different stages share a parameter.
+/// If there is no stage, there are fewer layers than stages, or a module is not connected to the
+/// others.
 pub fn split_even(graph: &ModuleGraph, num_stages: usize) -> Result<Partition, Error> {
     let stage_of_layer = layer_stages(graph.num_layers(), num_stages)?;
     let mut num_seen = 0_usize;

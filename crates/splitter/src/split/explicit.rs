@@ -6,6 +6,10 @@ use crate::nearest::nearest;
 use crate::partition::assemble;
 use crate::{Error, ModuleGraph, Partition, Problem, Role};
 
+/// For how many unknown names the nearest module is looked for, which takes time in proportion to
+/// all modules: enough for any list that a person has written.
+const MOST_NEAREST: usize = 32;
+
 /// Puts on each stage the modules that its list names (`module_fqns_per_model_part`).
 ///
 /// A list is a set: whatever its order, the stage computes in the order of the graph. What is for
@@ -13,15 +17,16 @@ use crate::{Error, ModuleGraph, Partition, Problem, Role};
 ///
 /// # Errors
 /// If there is no list, a module is not connected to the others, or the lists do not make up the
-/// model. The last error holds everything at once: unknown names, parts of modules, modules that
-/// are listed twice or missing, stages without a module, stages in an order against the data flow,
-/// and shared parameters on different stages.
+/// model. The last error holds everything at once: unknown names, parts and groups of modules,
+/// modules that are listed twice or missing, stages without a module, and stages in an order against the data
+/// flow.
 pub fn split_explicit(graph: &ModuleGraph, lists: &[Vec<String>]) -> Result<Partition, Error> {
     if lists.is_empty() {
         return Err(Error::NoStages);
     }
     let mut stages = BTreeMap::new();
     let mut problems = Vec::new();
+    let mut num_unknown = 0;
     for (stage, list) in lists.iter().enumerate() {
         let mut has_own = false;
         for name in list {
@@ -35,7 +40,10 @@ pub fn split_explicit(graph: &ModuleGraph, lists: &[Vec<String>]) -> Result<Part
                         stages.insert(name.as_str(), stage);
                     }
                 }
-                None => problems.push(unknown(graph, stage, name)),
+                None => {
+                    problems.push(unknown(graph, stage, name, num_unknown < MOST_NEAREST));
+                    num_unknown += 1;
+                }
             }
             has_own = true;
         }
@@ -50,16 +58,16 @@ pub fn split_explicit(graph: &ModuleGraph, lists: &[Vec<String>]) -> Result<Part
     assemble(graph, &stages, lists.len(), problems)
 }
 
-fn unknown(graph: &ModuleGraph, stage: usize, name: &str) -> Problem {
+/// Why a name is no module.
+fn unknown(graph: &ModuleGraph, stage: usize, name: &str, search: bool) -> Problem {
     let around = name.match_indices('.').find_map(|(dot, _)| graph.module(&name[..dot]));
-    match around {
-        Some(module) => {
-            Problem::Inside { stage, inner: name.to_owned(), module: module.name.clone() }
-        }
-        None => Problem::UnknownModule {
-            stage,
-            module: name.to_owned(),
-            nearest: nearest(name, graph.modules().map(|module| &module.name)),
-        },
+    if let Some(module) = around {
+        return Problem::Inside { stage, inner: name.to_owned(), module: module.name.clone() };
     }
+    if let Some(module) = graph.first_below(name) {
+        return Problem::Prefix { stage, prefix: name.to_owned(), module: module.name.clone() };
+    }
+    let names = graph.modules().map(|module| &module.name);
+    let nearest = if search { nearest(name, names) } else { None };
+    Problem::UnknownModule { stage, module: name.to_owned(), nearest }
 }

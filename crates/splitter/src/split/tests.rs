@@ -1,7 +1,10 @@
 //! Even and explicit splits of one small decoder, and everything that can be wrong with the latter.
 
 use super::*;
-use crate::{Cost, Error, Module, ModuleGraph, ParameterSpec, Partition, Role};
+use crate::{
+    Cost, Error, Module, ModuleGraph, ParameterSpec, Partition, Problem, Role, StageModules,
+    TiedParameter,
+};
 
 fn module(name: &str, role: Role) -> Module {
     let parameters = match role {
@@ -80,15 +83,47 @@ fn an_unconnected_module_is_refused() {
 }
 
 #[test]
-fn shared_parameters_stay_together() {
-    let mut tied = decoder(2);
-    tied[5].parameters[0].shared_with = Some("model.embed_tokens.weight".to_owned());
+fn shared_parameters_may_be_on_several_stages() {
+    let mut tied = decoder(3);
+    let owner = || Some("model.embed_tokens.weight".to_owned());
+    tied[6].parameters[0].shared_with = owner();
+    // A copy of a copy, beside it, and one beside the owner.
+    tied[4].parameters[0].shared_with = Some("model.layers.0.weight".to_owned());
+    tied[1].parameters[0].shared_with = owner();
     let graph = ModuleGraph::chain(tied, &[]).unwrap();
-    assert_eq!(split_even(&graph, 1).unwrap().stages()[0].num_parameters(), 400);
+
+    let whole = split_even(&graph, 1).unwrap();
+    assert_eq!((whole.tied(), whole.stages()[0].num_parameters()), (&[][..], 300));
+    let apart = split_even(&graph, 3).unwrap();
+    let copy = |parameter: &str| TiedParameter {
+        parameter: parameter.to_owned(),
+        stage: 2,
+        owner: "model.embed_tokens.weight".to_owned(),
+        owner_stage: 0,
+    };
+    assert_eq!(apart.tied(), [copy("model.norm.weight"), copy("lm_head.weight")]);
+    let held: Vec<_> = apart.stages().iter().map(StageModules::num_parameters).collect();
+    // The last stage has layer 2 and one copy.
+    assert_eq!(held, [100, 100, 200]);
+    assert_eq!((apart.num_parameters(), graph.num_parameters()), (300, 300));
+}
+
+#[test]
+fn ten_thousand_layers_are_split() {
+    let graph = graph(10_000);
+    for num_stages in [1, 64, 10_000] {
+        let even = split_even(&graph, num_stages).unwrap();
+        let lists: Vec<_> = even.stages().iter().map(|stage| stage.modules().to_vec()).collect();
+        assert_eq!(split_explicit(&graph, &lists).unwrap(), even);
+        assert_eq!(even.stage_of("model.layers.9999"), Some(num_stages - 1));
+        assert_eq!(
+            graph.modules().filter_map(|m| even.stage_of(&m.name)).max(),
+            Some(num_stages - 1)
+        );
+    }
     assert_eq!(
-        split_even(&graph, 2).unwrap_err().to_string(),
-        "the stages do not make up the model: parameter `lm_head.weight` on stage 1 is the same as \
-         `model.embed_tokens.weight` on stage 0; shared parameters have to be on one stage so far, or untied"
+        split_even(&graph, usize::MAX).unwrap_err(),
+        Error::TooFewLayers { num_stages: usize::MAX, num_layers: 10_000 }
     );
 }
 
@@ -166,6 +201,37 @@ fn all_problems_come_at_once() {
       - module `model.layers.1` takes the output of `model.layers.0`, and is on stage 0 before it on stage 1
     "
     );
+}
+
+#[test]
+fn a_name_that_several_modules_begin_with() {
+    assert_eq!(
+        refused(&["model.embed_tokens model.layers model.norm lm_head"]),
+        "the stages do not make up the model:
+  - stage 0: `model.layers` is no module, the names of modules such as `model.layers.0` begin with it; list these
+  - module `model.layers.0` is on no stage
+  - module `model.layers.1` is on no stage
+  - module `model.layers.2` is on no stage"
+    );
+    let text = refused(&["model model.layer"]);
+    assert!(
+        text.contains("`model` is no module, the names of modules such as `model.embed_tokens`")
+    );
+    // A part of a word is no prefix.
+    assert!(text.contains("the model has no module `model.layer`; did you mean"), "{text}");
+}
+
+#[test]
+fn lists_of_many_wrong_names_are_refused() {
+    let graph = graph(10_000);
+    let wrong = |name: &str| (0..10_000).map(|i| format!("{name}.{i}")).collect::<Vec<_>>();
+    let lists = [wrong("model.layer"), wrong("model.layers.7.mlp"), vec!["x".repeat(1_000_000)]];
+    let Err(Error::Split(problems)) = split_explicit(&graph, &lists) else { panic!("accepted") };
+    // The names, and the modules that are missing for them.
+    assert_eq!(problems.len(), 20_001 + 10_003);
+    let nearest = Some("model.layers.0".to_owned());
+    let module = "model.layer.0".to_owned();
+    assert_eq!(problems[0], Problem::UnknownModule { stage: 0, module, nearest });
 }
 
 #[test]
