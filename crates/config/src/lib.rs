@@ -7,13 +7,16 @@ mod nearest;
 mod pipeline;
 mod recipe;
 mod report;
+mod schema;
 mod section;
 
 pub use choice::UnknownName;
 pub use loss::LossName;
 pub use pipeline::{DType, Invalid, PipelineConfig, Rounding, Unsupported};
 pub use recipe::{
-    Checkpoint, ClipGradNorm, Dataset, Distributed, LrDecayStyle, LrScheduler, ModelSource,
-    Optimizer, OptimizerName, Recipe, Rng, StepScheduler, Tokenizer,
+    Checkpoint, ClipGradNorm, Dataset, Distributed, LrDecayStyle, LrScheduler, Model, ModelSource,
+    MpPolicy, Optimizer, OptimizerName, Recipe, Rng, StepScheduler, Strategy, Tokenizer,
+    UnevenBatch,
 };
 pub use report::{Problem, RecipeErrors};
+pub use schema::schema;

@@ -27,3 +27,9 @@ pub(crate) fn listed(names: &[&str]) -> String {
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
 }
+
+/// A name for a message: of a very long one the beginning.
+pub(crate) fn shortened(name: &str) -> &str {
+    const MOST: usize = 100;
+    name.char_indices().nth(MOST).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
+}

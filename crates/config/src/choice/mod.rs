@@ -32,6 +32,8 @@ pub(crate) trait Choice: Copy + FromStr<Err = UnknownName> + 'static {
     const WHAT: &'static str;
     /// Every valid name, without synonyms.
     const NAMES: &'static [&'static str];
+    /// Every valid name, with the synonyms.
+    const SPELLINGS: &'static [&'static str];
 
     /// The error for a name that no value has.
     fn unknown(given: &str) -> UnknownName {
@@ -45,20 +47,20 @@ pub(crate) trait Choice: Copy + FromStr<Err = UnknownName> + 'static {
 macro_rules! choices {
     (
         $(#[$docs:meta])*
-        pub enum $Name:ident ($what:literal) {
+        $vis:vis enum $Name:ident ($what:literal) {
             $( $(#[$variant_docs:meta])* $Variant:ident = $name:literal $(| $synonym:literal)*, )+
         }
     ) => {
         $(#[$docs])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $Name {
+        $vis enum $Name {
             $( $(#[$variant_docs])* $Variant, )+
         }
 
         impl $Name {
             /// The name, as it stands in a recipe.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            $vis fn as_str(self) -> &'static str {
                 match self {
                     $( $Name::$Variant => $name, )+
                 }
@@ -68,6 +70,7 @@ macro_rules! choices {
         impl $crate::choice::Choice for $Name {
             const WHAT: &'static str = $what;
             const NAMES: &'static [&'static str] = &[$($name),+];
+            const SPELLINGS: &'static [&'static str] = &[$($name, $($synonym,)*)+];
         }
 
         impl std::str::FromStr for $Name {

@@ -1,6 +1,6 @@
-//! What is wrong with a `PipelineConfig` by itself, and what in it has no effect yet.
+//! What is wrong with a `PipelineConfig` by itself, and what in it has no effect.
 
-use crate::{DType, PipelineConfig};
+use crate::PipelineConfig;
 
 /// An option that no pipeline can have, or that contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,13 +94,11 @@ impl PipelineConfig {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Checks that every option that is set has an effect.
+    /// Checks that no option takes away what another is set for.
     ///
     /// # Errors
-    /// Every option that has none, at least one.
+    /// Every option that has no effect beside another, at least one.
     pub fn check_supported(&self) -> Result<(), Vec<Unsupported>> {
-        const PATCH: &str = "there is nothing to patch, stages are built to know the pipeline";
-        let not_default = |set: bool, default: bool| (set != default).then(|| set.to_string());
         // What says already how many stages there are, if anything does.
         let decided = match (&self.pp_schedule_csv, &self.module_fqns_per_model_part) {
             (Some(_), _) => Some("the table of `pp_schedule_csv` has the number of stages"),
@@ -124,30 +122,49 @@ impl PipelineConfig {
                     "it rounds the number of stages that `layers_per_stage` leads to; set that",
                 ),
             ),
-            ("patch_inner_model", not_default(self.patch_inner_model, true), PATCH),
-            ("patch_causal_lm_model", not_default(self.patch_causal_lm_model, true), PATCH),
-            (
-                "patch_stage_backward_maybe_with_nosync",
-                not_default(self.patch_stage_backward_maybe_with_nosync, false),
-                PATCH,
-            ),
-            (
-                "dtype",
-                self.dtype.filter(|dtype| *dtype != DType::Float32).map(|dtype| dtype.to_string()),
-                "training is in float32",
-            ),
-            (
-                "pp_seq_len",
-                self.pp_seq_len.map(|len| len.to_string()),
-                "shapes are computed from each batch, whatever its length",
-            ),
         ];
-        let unsupported: Vec<Unsupported> = options
-            .into_iter()
-            .filter_map(|(option, value, reason)| {
-                value.map(|value| Unsupported { option, value, reason })
-            })
-            .collect();
+        let unsupported = without_effect(options);
         if unsupported.is_empty() { Ok(()) } else { Err(unsupported) }
     }
+
+    /// The options that are set and make no difference, though nothing contradicts them: the three
+    /// that patch a model of transformers to know of stages, which models here know anyway.
+    ///
+    /// ```
+    /// use autopipe_config::PipelineConfig;
+    ///
+    /// let config = PipelineConfig { patch_inner_model: false, ..Default::default() };
+    /// assert_eq!(
+    ///     config.without_effect()[0].to_string(),
+    ///     "`patch_inner_model: false` has no effect: \
+    ///      there is nothing to patch, stages are built to know the pipeline"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<Unsupported> {
+        const PATCH: &str = "there is nothing to patch, stages are built to know the pipeline";
+        let default = PipelineConfig::default();
+        let options = [
+            ("patch_inner_model", self.patch_inner_model, default.patch_inner_model),
+            ("patch_causal_lm_model", self.patch_causal_lm_model, default.patch_causal_lm_model),
+            (
+                "patch_stage_backward_maybe_with_nosync",
+                self.patch_stage_backward_maybe_with_nosync,
+                default.patch_stage_backward_maybe_with_nosync,
+            ),
+        ];
+        without_effect(options.map(|(option, set, default)| {
+            (option, (set != default).then(|| set.to_string()), PATCH)
+        }))
+    }
+}
+
+/// The options that have a value.
+fn without_effect<const N: usize>(
+    options: [(&'static str, Option<String>, &'static str); N],
+) -> Vec<Unsupported> {
+    let set = options.into_iter().filter_map(|(option, value, reason)| {
+        value.map(|value| Unsupported { option, value, reason })
+    });
+    set.collect()
 }

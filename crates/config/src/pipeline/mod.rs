@@ -2,6 +2,7 @@
 
 mod check;
 mod dtype;
+mod read;
 mod rounding;
 #[cfg(test)]
 mod tests;
@@ -10,56 +11,64 @@ pub use check::{Invalid, Unsupported};
 pub use dtype::DType;
 pub use rounding::Rounding;
 
+pub(crate) use read::read;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::LossName;
+use crate::{
+    LossName,
+    section::{Flag, Kind as _, ListOf, Name, Size, Text, section},
+};
 
-/// How one pipeline is scheduled and split.
-///
-/// The fields, their order and their defaults are NeMo AutoModel's. A value is plain data: nothing
-/// is checked on the way in. [`PipelineConfig::check`] says what contradicts itself and
-/// [`PipelineConfig::check_supported`] what has no effect yet; a recipe asks both.
-///
-/// ```
-/// use autopipe_config::PipelineConfig;
-///
-/// let config = PipelineConfig { pp_batch_size: 8, ..PipelineConfig::default() };
-/// assert_eq!(config.pp_schedule.as_deref(), Some("1f1b"));
-/// assert_eq!(config.num_microbatches(), Ok(8));
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PipelineConfig {
-    /// The name of the schedule, such as `1f1b`. Not looked up here.
-    pub pp_schedule: Option<String>,
-    /// A file with the schedule as a table, which then decides instead of `pp_schedule`. Not read
-    /// here.
-    pub pp_schedule_csv: Option<String>,
-    /// Samples in one microbatch.
-    pub pp_microbatch_size: usize,
-    /// Samples in one step of this pipeline: the local batch of one data-parallel rank.
-    pub pp_batch_size: usize,
-    /// Layers that one stage should hold. It sets only the number of stages; the layers are then
-    /// spread evenly over them.
-    pub layers_per_stage: Option<usize>,
-    /// What to do where `layers_per_stage` gives a number of stages that the ranks cannot share.
-    pub round_virtual_stages_to_pp_multiple: Option<Rounding>,
-    /// The fully qualified names of the modules of each stage, in the order of the stages.
-    pub module_fqns_per_model_part: Option<Vec<Vec<String>>>,
-    /// Whether to replace the decoder's forward pass by one that knows of stages.
-    pub patch_inner_model: bool,
-    /// Whether to replace the language model's forward pass by one that knows of stages.
-    pub patch_causal_lm_model: bool,
-    /// Whether to replace the stage's backward pass by one that knows of data parallelism.
-    pub patch_stage_backward_maybe_with_nosync: bool,
-    /// The element type of the tensors that cross a stage boundary; `None` for the model's own.
-    pub dtype: Option<DType>,
-    /// Whether a step ends by dividing the gradients by the number of microbatches.
-    pub scale_grads_in_schedule: bool,
-    /// The loss on the last stage.
-    pub loss_fn: Option<LossName>,
-    /// The sequence length that all steps will have; `None` to go by each batch.
-    pub pp_seq_len: Option<usize>,
+section! {
+    /// How one pipeline is scheduled and split.
+    ///
+    /// The fields, their order and their defaults are NeMo AutoModel's. A value is plain data:
+    /// nothing is checked on the way in. [`PipelineConfig::check`] says what contradicts itself,
+    /// [`PipelineConfig::check_supported`] what contradicts other options, and
+    /// [`PipelineConfig::without_effect`] what makes no difference; a recipe asks all three.
+    ///
+    /// ```
+    /// use autopipe_config::PipelineConfig;
+    ///
+    /// let config = PipelineConfig { pp_batch_size: 8, ..PipelineConfig::default() };
+    /// assert_eq!(config.pp_schedule.as_deref(), Some("1f1b"));
+    /// assert_eq!(config.num_microbatches(), Ok(8));
+    /// ```
+    #[derive(Debug, Clone, PartialEq, Serialize)]
+    pub struct PipelineConfig {
+        /// The name of the schedule, such as `1f1b`; `null` names none. Not looked up here.
+        pp_schedule: Option<String> = Text.or("1f1b").nullable(),
+        /// A file with the schedule as a table, which then decides instead of `pp_schedule`. Not
+        /// read here.
+        pp_schedule_csv: Option<String> = Text.optional(),
+        /// Samples in one microbatch.
+        pp_microbatch_size: usize = Size.or(1_usize),
+        /// Samples in one step of this pipeline: the local batch of one data-parallel rank.
+        pp_batch_size: usize = Size.or(1_usize),
+        /// Layers that one stage should hold. It sets only the number of stages; the layers are then
+        /// spread evenly over them.
+        layers_per_stage: Option<usize> = Size.optional(),
+        /// What to do where `layers_per_stage` gives a number of stages that the ranks cannot share.
+        round_virtual_stages_to_pp_multiple: Option<Rounding> = Name::OF.optional(),
+        /// The fully qualified names of the modules of each stage, in the order of the stages.
+        module_fqns_per_model_part: Option<Vec<Vec<String>>> = ListOf(ListOf(Text)).optional(),
+        /// Whether to replace the decoder's forward pass by one that knows of stages.
+        patch_inner_model: bool = Flag.or(true),
+        /// Whether to replace the language model's forward pass by one that knows of stages.
+        patch_causal_lm_model: bool = Flag.or(true),
+        /// Whether to replace the stage's backward pass by one that knows of data parallelism.
+        patch_stage_backward_maybe_with_nosync: bool = Flag.or(false),
+        /// The element type of the tensors that cross a stage boundary; without it the model's own.
+        dtype: Option<DType> = Name::OF.optional(),
+        /// Whether a step ends by dividing the gradients by the number of microbatches.
+        scale_grads_in_schedule: bool = Flag.or(false),
+        /// The loss on the last stage.
+        loss_fn: Option<LossName> = Name::OF.optional(),
+        /// The sequence length that all steps will have; without it that of each batch.
+        pp_seq_len: Option<usize> = Size.optional(),
+    }
 }
 
 impl Default for PipelineConfig {

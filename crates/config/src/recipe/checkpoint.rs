@@ -1,30 +1,45 @@
 //! The section `checkpoint`: where and whether the state of a run is saved.
 
-use super::StepScheduler;
-use crate::section::{Reported, Section, flag, text};
+use crate::section::{Fixed, Flag, Kind as _, Only, Section, Text, section};
 
-/// Where and whether the state of a run is saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Whether anything is saved.
-    pub enabled: bool,
-    /// The folder of all checkpoints of the run.
-    pub checkpoint_dir: String,
+section! {
+    /// Where and whether the state of a run is saved.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Checkpoint {
+        /// Whether anything is saved.
+        enabled: bool = Flag.or(true),
+        /// The folder of all checkpoints of the run.
+        checkpoint_dir: String = Text.or("checkpoints"),
+    }
 }
 
-impl Checkpoint {
-    pub(super) fn read(
-        mut section: Section<'_>,
-        steps: Option<&StepScheduler>,
-    ) -> Result<Self, Reported> {
-        let enabled = section.or("enabled", true, flag);
-        let checkpoint_dir = section.or("checkpoint_dir", String::from("checkpoints"), text);
-        let is_asked_for = steps.is_some_and(|steps| steps.ckpt_every_steps.is_some());
-        if enabled == Ok(false) && is_asked_for {
-            let message = "nothing is saved, although `step_scheduler.ckpt_every_steps` is set";
-            section.warn("enabled", message, "remove one of the two");
-        }
-        section.finish();
-        Ok(Checkpoint { enabled: enabled?, checkpoint_dir: checkpoint_dir? })
+const FIXED: &[Fixed] = &[
+    Fixed {
+        key: "model_save_format",
+        only: &[Only::Text("safetensors")],
+        reason: "weights are saved as safetensors",
+    },
+    Fixed {
+        key: "save_consolidated",
+        only: &[Only::Flag(true), Only::Flag(false)],
+        reason: "each rank writes a file of its own, and all together are a Hugging Face folder",
+    },
+    Fixed {
+        key: "is_async",
+        only: &[Only::Flag(false)],
+        reason: "training waits until a checkpoint is written",
+    },
+    Fixed {
+        key: "restore_from",
+        only: &[],
+        reason: "a run begins with the weights of `model`, which may be a checkpoint's folder",
+    },
+];
+
+impl Draft {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let draft = Draft::keys(section);
+        section.fixed(FIXED);
+        draft
     }
 }

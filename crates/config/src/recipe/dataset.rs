@@ -2,7 +2,7 @@
 
 use crate::{
     choice::choices,
-    section::{Reported, Section, choice, list_of, size, text},
+    section::{Fixed, Kind as _, ListOf, Name, Section, Size, Text, section},
 };
 
 choices! {
@@ -13,23 +13,32 @@ choices! {
     }
 }
 
-/// What the model reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dataset {
-    /// Glob patterns of text files; at least one. They are not expanded here.
-    pub paths: Vec<String>,
-    /// Tokens in one sample.
-    pub seq_len: usize,
-    /// How text becomes tokens.
-    pub tokenizer: Tokenizer,
+section! {
+    /// What the model reads.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Dataset {
+        /// Glob patterns of text files; at least one. They are not expanded here.
+        paths: Vec<String> = ListOf(Text).required(),
+        /// Tokens in one sample.
+        seq_len: usize = Size.required(),
+        /// How text becomes tokens.
+        tokenizer: Tokenizer = Name::OF.or(Tokenizer::Bytes),
+    }
 }
 
-impl Dataset {
-    pub(super) fn read(mut section: Section<'_>) -> Result<Self, Reported> {
-        let paths = section.required("paths", list_of(text));
-        let seq_len = section.required("seq_len", size);
-        let tokenizer = section.or("tokenizer", Tokenizer::Bytes, choice);
-        section.finish();
-        Ok(Dataset { paths: paths?, seq_len: seq_len?, tokenizer: tokenizer? })
+const FIXED: &[Fixed] = &[
+    Fixed {
+        key: "_target_",
+        only: &[],
+        reason: "no data set of NeMo's has an equivalent here: the text files of `paths` are read",
+    },
+    Fixed { key: "split", only: &[], reason: "all of the text is trained on" },
+];
+
+impl Draft {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let draft = Draft::keys(section);
+        section.fixed(FIXED);
+        draft
     }
 }

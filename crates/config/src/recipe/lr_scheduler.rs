@@ -1,9 +1,8 @@
 //! The section `lr_scheduler`: how the learning rate changes over the steps.
 
-use super::{Optimizer, StepScheduler};
 use crate::{
     choice::choices,
-    section::{Reported, Section, choice, natural, non_negative},
+    section::{Fixed, Kind as _, Name, Natural, NonNegative, Only, Section, section},
 };
 
 choices! {
@@ -18,47 +17,39 @@ choices! {
     }
 }
 
-/// How the learning rate changes: up to `optimizer.lr`, then down to `min_lr` at the last step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LrScheduler {
-    /// The way down.
-    pub lr_decay_style: LrDecayStyle,
-    /// Steps on the way up; fewer than `step_scheduler.max_steps`.
-    pub lr_warmup_steps: usize,
-    /// The lowest learning rate after the way up; at most `optimizer.lr`, and 0 for
-    /// [`LrDecayStyle::Constant`], which never goes down.
-    pub min_lr: f64,
+section! {
+    /// How the learning rate changes: up to `optimizer.lr`, then down to `min_lr` at the last step.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct LrScheduler {
+        /// The way down.
+        lr_decay_style: LrDecayStyle = Name::OF.or(LrDecayStyle::Constant),
+        /// Steps on the way up; fewer than `step_scheduler.max_steps`.
+        lr_warmup_steps: usize = Natural.or(0_usize),
+        /// The lowest learning rate after the way up; at most `optimizer.lr`, and 0 for the style
+        /// `constant`, which never goes down.
+        min_lr: f64 = NonNegative.or(0.0),
+    }
 }
 
-impl LrScheduler {
-    pub(super) fn read(
-        mut section: Section<'_>,
-        steps: Option<&StepScheduler>,
-        optimizer: Option<&Optimizer>,
-    ) -> Result<Self, Reported> {
-        let style = section.or("lr_decay_style", LrDecayStyle::Constant, choice);
-        let warmup = section.or("lr_warmup_steps", 0, natural);
-        let min_lr = section.or("min_lr", 0.0, non_negative);
-        if let (Ok(warmup), Some(StepScheduler { max_steps, .. })) = (warmup, steps)
-            && warmup >= *max_steps
-        {
-            let message =
-                format!("a warm-up of {warmup} steps does not end within `max_steps` {max_steps}");
-            section.refuse("lr_warmup_steps", message, "give fewer warm-up steps or more steps");
-        }
-        if let (Ok(min_lr), Some(Optimizer { lr, .. })) = (min_lr, optimizer)
-            && min_lr > *lr
-        {
-            let message = format!("{min_lr} is greater than `optimizer.lr` {lr}");
-            section.refuse("min_lr", message, "");
-        }
-        if let (Ok(LrDecayStyle::Constant), Ok(min_lr)) = (style, min_lr)
+const FIXED: &[Fixed] = &[
+    Fixed { key: "init_lr", only: &[Only::Number(0)], reason: "the way up begins at 0" },
+    Fixed {
+        key: "wd_incr_style",
+        only: &[Only::Text("constant")],
+        reason: "the weight decay is the same in all steps",
+    },
+];
+
+impl Draft {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let draft = Draft::keys(section);
+        section.fixed(FIXED);
+        if let (Ok(LrDecayStyle::Constant), Ok(min_lr)) = (draft.lr_decay_style, draft.min_lr)
             && min_lr > 0.0
         {
             let message = format!("{min_lr} has no effect, a constant learning rate never decays");
             section.refuse("min_lr", message, "set `lr_decay_style` to `linear` or `cosine`");
         }
-        section.finish();
-        Ok(LrScheduler { lr_decay_style: style?, lr_warmup_steps: warmup?, min_lr: min_lr? })
+        draft
     }
 }

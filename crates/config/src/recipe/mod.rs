@@ -1,30 +1,38 @@
 //! The recipe of a training run: one type per section of the file, and the reading of the whole.
 
+mod agree;
 mod checkpoint;
+mod clip_grad_norm;
 mod dataset;
 mod distributed;
+mod loss;
 mod lr_scheduler;
 mod model;
+mod mp_policy;
 mod optimizer;
-mod pipeline;
+mod other;
 mod rng;
 mod step_scheduler;
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::Checkpoint;
+pub use clip_grad_norm::ClipGradNorm;
 pub use dataset::{Dataset, Tokenizer};
-pub use distributed::Distributed;
+pub use distributed::{Distributed, Strategy};
 pub use lr_scheduler::{LrDecayStyle, LrScheduler};
-pub use model::ModelSource;
-pub use optimizer::{ClipGradNorm, Optimizer, OptimizerName};
+pub use model::{Model, ModelSource};
+pub use mp_policy::MpPolicy;
+pub use optimizer::{Optimizer, OptimizerName};
 pub use rng::Rng;
-pub use step_scheduler::StepScheduler;
+pub use step_scheduler::{StepScheduler, UnevenBatch};
 
+use self::agree::Sections;
 use crate::{
     LossName, Problem, RecipeErrors,
-    document::parse,
-    section::{Problems, Reported, Section, choice},
+    document::{OVERRIDE, Written, parse},
+    report::Texts,
+    section::{Problems, Reported, Section},
 };
 
 /// The recipe of a training run, read and checked.
@@ -41,7 +49,7 @@ pub struct Recipe {
     /// How many ranks there are of each kind, and the pipeline.
     pub distributed: Distributed,
     /// Which model is trained, and from which weights.
-    pub model: ModelSource,
+    pub model: Model,
     /// What it reads.
     pub dataset: Dataset,
     /// How gradients change the weights.
@@ -56,6 +64,7 @@ pub struct Recipe {
     pub checkpoint: Checkpoint,
     /// What is probably not meant as written, although it can be run.
     pub warnings: Vec<Problem>,
+    written: Written,
 }
 
 impl Recipe {
@@ -63,51 +72,121 @@ impl Recipe {
     ///
     /// # Errors
     /// Everything that is wrong, each with its line, column and key. Only a text that is not YAML
-    /// at all, or gives a key twice, has that as its one problem.
+    /// at all has that as its one problem.
     pub fn parse(text: &str, file: &str) -> Result<Recipe, RecipeErrors> {
-        let problems = Problems::new(file, text);
-        let recipe = read(text, &problems);
-        let (recipe, warnings) = problems.finish(recipe)?;
-        Ok(Recipe { warnings, ..recipe })
+        Recipe::parse_with(text, file, &[] as &[&str])
+    }
+
+    /// Reads a recipe of which some values are set from outside. An override is
+    /// `section.key=value`, the value in YAML; it takes the place of what the text says, and of two
+    /// for one key the later counts. A section on the way is made if it is missing.
+    ///
+    /// ```
+    /// # let text = "
+    /// # step_scheduler: { global_batch_size: 8, local_batch_size: 8, max_steps: 3 }
+    /// # model: { pretrained_model_name_or_path: models/tiny }
+    /// # dataset: { paths: [a.txt], seq_len: 32 }
+    /// # optimizer: { lr: 1e-3 }
+    /// # ";
+    /// use autopipe_config::Recipe;
+    ///
+    /// let overrides = ["distributed.pp_size=4", "distributed.pipeline={pp_schedule: gpipe}"];
+    /// let recipe = Recipe::parse_with(text, "recipe.yaml", &overrides)?;
+    /// assert_eq!(recipe.distributed.pp_size, 4);
+    ///
+    /// let errors = Recipe::parse_with(text, "recipe.yaml", &["rng.seed=-1"]).unwrap_err();
+    /// assert!(errors.to_string().starts_with("--set:1:10: rng.seed: -1 is negative"));
+    /// # Ok::<(), autopipe_config::RecipeErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text and the overrides, together.
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        overrides: &[impl AsRef<str>],
+    ) -> Result<Recipe, RecipeErrors> {
+        let overrides = overrides.iter().map(|text| (OVERRIDE.into(), text.as_ref().into()));
+        let texts = Texts::new([(file.into(), text.into())].into_iter().chain(overrides));
+        let problems = Problems::new(texts);
+        let document = parse(&problems);
+        let recipe = document.and_then(|root| {
+            let recipe = Section::read_root(&root, &problems, read)?;
+            Ok((recipe, root))
+        });
+        let ((recipe, root), warnings, texts) = problems.finish(recipe)?;
+        Ok(Recipe { warnings, written: Written { texts, root }, ..recipe })
+    }
+
+    /// A problem of a key, such as `distributed.tp_size`, that somebody else has found: it is shown
+    /// where the key is written, or else the nearest section around it.
+    ///
+    /// ```
+    /// # let text = "
+    /// # step_scheduler: { global_batch_size: 8, local_batch_size: 8, max_steps: 3 }
+    /// # model: { pretrained_model_name_or_path: models/tiny }
+    /// # dataset: { paths: [a.txt], seq_len: 32 }
+    /// # optimizer: { lr: 1e-3 }
+    /// # ";
+    /// use autopipe_config::{Recipe, RecipeErrors};
+    ///
+    /// let recipe = Recipe::parse(text, "recipe.yaml")?;
+    /// let problem = recipe.problem("dataset.paths", "no file is found", None);
+    /// let errors = RecipeErrors::from(problem);
+    /// assert!(errors.to_string().starts_with("recipe.yaml:4:12: dataset.paths: no file is found"));
+    /// # Ok::<(), RecipeErrors>(())
+    /// ```
+    #[must_use]
+    pub fn problem(&self, key: &str, message: impl Into<String>, help: Option<&str>) -> Problem {
+        self.written.problem(key, message.into(), help.map(Into::into))
     }
 }
 
 /// Reads every section before it gives up, so that one reading finds all problems.
-fn read(text: &str, problems: &Problems<'_>) -> Result<Recipe, Reported> {
-    let document = parse(text, problems)?;
-    let mut root = Section::root(&document, problems)?;
+pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
+    let steps = root.required("step_scheduler", "", step_scheduler::Draft::read);
+    let rng = rng::read(root);
+    let mut distributed = root.within("distributed", "", distributed::Draft::read);
+    let model_doc = "Which model is trained, and from which weights.";
+    let model = root.required("model", model_doc, Model::read);
+    let dataset = root.required("dataset", "", dataset::Draft::read);
+    let optimizer = root.required("optimizer", "", optimizer::Draft::read);
+    let lr_scheduler = root.within("lr_scheduler", "", lr_scheduler::Draft::read);
+    let clip_grad_norm = root.within("clip_grad_norm", "", clip_grad_norm::Draft::read);
+    let loss_fn = loss::read(root);
+    let checkpoint = root.within("checkpoint", "", checkpoint::Draft::read);
+    other::read(root);
 
-    // A section is given what it has to agree with; hence the order.
-    let steps = root.required_section("step_scheduler").and_then(StepScheduler::read);
-    let rng = root.section("rng").and_then(Rng::read);
-    let loss_fn = root.or("loss_fn", LossName::MaskedCrossEntropy, choice);
-    let distributed = root.section("distributed").and_then(|section| {
-        let loss_fn = loss_fn.unwrap_or(LossName::MaskedCrossEntropy);
-        Distributed::read(section, steps.as_ref().ok(), loss_fn)
-    });
-    let model = root.required_section("model").and_then(ModelSource::read);
-    let dataset = root.required_section("dataset").and_then(Dataset::read);
-    let optimizer = root.required_section("optimizer").and_then(Optimizer::read);
-    let lr_scheduler = root.section("lr_scheduler").and_then(|section| {
-        LrScheduler::read(section, steps.as_ref().ok(), optimizer.as_ref().ok())
-    });
-    let clip_grad_norm = root.section("clip_grad_norm").and_then(ClipGradNorm::read);
-    let checkpoint = root
-        .section("checkpoint")
-        .and_then(|section| Checkpoint::read(section, steps.as_ref().ok()));
-    root.finish();
+    let sections = Sections {
+        root,
+        steps: steps.as_ref().ok(),
+        dataset: dataset.as_ref().ok(),
+        optimizer: optimizer.as_ref().ok(),
+        loss_fn: loss_fn.ok(),
+    };
+    sections.check_steps(distributed.as_ref().ok());
+    if let Ok(distributed) = &mut distributed {
+        sections.settle_pipeline(distributed);
+    }
+    if let Ok(lr_scheduler) = &lr_scheduler {
+        sections.check_lr(lr_scheduler);
+    }
+    if let Ok(checkpoint) = &checkpoint {
+        sections.check_checkpoint(checkpoint.enabled);
+    }
 
     Ok(Recipe {
-        step_scheduler: steps?,
+        step_scheduler: steps?.settle()?,
         rng: rng?,
-        distributed: distributed?,
-        model: model?,
-        dataset: dataset?,
-        optimizer: optimizer?,
-        lr_scheduler: lr_scheduler?,
-        clip_grad_norm: clip_grad_norm?,
+        distributed: distributed?.settle()?,
+        model: model??,
+        dataset: dataset?.settle()?,
+        optimizer: optimizer?.settle()?,
+        lr_scheduler: lr_scheduler?.settle()?,
+        clip_grad_norm: clip_grad_norm?.settle()?,
         loss_fn: loss_fn?,
-        checkpoint: checkpoint?,
+        checkpoint: checkpoint?.settle()?,
         warnings: Vec::new(),
+        written: Written::default(),
     })
 }

@@ -31,7 +31,7 @@ fn messages(result: Result<Recipe, RecipeErrors>) -> Vec<String> {
 #[test]
 fn every_key_is_read() {
     let recipe = parse(FULL).unwrap();
-    assert_eq!(recipe.step_scheduler.num_accumulation_steps(), 4);
+    assert_eq!(recipe.step_scheduler.num_accumulation_steps(1), Ok(4));
     assert_eq!(recipe.step_scheduler.max_steps, 300);
     assert_eq!(recipe.step_scheduler.ckpt_every_steps, Some(100));
     assert_eq!(recipe.rng.seed, 42);
@@ -44,10 +44,11 @@ fn every_key_is_read() {
         round_virtual_stages_to_pp_multiple: Some(Rounding::Up),
         dtype: Some(DType::Float32),
         loss_fn: Some(LossName::MaskedCrossEntropy),
+        pp_seq_len: Some(256),
         ..PipelineConfig::default()
     };
     assert_eq!(recipe.distributed.pipeline, Some(pipeline));
-    let ModelSource::Scratch { config } = recipe.model else { panic!("{:?}", recipe.model) };
+    let ModelSource::Scratch { config } = recipe.model.source else { panic!("{:?}", recipe.model) };
     let json = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":64,"rms_norm_eps":0.00001,"tie_word_embeddings":false,"rope_scaling":null}"#;
     assert_eq!(config.to_string(), json);
     assert_eq!(recipe.dataset.paths, ["books/*.txt", "more/**/*.txt"]);
@@ -70,6 +71,7 @@ fn everything_but_the_essential_has_a_default() {
     let pipeline = PipelineConfig {
         pp_batch_size: 4,
         loss_fn: Some(LossName::MaskedCrossEntropy),
+        pp_seq_len: Some(32),
         ..PipelineConfig::default()
     };
     assert_eq!(recipe.distributed.pipeline, Some(pipeline));
@@ -113,7 +115,7 @@ fn the_readme_shows_what_is_printed() {
 fn five_mistakes_are_five_problems() {
     let text = SMALL
         .replace("max_steps: 10", "max_steps: 1e3")
-        .replace("pipeline:", "pipeline: { pp_shedule: gpipe, dtype: bf16 }")
+        .replace("pipeline:", "pipeline: { pp_shedule: gpipe, dtype: bf61 }")
         .replace("seq_len: 32", "seq_len: -32")
         .replace("  lr: 0.001", "  learning_rate: 0.001\n  lr: 0.001");
     let errors = parse(&text).unwrap_err();
@@ -249,11 +251,14 @@ fn a_reported_value_causes_no_further_problem() {
 
 #[test]
 fn what_cannot_be_read_is_compared_with_nothing() {
-    let pipeline = "pipeline: { pp_batch_size: many, dtype: bf16 }";
-    let problems = messages(small_with("pipeline:", pipeline));
-    let [batch, dtype] = problems.as_slice() else { panic!("{problems:?}") };
-    assert_eq!(batch, "distributed.pipeline.pp_batch_size: expected a whole number, found text");
-    assert!(dtype.starts_with("distributed.pipeline.dtype: "), "{dtype}");
+    let pipeline = "pipeline: { pp_batch_size: many, pp_seq_len: 31 }";
+    assert_eq!(
+        messages(small_with("pipeline:", pipeline)),
+        [
+            "distributed.pipeline.pp_batch_size: expected a whole number, found text",
+            "distributed.pipeline.pp_seq_len: 31 differs from `dataset.seq_len` 32",
+        ]
+    );
 }
 
 #[test]

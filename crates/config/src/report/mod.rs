@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod tests;
+mod texts;
+
+pub(crate) use texts::{Texts, lines};
 
 use std::{fmt, ops::Range};
 
@@ -17,7 +20,7 @@ const MAX_SHOWN: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The name that the recipe was read under.
+    /// The name that the recipe was read under, or `--set` for an override.
     pub file: String,
     /// Where it is, counted from 1.
     pub line: usize,
@@ -30,30 +33,52 @@ pub struct Problem {
     pub message: String,
     /// A way out.
     pub help: Option<String>,
+    /// Which of the texts that were read together: 0 for the file, then the overrides.
+    pub(crate) text: usize,
     /// The line as written; empty where there is nothing to quote.
     pub(crate) source: String,
     /// How many characters the caret underlines.
     pub(crate) width: usize,
 }
 
-/// Everything that is wrong with a recipe, in the order of its lines; the first hundred problems
-/// found, if there are more.
+impl Problem {
+    /// What comes before what in a report.
+    pub(crate) fn order(&self) -> (usize, usize, usize) {
+        (self.text, self.line, self.column)
+    }
+}
+
+/// Everything that is wrong with a recipe, in the order of its lines, and then of the overrides; the
+/// first hundred problems found, if there are more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipeErrors {
     problems: Vec<Problem>,
 }
 
 impl RecipeErrors {
-    /// The problems, by line and column; there is at least one.
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        RecipeErrors { problems }
+    /// The error that these problems are, in whatever order they are given; none if there is none.
+    ///
+    /// ```
+    /// use autopipe_config::RecipeErrors;
+    ///
+    /// assert_eq!(RecipeErrors::new(Vec::new()), None);
+    /// ```
+    #[must_use]
+    pub fn new(mut problems: Vec<Problem>) -> Option<Self> {
+        problems.sort_by_key(Problem::order);
+        (!problems.is_empty()).then_some(RecipeErrors { problems })
     }
 
     /// The problems, by line and column; at least one.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+}
+
+impl From<Problem> for RecipeErrors {
+    fn from(problem: Problem) -> Self {
+        RecipeErrors { problems: vec![problem] }
     }
 }
 
@@ -64,11 +89,13 @@ impl fmt::Display for RecipeErrors {
         for problem in &self.problems {
             writeln!(f, "{problem}\n")?;
         }
-        let file = self.problems.first().map_or("", |problem| &problem.file);
+        let mut files: Vec<&str> = self.problems.iter().map(|problem| &*problem.file).collect();
+        files.dedup();
+        let file = files.join(" and ");
         match self.problems.len() {
             1 => write!(f, "1 problem in {file}"),
-            MAX_PROBLEMS => write!(f, "{MAX_PROBLEMS} problems or more in {file}"),
-            many => write!(f, "{many} problems in {file}"),
+            many @ ..MAX_PROBLEMS => write!(f, "{many} problems in {file}"),
+            many => write!(f, "{many} problems or more in {file}"),
         }
     }
 }

@@ -10,6 +10,7 @@ fn problem(source: &str, column: usize, width: usize) -> Problem {
         key: "a.b".into(),
         message: "wrong".into(),
         help: Some("make it right".into()),
+        text: 0,
         source: source.into(),
         width,
     }
@@ -63,7 +64,7 @@ fn a_long_line_is_cut_around_the_caret() {
 #[test]
 fn problems_are_shown_by_line_and_counted() {
     let three = [30, 10, 20].map(|line| Problem { line, ..problem("k", 1, 1) });
-    let errors = RecipeErrors::new(three.to_vec());
+    let errors = RecipeErrors::new(three.to_vec()).unwrap();
     assert!(errors.problems().is_sorted_by_key(|problem| problem.line));
     let text = errors.to_string();
     assert_eq!(text.matches("make it right").count(), 3);

@@ -1,7 +1,7 @@
 //! What a value is told that has the wrong type or lies out of range.
 
 use crate::{
-    document::{Node, Place, Value},
+    document::{Node, Place},
     section::{Problems, Reported},
 };
 
@@ -27,18 +27,10 @@ impl Complaints {
 
     /// The value is not what it should be.
     pub(crate) fn expected(what: &str, node: &Node) -> Self {
-        let found = match node.value {
-            Value::Null => "nothing",
-            Value::Bool(true) => "`true`",
-            Value::Bool(false) => "`false`",
-            Value::Integer(_) => "a number",
-            Value::Float(_) => "a number with a fraction or an exponent",
-            Value::Text(_) => "text",
-            Value::List(_) => "a list",
-            Value::Mapping(_) => "a section",
-            Value::Broken => return Complaints::default(),
-        };
-        Complaints::one(node, format!("expected {what}, found {found}"))
+        match node.value.kind() {
+            Some(found) => Complaints::one(node, format!("expected {what}, found {found}")),
+            None => Complaints::default(),
+        }
     }
 
     /// Adds a way out to each.
@@ -62,7 +54,7 @@ impl Complaints {
     }
 
     /// Reports all of them under a key.
-    pub(crate) fn report(self, key: &str, problems: &Problems<'_>) -> Reported {
+    pub(crate) fn report(self, key: &str, problems: &Problems) -> Reported {
         for Complaint { place, inside, message, help } in self.0 {
             problems.push(place, &format!("{key}{inside}"), message, help);
         }

@@ -1,42 +1,79 @@
 //! Reads the keys of one mapping of a recipe, each by name and type, and reports the rest.
 
 mod complaints;
+mod declare;
+mod field;
+mod fixed;
+mod kind;
+mod number;
 mod problems;
-mod values;
+mod target;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use complaints::Complaints;
+pub(crate) use declare::section;
+pub(crate) use field::{Field, MaySection};
+pub(crate) use fixed::{Fixed, Only};
+pub(crate) use kind::{Auto, Flag, Kind, ListOf, Name, PairOf, Text, json};
+pub(crate) use number::{Fraction, Natural, NonNegative, Positive, Size, Whole};
 pub(crate) use problems::{MAX_PROBLEMS, Problems, Reported};
-pub(crate) use values::{
-    Reading, choice, flag, fraction, json_object, list_of, natural, non_negative, pair_of,
-    positive, size, text, whole,
-};
+pub(crate) use target::Target;
+
+use serde_json::{Map, Value as Json, json};
 
 use crate::{
     document::{Entry, Node, Place, Value, join},
     nearest::{listed, nearest},
 };
 
+/// A value of the type that was asked for, or everything that is wrong with it.
+pub(crate) type Reading<T> = Result<T, Complaints>;
+
 /// A mapping that is being read.
 ///
-/// Each key is asked for once, with its type; [`Section::finish`] then reports the keys that nobody
-/// asked for.
+/// Each key is asked for once, with its type; the keys that nobody asked for are reported when the
+/// reading ends. What is asked for is at the same time the mapping's JSON schema, so every key has to
+/// be asked for whatever the others say.
 #[derive(Debug)]
 pub(crate) struct Section<'a> {
     /// The dotted path to the mapping; empty for the whole recipe.
     path: String,
     place: Place,
     entries: &'a [Entry],
-    asked: Vec<&'static str>,
-    problems: &'a Problems<'a>,
+    /// Whether there is a section, even an empty one.
+    is_written: bool,
+    /// Whether it may hold keys that are not asked for.
+    is_open: bool,
+    /// What the schema says about it, unless whoever opened it says more.
+    doc: &'static str,
+    asked: Vec<Asked>,
+    problems: &'a Problems,
+}
+
+/// A key that was asked for.
+#[derive(Debug)]
+struct Asked {
+    key: &'static str,
+    is_required: bool,
+    /// Whether it is worth naming to somebody who looks for a key.
+    is_named: bool,
+    /// There if the reading is done for its sake.
+    schema: Option<Json>,
 }
 
 impl<'a> Section<'a> {
-    /// The mapping at the top of a recipe.
-    pub(crate) fn root(node: &'a Node, problems: &'a Problems<'a>) -> Result<Self, Reported> {
-        Section::open(String::new(), Place::WHOLE, node, problems)
+    /// Reads the mapping at the top of a recipe.
+    pub(crate) fn read_root<T>(
+        node: &'a Node,
+        problems: &'a Problems,
+        read: impl FnOnce(&mut Section<'a>) -> Result<T, Reported>,
+    ) -> Result<T, Reported> {
+        let mut root = Section::open(String::new(), Place::WHOLE, node, problems)?;
+        let value = read(&mut root);
+        root.finish();
+        value
     }
 
     /// An empty value opens as an empty mapping.
@@ -44,104 +81,153 @@ impl<'a> Section<'a> {
         path: String,
         place: Place,
         node: &'a Node,
-        problems: &'a Problems<'a>,
+        problems: &'a Problems,
     ) -> Result<Self, Reported> {
         let entries: &[Entry] = match &node.value {
             Value::Mapping(entries) => entries,
-            Value::Null => &[],
+            value if value.is_none() => &[],
             _ => return Err(Complaints::expected("a section", node).report(&path, problems)),
         };
-        Ok(Section { path, place, entries, asked: Vec::new(), problems })
+        let is_written = !node.value.is_none();
+        Ok(Section { is_written, ..Section::at(path, place, entries, problems) })
     }
 
-    /// A value that must be there.
+    fn at(path: String, place: Place, entries: &'a [Entry], problems: &'a Problems) -> Self {
+        let (is_written, is_open, asked) = (false, false, Vec::new());
+        Section { path, place, entries, is_written, is_open, doc: "", asked, problems }
+    }
+
+    /// Says what the section is for.
+    pub(crate) fn describe(&mut self, doc: &'static str) {
+        self.doc = doc;
+    }
+
+    /// Reads one key. `doc` is what the schema says about it.
+    pub(crate) fn field<F: Field>(
+        &mut self,
+        key: &'static str,
+        doc: &str,
+        field: F,
+    ) -> Result<F::Out, Reported> {
+        field.read(self, key, doc)
+    }
+
+    /// Reads the section at a key; where there is none, an empty one.
+    pub(crate) fn within<T>(
+        &mut self,
+        key: &'static str,
+        doc: &str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Result<T, Reported> {
+        let path = join(&self.path, key);
+        let mut section = match self.entry(key) {
+            Some(entry) => Section::open(path.clone(), entry.place, &entry.node, self.problems),
+            None => Ok(Section::at(path.clone(), self.place, &[], self.problems)),
+        };
+        let value = section.as_mut().map(read).map_err(|reported| *reported);
+        if let Ok(section) = section {
+            section.finish();
+        }
+        self.ask(key, doc, false, |problems| problems.schema_of(&path));
+        value
+    }
+
+    /// Reads a section that must be there.
     pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&Node) -> Reading<T>,
+        doc: &str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Result<T, Reported> {
-        match self.optional(key, read)? {
-            Some(value) => Ok(value),
-            None => Err(self.missing(key)),
+        if !self.has(key) && self.problems.schemas.is_none() {
+            self.ask(key, doc, true, |_| Json::Null);
+            return Err(self.missing(key));
         }
+        let value = self.within(key, doc, read);
+        if let Some(asked) = self.asked.last_mut() {
+            asked.is_required = true;
+        }
+        value
     }
 
-    /// A value that has a default.
-    pub(crate) fn or<T>(
+    /// Reads what may be a name or a section: the name, if one is written, and the section, which is
+    /// empty if there is none.
+    pub(crate) fn either<K: Kind, T>(
         &mut self,
         key: &'static str,
-        default: T,
-        read: impl FnOnce(&Node) -> Reading<T>,
-    ) -> Result<T, Reported> {
-        Ok(self.optional(key, read)?.unwrap_or(default))
-    }
-
-    /// A value that may be absent, empty, `null` or `none`, which are all the same.
-    pub(crate) fn optional<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Node) -> Reading<T>,
-    ) -> Result<Option<T>, Reported> {
-        let Some(entry) = self.ask(key).filter(|entry| !is_none(&entry.node.value)) else {
-            return Ok(None);
-        };
-        read(&entry.node).map(Some).map_err(|complaints| {
+        doc: &str,
+        kind: K,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Result<(Option<K::Value>, T), Reported> {
+        let name_schema = kind.schema();
+        let (mut name, mut is_name) = (Ok(None), false);
+        if let Some(entry) = self.written(key)
+            && !matches!(entry.node.value, Value::Mapping(_))
+        {
             let path = join(&self.path, key);
-            complaints.report(&path, self.problems)
-        })
-    }
-
-    /// A section that may be absent; it is empty then.
-    pub(crate) fn section(&mut self, key: &'static str) -> Result<Section<'a>, Reported> {
-        let path = join(&self.path, key);
-        match self.ask(key) {
-            Some(entry) => Section::open(path, entry.place, &entry.node, self.problems),
-            None => Ok(Section {
-                path,
-                place: self.place,
-                entries: &[],
-                asked: Vec::new(),
-                problems: self.problems,
-            }),
+            is_name = true;
+            name = kind.read(&entry.node).map(Some).map_err(|c| c.report(&path, self.problems));
         }
-    }
-
-    /// A section that must be there.
-    pub(crate) fn required_section(&mut self, key: &'static str) -> Result<Section<'a>, Reported> {
-        if self.has(key) {
-            return self.section(key);
+        let value = if is_name {
+            let mut empty = Section::at(join(&self.path, key), self.place, &[], self.problems);
+            self.ask(key, doc, false, |_| Json::Null);
+            read(&mut empty)
+        } else {
+            self.within(key, doc, read)?
+        };
+        if let Some(Asked { schema: Some(schema), .. }) = self.asked.last_mut() {
+            let inner = std::mem::take(schema);
+            *schema = json!({ "anyOf": [name_schema, inner] });
+            describe(schema, doc);
         }
-        self.asked.push(key);
-        Err(self.missing(key))
+        Ok((name?, value))
     }
 
     /// Whether the key is written down at all, even without a value.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key)
+        self.entry(key).is_some()
     }
 
     /// Whether the key has a value.
     pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key && !is_none(&entry.node.value))
+        self.written(key).is_some()
     }
 
-    /// Reports the keys that nobody asked for.
-    pub(crate) fn finish(&self) {
-        for entry in self.entries {
-            let key = entry.key.as_str();
-            if self.asked.contains(&key) {
-                continue;
+    /// Whether the section itself is written down, even without a key.
+    pub(crate) fn is_written(&self) -> bool {
+        self.is_written
+    }
+
+    /// Whether a dotted key below this section has a value.
+    pub(crate) fn is_set_below(&self, key: &str) -> bool {
+        let Some((first, rest)) = key.split_once('.') else { return self.is_set(key) };
+        self.written(first).is_some_and(|entry| entry.node.is_set_below(rest))
+    }
+
+    /// All keys that nobody has asked for, as JSON; it ends the asking, and any other key may stand
+    /// in the section.
+    pub(crate) fn rest(&mut self) -> Result<Map<String, Json>, Reported> {
+        self.is_open = true;
+        let rest =
+            self.entries.iter().filter(|entry| !self.asked.iter().any(|a| a.key == entry.key));
+        let mut fields = Ok(Map::new());
+        for entry in rest {
+            match json(&entry.node) {
+                Ok(value) => {
+                    if let Ok(fields) = &mut fields {
+                        fields.insert(entry.key.clone(), value);
+                    }
+                }
+                Err(complaints) => {
+                    fields = Err(complaints.report(&join(&self.path, &entry.key), self.problems));
+                }
             }
-            let help = format!("the keys here are {}", listed(&self.asked));
-            let message = match nearest(key, self.asked.iter().copied()) {
-                Some(name) => format!("unknown key; did you mean `{name}`?"),
-                None => String::from("unknown key"),
-            };
-            self.problems.push(entry.place, &join(&self.path, key), message, Some(help));
         }
+        fields
     }
 
-    /// Reports a problem of a value, or of the section where the key is not written down.
+    /// Reports a problem of a key, which may be a dotted path below this section, or of the nearest
+    /// section that is written.
     pub(crate) fn refuse(&self, key: &str, message: impl Into<String>, help: &str) -> Reported {
         let help = (!help.is_empty()).then(|| help.to_owned());
         self.problems.push(self.place_of(key), &join(&self.path, key), message, help)
@@ -152,18 +238,17 @@ impl<'a> Section<'a> {
         self.problems.push(self.place, &self.path, message, Some(help.to_owned()))
     }
 
-    /// Warns about a value, or about the section where the key is not written down.
+    /// Warns about a key, found as in [`Section::refuse`].
     pub(crate) fn warn(&self, key: &str, message: &str, help: &str) {
         self.problems.warn(self.place_of(key), &join(&self.path, key), message, help);
     }
 
     fn place_of(&self, key: &str) -> Place {
-        let entry = self.entries.iter().find(|entry| entry.key == key);
-        entry.map_or(self.place, |entry| match entry.node.value {
-            // The caret under a whole block, or under nothing, says less than under its key.
-            Value::Mapping(_) | Value::List(_) | Value::Null => entry.place,
-            _ => entry.node.place,
-        })
+        let (first, rest) =
+            key.split_once('.').map_or((key, None), |(key, rest)| (key, Some(rest)));
+        let Some(entry) = self.entry(first) else { return self.place };
+        let own = entry.place_of_value();
+        rest.map_or(own, |rest| entry.node.place_of(rest, own))
     }
 
     fn missing(&self, key: &str) -> Reported {
@@ -171,17 +256,76 @@ impl<'a> Section<'a> {
         self.problems.push(self.place, &join(&self.path, key), message, None)
     }
 
-    fn ask(&mut self, key: &'static str) -> Option<&'a Entry> {
-        self.asked.push(key);
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The entry of a key that has a value.
+    fn written(&self, key: &str) -> Option<&'a Entry> {
+        self.entry(key).filter(|entry| !entry.node.value.is_none())
+    }
+
+    /// Notes that a key was asked for, and what it may hold.
+    fn ask(
+        &mut self,
+        key: &'static str,
+        doc: &str,
+        is_required: bool,
+        schema: impl FnOnce(&Problems) -> Json,
+    ) {
+        let schema = self.problems.schemas.is_some().then(|| {
+            let mut schema = schema(self.problems);
+            describe(&mut schema, doc);
+            schema
+        });
+        self.asked.push(Asked { key, is_required, is_named: true, schema });
+    }
+
+    /// Reports the keys that nobody asked for, and leaves the schema of those that somebody did.
+    fn finish(self) {
+        if let Some(schemas) = &self.problems.schemas {
+            let required: Vec<_> =
+                self.asked.iter().filter(|a| a.is_required).map(|a| a.key).collect();
+            let properties: Map<String, Json> = self
+                .asked
+                .into_iter()
+                .map(|asked| (asked.key.to_owned(), asked.schema.unwrap_or_default()))
+                .collect();
+            let mut schema = json!({ "type": "object" });
+            schema["properties"] = properties.into();
+            if !required.is_empty() {
+                schema["required"] = required.into();
+            }
+            schema["additionalProperties"] = self.is_open.into();
+            describe(&mut schema, self.doc);
+            schemas.borrow_mut().insert(self.path, schema);
+            return;
+        }
+        if self.is_open {
+            return;
+        }
+        let named: Vec<&str> = self.asked.iter().filter(|a| a.is_named).map(|a| a.key).collect();
+        for entry in self.entries {
+            let key = entry.key.as_str();
+            if self.asked.iter().any(|asked| asked.key == key) {
+                continue;
+            }
+            let help = format!("the keys here are {}", listed(&named));
+            let message = match nearest(key, named.iter().copied()) {
+                Some(name) => format!("unknown key; did you mean `{name}`?"),
+                None => String::from("unknown key"),
+            };
+            self.problems.push(entry.place, &join(&self.path, key), message, Some(help));
+        }
     }
 }
 
-/// NeMo's recipes write `none` where YAML writes `null`.
-fn is_none(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Text(text) => matches!(text.as_str(), "none" | "None"),
-        _ => false,
+/// Gives a schema its description: documentation without Rust's links.
+fn describe(schema: &mut Json, doc: &str) {
+    let doc = doc.trim().replace("[`", "`").replace("`]", "`");
+    if let Json::Object(schema) = schema
+        && !doc.is_empty()
+    {
+        schema.insert("description".into(), doc.into());
     }
 }

@@ -1,16 +1,16 @@
 //! Tests of a section that is read key by key.
 
-use super::{Problems, Section, choice, list_of, pair_of, positive, size, text};
-use crate::{Rounding, document::parse};
+use super::{Kind as _, ListOf, Name, PairOf, Positive, Problems, Section, Size, Text};
+use crate::{Rounding, document::parse, report::Texts};
 
 /// What `read` does to a section, and the problems it leads to.
 fn problems(source: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<String> {
-    let problems = Problems::new("r.yaml", source);
-    let document = parse(source, &problems).unwrap();
-    let mut root = Section::root(&document, &problems).unwrap();
-    read(&mut root);
-    root.finish();
-    drop(root);
+    let problems = Problems::new(Texts::new([("r.yaml".into(), source.into())]));
+    let document = parse(&problems).unwrap();
+    let _ = Section::read_root(&document, &problems, |root| {
+        read(root);
+        Ok(())
+    });
     match problems.finish(Ok(())) {
         Ok(_) => Vec::new(),
         Err(errors) => {
@@ -24,10 +24,10 @@ fn problems(source: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<String> {
 #[test]
 fn a_key_is_there_or_has_its_default() {
     let found = problems("a: 3\nb: none\nc:\n", |section| {
-        assert_eq!(section.required("a", size), Ok(3));
-        assert_eq!(section.or("b", 7, size), Ok(7));
-        assert_eq!(section.optional("c", size), Ok(None));
-        assert_eq!(section.optional("d", size), Ok(None));
+        assert_eq!(section.field("a", "", Size.required()), Ok(3));
+        assert_eq!(section.field("b", "", Size.or(7_usize)), Ok(7));
+        assert_eq!(section.field("c", "", Size.optional()), Ok(None));
+        assert_eq!(section.field("d", "", Size.optional()), Ok(None));
         assert!(section.has("b") && !section.is_set("b") && section.is_set("a"));
     });
     assert_eq!(found, [] as [&str; 0]);
@@ -36,8 +36,8 @@ fn a_key_is_there_or_has_its_default() {
 #[test]
 fn a_required_key_without_a_value_is_missing() {
     let found = problems("a: null\n", |section| {
-        assert!(section.required("a", size).is_err());
-        assert!(section.required("b", text).is_err());
+        assert!(section.field("a", "", Size.required()).is_err());
+        assert!(section.field("b", "", Text.required()).is_err());
     });
     assert_eq!(
         found,
@@ -48,7 +48,7 @@ fn a_required_key_without_a_value_is_missing() {
 #[test]
 fn keys_nobody_asked_for_are_unknown() {
     let found = problems("sizes: 1\nother: 2\n", |section| {
-        assert_eq!(section.optional("size", size), Ok(None));
+        assert_eq!(section.field("size", "", Size.optional()), Ok(None));
     });
     assert_eq!(found, ["1:1 sizes: unknown key; did you mean `size`?", "2:1 other: unknown key"]);
 }
@@ -56,8 +56,8 @@ fn keys_nobody_asked_for_are_unknown() {
 #[test]
 fn an_item_of_a_list_has_its_own_place() {
     let found = problems("a:\n  - [x, 1]\n  - [2, y]\nb: [1, 2, 3]\n", |section| {
-        assert!(section.required("a", list_of(list_of(text))).is_err());
-        assert!(section.required("b", pair_of(positive)).is_err());
+        assert!(section.field("a", "", ListOf(ListOf(Text)).required()).is_err());
+        assert!(section.field("b", "", PairOf(Positive).required()).is_err());
     });
     assert_eq!(
         found,
@@ -72,11 +72,24 @@ fn an_item_of_a_list_has_its_own_place() {
 #[test]
 fn a_refusal_stands_where_the_value_is() {
     let found = problems("a: { b: up }\n", |section| {
-        let mut inner = section.section("a").unwrap();
-        assert_eq!(inner.required("b", choice), Ok(Rounding::Up));
-        inner.refuse("b", "not now", "");
-        inner.refuse("c", "why not", "");
-        inner.refuse_whole("all wrong", "begin again");
+        let inner = section.within("a", "", |inner| {
+            assert_eq!(inner.field("b", "", Name::OF.required()), Ok(Rounding::Up));
+            inner.refuse("b", "not now", "");
+            inner.refuse("c", "why not", "");
+            inner.refuse_whole("all wrong", "begin again");
+        });
+        assert_eq!(inner, Ok(()));
+        section.refuse("a.b", "never", "");
+        section.refuse("a.c.d", "nowhere", "");
     });
-    assert_eq!(found, ["1:1 a.c: why not", "1:1 a: all wrong", "1:9 a.b: not now"]);
+    assert_eq!(
+        found,
+        [
+            "1:1 a.c: why not",
+            "1:1 a: all wrong",
+            "1:1 a.c.d: nowhere",
+            "1:9 a.b: not now",
+            "1:9 a.b: never"
+        ]
+    );
 }

@@ -1,0 +1,71 @@
+//! What was written where: the place of every key of a recipe that was read.
+
+use super::{Entry, Node, Place, Value};
+use crate::{Problem, report::Texts};
+
+/// The texts of a recipe and the values in them.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) texts: Texts,
+    pub(crate) root: Node,
+}
+
+impl Default for Written {
+    /// Nothing is written.
+    fn default() -> Self {
+        let root = Node { place: Place::WHOLE, value: Value::Null };
+        Written { texts: Texts::new([]), root }
+    }
+}
+
+/// Recipes are equal that say the same, wherever they say it.
+impl PartialEq for Written {
+    fn eq(&self, _: &Written) -> bool {
+        true
+    }
+}
+
+impl Written {
+    /// A problem of a key, shown where the key is, or the nearest section around it that is written.
+    pub(crate) fn problem(&self, key: &str, message: String, help: Option<String>) -> Problem {
+        self.texts.problem(self.root.place_of(key, Place::WHOLE), key, message, help)
+    }
+}
+
+impl Node {
+    /// Where the value of a dotted key is, or else the nearest section around it that is written,
+    /// which is `own` for the value itself.
+    pub(crate) fn place_of(&self, key: &str, own: Place) -> Place {
+        let (mut node, mut place) = (self, own);
+        for name in key.split('.') {
+            let Value::Mapping(entries) = &node.value else { break };
+            let Some(entry) = entries.iter().find(|entry| entry.key == name) else { break };
+            (node, place) = (&entry.node, entry.place_of_value());
+        }
+        place
+    }
+}
+
+impl Node {
+    /// Whether a dotted key below has a value.
+    pub(crate) fn is_set_below(&self, key: &str) -> bool {
+        let mut node = self;
+        for name in key.split('.') {
+            let Value::Mapping(entries) = &node.value else { return false };
+            let Some(entry) = entries.iter().find(|entry| entry.key == name) else { return false };
+            node = &entry.node;
+        }
+        !node.value.is_none()
+    }
+}
+
+impl Entry {
+    /// Where a problem of the value is best shown.
+    pub(crate) fn place_of_value(&self) -> Place {
+        match self.node.value {
+            // The caret under a whole block, or under nothing, says less than under its key.
+            Value::Mapping(_) | Value::List(_) | Value::Null => self.place,
+            _ => self.node.place,
+        }
+    }
+}

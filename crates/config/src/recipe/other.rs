@@ -1,0 +1,134 @@
+//! What else stands in NeMo's recipes, accepted where it says what happens anyway.
+
+use crate::{
+    choice::choices,
+    section::{Field as _, Fixed, Kind as _, Natural, Only, Section, Target, Text},
+};
+
+choices! {
+    /// A recipe of NeMo's.
+    enum Program("`recipe`") {
+        /// Training with the next token as the label.
+        NextToken = "TrainFinetuneRecipeForNextTokenPrediction"
+            | "nemo_automodel.recipes.llm.train_ft.TrainFinetuneRecipeForNextTokenPrediction",
+    }
+}
+
+choices! {
+    /// What hands out batches.
+    enum DataLoader("`_target_`") {
+        /// One that can be taken up in the middle.
+        Stateful = "torchdata.stateful_dataloader.StatefulDataLoader",
+        /// torch's own.
+        Torch = "torch.utils.data.DataLoader",
+    }
+}
+
+choices! {
+    /// How samples become a batch.
+    enum Collate("`collate_fn`") {
+        /// Side by side.
+        Default = "nemo_automodel.components.datasets.utils.default_collater"
+            | "torch.utils.data.default_collate",
+    }
+}
+
+const ROOT: &[Fixed] = &[
+    Fixed { key: "validation_dataset", only: &[], reason: "there is no validation during a run" },
+    Fixed {
+        key: "validation_dataloader",
+        only: &[],
+        reason: "there is no validation during a run",
+    },
+    Fixed { key: "peft", only: &[], reason: "all weights are trained, there are no adapters" },
+    Fixed { key: "wandb", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
+    Fixed { key: "mlflow", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
+    Fixed { key: "benchmark", only: &[], reason: "every run measures its steps" },
+    Fixed { key: "compile", only: &[], reason: "nothing is compiled" },
+    Fixed { key: "fp8", only: &[], reason: "there is no arithmetic of 8 bits" },
+    Fixed { key: "quantization", only: &[], reason: "weights are not quantised" },
+    Fixed { key: "parallelizer", only: &[], reason: "there are no experts to set up" },
+    Fixed {
+        key: "autopipeline",
+        only: &[],
+        reason: "the options of a pipeline stand in `distributed.pipeline`; move them there",
+    },
+];
+
+const DATALOADER: &[Fixed] = &[
+    Fixed {
+        key: "shuffle",
+        only: &[Only::Flag(true)],
+        reason: "each epoch has the samples in a new order",
+    },
+    Fixed {
+        key: "drop_last",
+        only: &[Only::Flag(true)],
+        reason: "what is left of the text and fills no sample is not read",
+    },
+    Fixed { key: "num_workers", only: &[Only::Number(0)], reason: "the ranks read the data" },
+    Fixed {
+        key: "batch_size",
+        only: &[],
+        reason: "a batch has `step_scheduler.local_batch_size` samples",
+    },
+];
+
+const COLLATE: &[Fixed] = &[Fixed {
+    key: "pad_seq_len_divisible",
+    only: &[],
+    reason: "nothing is padded, all samples have `dataset.seq_len` tokens",
+}];
+
+const PACKED: &[Fixed] = &[
+    Fixed {
+        key: "packed_sequence_size",
+        only: &[Only::Number(0)],
+        reason: "samples are not packed together yet; each is `dataset.seq_len` tokens of text",
+    },
+    Fixed {
+        key: "split_across_pack",
+        only: &[Only::Flag(false)],
+        reason: "samples are not packed together yet",
+    },
+];
+
+/// Reads what makes no difference. What is wrong is reported, and there is no value to miss.
+pub(super) fn read(root: &mut Section<'_>) {
+    let program = Target::<Program>::OF;
+    let _ = root.either("recipe", "Which of NeMo's programs to run.", program, |section| {
+        let _ = section.target::<Program>("Which of NeMo's programs to run.");
+    });
+    let _ = root.within("packed_sequence", "How samples are packed together.", |section| {
+        section.fixed(PACKED);
+    });
+    let _ = root.within("dataloader", "How samples are handed out.", |section| {
+        let _ = section.target::<DataLoader>("What hands out batches.");
+        let doc = "How samples become a batch.";
+        let _ = section.either("collate_fn", doc, Target::<Collate>::OF, |section| {
+            let _ = section.target::<Collate>(doc);
+            section.fixed(COLLATE);
+        });
+        section.fixed(DATALOADER);
+    });
+    root.fixed(ROOT);
+    read_environment(root);
+}
+
+/// Keys that are about the machinery around a run and change nothing in it, whatever they say.
+fn read_environment(root: &mut Section<'_>) {
+    let _ = root.within("dist_env", "How NeMo connects its processes.", |section| {
+        let _ = Text.optional().read(section, "backend", "The library that connects them.");
+        let doc = "How long one waits for another.";
+        let _ = Natural.optional().read(section, "timeout_minutes", doc);
+    });
+    let _ = root.within("ci", "How NeMo tests the recipe.", Section::rest);
+    for (key, help) in [
+        ("dist_env", "how ranks are connected is said where the run is started"),
+        ("ci", "it is about the tests of NeMo"),
+    ] {
+        if root.is_set(key) {
+            root.warn(key, "the section has no effect", help);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Keys of NeMo AutoModel that are accepted only where they say what happens anyway.
+
+use serde_json::{Value as Json, json};
+
+use super::{Complaints, Kind, Reading, Section, field::or_none, field::value};
+use crate::{
+    document::{Node, Value},
+    nearest::listed,
+};
+
+/// A key with the values that change nothing; to leave it out, or `none`, is always one.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    pub(crate) key: &'static str,
+    pub(crate) only: &'static [Only],
+    /// What happens here, whatever else the key asks for.
+    pub(crate) reason: &'static str,
+}
+
+/// A value that says what happens anyway.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Only {
+    Flag(bool),
+    Number(i32),
+    Text(&'static str),
+}
+
+impl Only {
+    fn is(self, value: &Value) -> bool {
+        match (self, value) {
+            (Only::Flag(only), Value::Bool(value)) => only == *value,
+            (Only::Number(only), Value::Integer(value)) => i64::from(only) == *value,
+            (Only::Number(only), Value::Float(value)) => f64::from(only).total_cmp(value).is_eq(),
+            (Only::Text(only), Value::Text(value)) => only == value,
+            _ => false,
+        }
+    }
+
+    fn schema(self) -> Json {
+        match self {
+            Only::Flag(value) => value.into(),
+            Only::Number(value) => value.into(),
+            Only::Text(value) => value.into(),
+        }
+    }
+}
+
+impl Kind for &Fixed {
+    type Value = ();
+
+    fn read(&self, node: &Node) -> Reading<()> {
+        if self.only.iter().any(|only| only.is(&node.value)) {
+            return Ok(());
+        }
+        let names: Vec<String> = self
+            .only
+            .iter()
+            .map(|only| match only.schema() {
+                Json::String(name) => name,
+                other => other.to_string(),
+            })
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let help = match names.as_slice() {
+            [] => String::from("leave it out"),
+            names => format!("leave it out; it can only be {}", listed(names)),
+        };
+        match node.value {
+            Value::Broken => Err(Complaints::default()),
+            _ => Err(Complaints::one(node, self.reason).help(&help)),
+        }
+    }
+
+    fn schema(&self) -> Json {
+        let values: Vec<Json> = self.only.iter().map(|only| only.schema()).collect();
+        json!({ "enum": values })
+    }
+}
+
+impl Section<'_> {
+    /// Reads keys that can say nothing new.
+    pub(crate) fn fixed(&mut self, keys: &'static [Fixed]) {
+        for fixed in keys {
+            self.ask(fixed.key, fixed.reason, false, |_| match fixed.only {
+                [] => json!({ "$ref": "#/$defs/none" }),
+                _ => or_none(fixed.schema()),
+            });
+            if let Some(asked) = self.asked.last_mut() {
+                asked.is_named = false;
+            }
+            // Whatever is wrong has been reported, and there is no value to miss.
+            let _ = value(&fixed, self, fixed.key);
+        }
+    }
+}
