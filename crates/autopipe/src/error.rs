@@ -131,6 +131,32 @@ pub enum Error {
     /// The model cannot be cut so.
     #[error(transparent)]
     Split(#[from] autopipe_splitter::Error),
+    /// Lists of modules that the ranks cannot share.
+    #[error(
+        "module_fqns_per_model_part lists {lists} stages, which {pp_size} ranks cannot share evenly; \
+         list a multiple of {pp_size}"
+    )]
+    UnevenLists {
+        /// Lists given.
+        lists: usize,
+        /// Ranks of the pipeline.
+        pp_size: usize,
+    },
+    /// Parameters that stages share and nobody would keep equal.
+    #[error(
+        "parameter `{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}, and \
+         their gradients are not summed yet; use fewer stages, untie them, or list both on one stage"
+    )]
+    Tied {
+        /// The copy.
+        parameter: String,
+        /// Its stage.
+        stage: usize,
+        /// The parameter that it is the same as.
+        owner: String,
+        /// Its stage.
+        owner_stage: usize,
+    },
     /// The way of a tensor is left open.
     #[error(transparent)]
     Route(#[from] autopipe_splitter::RouteError),

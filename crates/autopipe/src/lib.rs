@@ -2,6 +2,7 @@
 
 mod args;
 mod error;
+mod forecast;
 mod info;
 mod parallelize;
 mod pipeline;
@@ -11,6 +12,10 @@ mod visualize;
 
 pub use args::PipelineArgs;
 pub use error::Error;
+pub use forecast::{
+    Forecast, ParameterBytes, RankForecast, Speed, StageForecast, Suggestion, Warning, Workload,
+    forecast, suggest, warnings,
+};
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};
 pub use pipeline::AutoPipeline;

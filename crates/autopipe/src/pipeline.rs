@@ -90,6 +90,14 @@ impl AutoPipeline {
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
         let plan = plan(config, table.as_ref(), world_mesh.size(pp)?, &graph)?;
+        if let Some(tied) = plan.partition.tied().first() {
+            return Err(Error::Tied {
+                parameter: tied.parameter.clone(),
+                stage: tied.stage,
+                owner: tied.owner.clone(),
+                owner_stage: tied.owner_stage,
+            });
+        }
         let rank = self.world.rank();
         let group = world_mesh.group(pp, rank)?;
         // The group's first rank names it.

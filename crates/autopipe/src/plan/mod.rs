@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use autopipe_config::{Invalid, PipelineConfig, Rounding};
+use autopipe_config::{Invalid, PipelineConfig, Rounding, Unsupported};
 use autopipe_runtime::Programs;
 use autopipe_schedule::{Extent, Kind, Plan, generate, lower, validate};
 use autopipe_splitter::{
@@ -27,6 +27,8 @@ pub struct PipelinePlan {
     /// torch's class name for the schedule or, if torch does not have it, its name; `CSV` for one from
     /// a table.
     pub schedule: String,
+    /// Options that are set and make no difference.
+    pub without_effect: Vec<Unsupported>,
 }
 
 /// Decides stages and schedule for `pp_size` ranks and proves the schedule right.
@@ -42,6 +44,30 @@ pub fn plan(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
+    let Decided { partition, routes, table, schedule } = decide(config, table, pp_size, graph)?;
+    let programs = Programs {
+        train: Arc::new(validate(lower(&table))?),
+        eval: Arc::new(validate(lower(&table.forward_only()))?),
+    };
+    let without_effect = config.without_effect();
+    Ok(PipelinePlan { partition, routes, table, programs, schedule, without_effect })
+}
+
+/// What a plan is before its schedule is proved.
+pub(crate) struct Decided {
+    pub(crate) partition: Partition,
+    pub(crate) routes: Routes,
+    pub(crate) table: Plan,
+    schedule: String,
+}
+
+/// Everything about a plan but the proof of what its schedule is lowered to.
+pub(crate) fn decide(
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    pp_size: usize,
+    graph: &ModuleGraph,
+) -> Result<Decided, Error> {
     config.check().map_err(Error::Config)?;
     config.check_supported().map_err(Error::Unsupported)?;
     let num_microbatches =
@@ -54,7 +80,10 @@ pub fn plan(
         (None, Some(path), _) => return Err(Error::UnreadCsv { path: path.clone() }),
         (None, None, Some(name)) => {
             let kind: Kind = name.parse()?;
-            let stages_per_rank = stages_per_rank(config, kind, pp_size, graph)?;
+            let stages_per_rank = match &config.module_fqns_per_model_part {
+                Some(lists) => stages_of_lists(lists.len(), pp_size)?,
+                None => stages_per_rank(config, kind, pp_size, graph)?,
+            };
             let table =
                 generate(kind, &Extent { num_ranks: pp_size, stages_per_rank, num_microbatches })?;
             (table, kind.class_name().unwrap_or(kind.name()).to_owned())
@@ -72,11 +101,7 @@ pub fn plan(
         None => split_even(graph, table.num_stages())?,
     };
     let routes = routes(graph, &partition)?;
-    let programs = Programs {
-        train: Arc::new(validate(lower(&table))?),
-        eval: Arc::new(validate(lower(&table.forward_only()))?),
-    };
-    Ok(PipelinePlan { partition, routes, table, programs, schedule })
+    Ok(Decided { partition, routes, table, schedule })
 }
 
 fn check_table(
@@ -105,6 +130,14 @@ fn check_table(
         });
     }
     Ok(())
+}
+
+/// How many stages each rank gets of those that are listed.
+fn stages_of_lists(num_lists: usize, pp_size: usize) -> Result<usize, Error> {
+    if pp_size == 0 || !num_lists.is_multiple_of(pp_size) {
+        return Err(Error::UnevenLists { lists: num_lists, pp_size });
+    }
+    Ok(num_lists / pp_size)
 }
 
 /// How many stages each rank gets, as the originals derive it from `layers_per_stage`.

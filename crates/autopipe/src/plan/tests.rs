@@ -87,10 +87,19 @@ fn layers_per_stage_may_be_rounded_to_the_ranks() {
 
 #[test]
 fn options_without_effect_are_refused_with_the_reason() {
-    let config = PipelineConfig { patch_inner_model: false, pp_seq_len: Some(64), ..config() };
+    let rounding = Some(Rounding::Up);
+    let config = PipelineConfig { round_virtual_stages_to_pp_multiple: rounding, ..config() };
     let text = refusal(&config);
-    assert!(text.contains("`patch_inner_model: false` has no effect"), "{text}");
-    assert!(text.contains("`pp_seq_len: 64` has no effect"), "{text}");
+    assert!(text.contains("`round_virtual_stages_to_pp_multiple: up` has no effect"), "{text}");
+}
+
+#[test]
+fn what_makes_no_difference_is_told() {
+    let config = PipelineConfig { patch_inner_model: false, pp_seq_len: Some(64), ..config() };
+    let plan = plan(&config, None, 4, &graph(6)).unwrap();
+    let text: Vec<String> = plan.without_effect.iter().map(ToString::to_string).collect();
+    assert_eq!(text.len(), 1, "{text:?}");
+    assert!(text[0].contains("`patch_inner_model: false` has no effect"), "{text:?}");
 }
 
 #[test]
@@ -113,7 +122,55 @@ fn a_list_of_modules_is_checked() {
         assert!(error.contains(expected), "{error}");
     }
     let error = plan(&config(lists([&["embed"], &["head"]])), None, 4, &graph(2)).unwrap_err();
-    assert_eq!(error.to_string(), "the schedule has 4 stages, module_fqns_per_model_part lists 2");
+    assert_eq!(
+        error.to_string(),
+        "module_fqns_per_model_part lists 2 stages, which 4 ranks cannot share evenly; list a multiple of 4"
+    );
+    let single = config(lists([&["embed", "layers.0"], &["layers.1", "head"]]));
+    let error = plan(&single, None, 1, &graph(2)).unwrap_err().to_string();
+    assert!(error.contains("1F1B") && error.contains('2'), "two stages on the one rank: {error}");
+}
+
+#[test]
+fn lists_say_how_many_stages_a_rank_has() {
+    let lists = (0..6).map(|stage| {
+        let mut list = vec![format!("layers.{stage}")];
+        if stage == 0 {
+            list.push("embed".to_owned());
+        }
+        if stage == 5 {
+            list.push("head".to_owned());
+        }
+        list
+    });
+    let config = PipelineConfig {
+        pp_schedule: Some("interleaved1f1b".to_owned()),
+        module_fqns_per_model_part: Some(lists.collect()),
+        ..config()
+    };
+    let plan = plan(&config, None, 2, &graph(6)).unwrap();
+    assert_eq!((plan.table.num_stages(), plan.partition.num_stages()), (6, 6));
+}
+
+#[test]
+fn tied_parameters_can_be_planned() {
+    let mut graph = graph(2);
+    let tied = ParameterSpec {
+        shared_with: Some("embed.weight".to_owned()),
+        ..ParameterSpec::new("tail.weight", [10])
+    };
+    let tail = Module {
+        name: "tail".to_owned(),
+        parameters: vec![tied],
+        submodules: Vec::new(),
+        role: Role::Boundary,
+        flops: Cost::default(),
+        activation_bytes: Cost::default(),
+    };
+    graph.add_module(tail).unwrap();
+    graph.add_edge("head", "tail", Vec::new()).unwrap();
+    let plan = plan(&config(), None, 2, &graph).unwrap();
+    assert_eq!(plan.partition.tied().len(), 1);
 }
 
 #[test]

@@ -53,6 +53,12 @@ impl StageModules {
         self.flops.iter().map(|cost| cost.at(shape)).sum()
     }
 
+    /// The part of its operations that is between tokens: attention's scores and sums, in which no
+    /// weights take part.
+    pub fn attention_flops(&self, shape: BatchShape) -> f64 {
+        self.flops.iter().map(|cost| cost.of_pairs_at(shape)).sum()
+    }
+
     /// The part of its operations that each token takes wherever it stands: what is multiplied with
     /// weights, without what tokens have to do with each other.
     pub fn flops_per_token(&self) -> u128 {

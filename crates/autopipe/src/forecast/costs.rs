@@ -1,0 +1,71 @@
+//! From the operations of stages to the costs that the simulator takes.
+
+use autopipe_schedule::{CostKey, Costs, PerStage};
+use autopipe_splitter::{Partition, Routes};
+
+use super::Workload;
+
+/// How many times a forward's operations the gradients of attention take: the scores once more, and
+/// two products for each of theirs.
+const ATTENTION_BACKWARD: f64 = 2.5;
+
+pub(super) struct StageCosts {
+    /// In units of `unit`, so that no number is beyond what the simulator takes.
+    pub(super) scaled: Costs,
+    /// By stage, forward and backward of one microbatch.
+    pub(super) times: Vec<f64>,
+    /// By stage, what it sends on with each microbatch.
+    pub(super) message_bytes: Vec<f64>,
+    /// What 1 of the simulator's time is.
+    pub(super) unit: f64,
+}
+
+pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload) -> StageCosts {
+    let shape = workload.microbatch;
+    let per_second = workload.speed.map_or(1.0, |speed| speed.flops);
+    let (mut forward, mut input, mut weight) = (Vec::new(), Vec::new(), Vec::new());
+    for stage in partition.stages() {
+        let all = stage.flops(shape) / per_second;
+        let attention = stage.attention_flops(shape) / per_second;
+        forward.push(all);
+        input.push(all - attention + ATTENTION_BACKWARD * attention);
+        weight.push(all - attention);
+    }
+    let times: Vec<f64> = (0..forward.len()).map(|s| forward[s] + input[s] + weight[s]).collect();
+    let boundaries = routes.boundaries().iter();
+    let mut message_bytes: Vec<f64> = boundaries
+        .map(|tensors| tensors.iter().map(|routed| routed.tensor.num_bytes(shape)).sum())
+        .collect();
+    let activations: Vec<f64> =
+        partition.stages().iter().map(|stage| stage.activation_bytes(shape)).collect();
+
+    let largest = times.iter().copied().fold(0.0, f64::max);
+    // A power of two, so that nothing is rounded on the way there and back.
+    let unit = if largest > 0.0 { largest.log2().floor().exp2() } else { 1.0 };
+    let scaled = |values: Vec<f64>| -> PerStage {
+        values.into_iter().map(|value| value / unit).collect::<Vec<_>>().into()
+    };
+    let mut given = vec![(CostKey::ActivationBytes, PerStage::from(activations))];
+    // A model that tells no operations is one of equal stages.
+    if largest > 0.0 {
+        given.push((CostKey::Forward, scaled(forward)));
+        given.push((CostKey::BackwardInput, scaled(input)));
+        given.push((CostKey::BackwardWeight, scaled(weight)));
+    }
+    if let Some(bandwidth) = workload.speed.and_then(|speed| speed.bandwidth)
+        && !message_bytes.is_empty()
+    {
+        given.push((CostKey::MessageBytes, message_bytes.clone().into()));
+        given.push((CostKey::Bandwidth, (bandwidth * unit).into()));
+    }
+    let costs =
+        given.into_iter().try_fold(Costs::UNIT, |costs, (key, value)| costs.with(key, value));
+    message_bytes.push(0.0); // behind the last stage
+    StageCosts {
+        // What is beyond the simulator's numbers is beyond any machine as well.
+        scaled: costs.unwrap_or(Costs::UNIT),
+        times,
+        message_bytes,
+        unit,
+    }
+}

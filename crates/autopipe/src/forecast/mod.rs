@@ -1,0 +1,224 @@
+//! What a plan will take, before anything runs: operations, memory and time of every stage and rank.
+
+mod costs;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod warning;
+
+use autopipe_schedule::{Rank, Stage, simulate_plan};
+use autopipe_splitter::{BatchShape, Partition, Routes};
+use serde::Serialize;
+
+use crate::PipelinePlan;
+pub use suggest::{Suggestion, suggest};
+pub use warning::{Warning, warnings};
+
+/// What goes through a pipeline, and on what it runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Workload {
+    /// What one microbatch is made of.
+    pub microbatch: BatchShape,
+    /// What a parameter takes while it is trained.
+    pub parameter_bytes: ParameterBytes,
+    /// How many ranks share out the parameters of each stage; at least 1.
+    pub num_shards: usize,
+    /// The machine, if times are to be in seconds.
+    pub speed: Option<Speed>,
+    /// How many bytes a rank has room for.
+    pub memory_limit: Option<f64>,
+}
+
+/// How many bytes a parameter takes while it is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ParameterBytes {
+    /// Its own.
+    pub weight: usize,
+    /// Those of its gradient.
+    pub gradient: usize,
+    /// Those that the optimiser remembers.
+    pub optimizer: usize,
+}
+
+impl ParameterBytes {
+    /// Weights of so many bytes, gradients and AdamW's two moments in float32.
+    pub fn adamw(weight: usize) -> Self {
+        Self { weight, gradient: 4, optimizer: 8 }
+    }
+}
+
+/// How fast a rank is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Floating-point operations per second that it sustains; above 0.
+    pub flops: f64,
+    /// Bytes per second between two stages; none for messages that take no time.
+    pub bandwidth: Option<f64>,
+}
+
+/// What a plan will take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// By stage.
+    pub stages: Vec<StageForecast>,
+    /// By rank of the pipeline.
+    pub ranks: Vec<RankForecast>,
+    /// How long a step takes: in seconds if the speed is known, and else in operations of one rank.
+    pub step: f64,
+    /// The part of a step in which ranks wait, by the span of the busiest stage.
+    pub bubble: f64,
+    /// Tokens of a step.
+    pub tokens: f64,
+}
+
+/// What a stage will take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageForecast {
+    /// The stage.
+    pub stage: usize,
+    /// The rank of the pipeline that has it.
+    pub rank: usize,
+    /// The names of its modules.
+    pub modules: Vec<String>,
+    /// How many numbers its parameters hold.
+    pub num_parameters: usize,
+    /// Operations of the forward of one microbatch.
+    pub flops: f64,
+    /// The time of forward and backward of one microbatch, in the unit of [`Forecast::step`].
+    pub time: f64,
+    /// Bytes that it keeps of one microbatch from forward to backward.
+    pub activation_bytes: f64,
+    /// Bytes that it sends to the next stage with each microbatch.
+    pub message_bytes: f64,
+}
+
+/// What a rank will take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RankForecast {
+    /// The rank of the pipeline.
+    pub rank: usize,
+    /// Its stages.
+    pub stages: Vec<usize>,
+    /// How many numbers of its stages' parameters it holds.
+    pub num_parameters: f64,
+    /// The bytes of these.
+    pub weights: f64,
+    /// The bytes of their gradients.
+    pub gradients: f64,
+    /// The bytes of the optimiser's state.
+    pub optimizer: f64,
+    /// The bytes of activations at their peak.
+    pub activations: f64,
+    /// How many activations, each of one stage and microbatch, are alive at their peak.
+    pub num_activations: usize,
+}
+
+impl RankForecast {
+    /// All bytes at the peak.
+    pub fn total(&self) -> f64 {
+        self.weights + self.gradients + self.optimizer + self.activations
+    }
+}
+
+impl Forecast {
+    /// The fullest rank's bytes at its peak.
+    pub fn peak_bytes(&self) -> f64 {
+        self.ranks.iter().map(RankForecast::total).fold(0.0, f64::max)
+    }
+}
+
+/// Simulates a step of a plan, with costs that follow from the model's graph.
+///
+/// A forward takes its operations; the backward for the inputs as many, and for attention, whose
+/// scores it computes again, two and a half times as many; the backward for the weights those of the
+/// products with weights. An activation is held from its forward to the end of its backward.
+///
+/// # Examples
+/// ```
+/// use autopipe::splitter::{BatchShape, Cost, Module, ModuleGraph, ParameterSpec, Role};
+/// use autopipe::{ParameterBytes, PipelineConfig, Workload, forecast, plan};
+///
+/// let layer = |i: usize| Module {
+///     name: format!("layers.{i}"),
+///     parameters: vec![ParameterSpec::new(format!("layers.{i}.weight"), [100, 100])],
+///     submodules: Vec::new(),
+///     role: Role::Layer,
+///     flops: Cost::per_token(20_000),
+///     activation_bytes: Cost::per_token(400),
+/// };
+/// let graph = ModuleGraph::chain((0..4).map(layer), &[])?;
+/// let config = PipelineConfig { pp_batch_size: 8, ..PipelineConfig::default() };
+/// let plan = plan(&config, None, 2, &graph)?;
+/// let workload = Workload {
+///     microbatch: BatchShape { batch_size: 1, seq_len: 10 },
+///     parameter_bytes: ParameterBytes::adamw(4),
+///     num_shards: 1,
+///     speed: None,
+///     memory_limit: None,
+/// };
+/// let forecast = forecast(&plan, &workload);
+/// assert_eq!(forecast.step, (8. + 1.) * 3. * 2. * 10. * 20_000.); // microbatches and the way there
+/// assert_eq!(forecast.ranks[0].weights, 2. * 10_000. * 4.);
+/// assert_eq!(forecast.ranks[0].activations, 2. * 2. * 10. * 400.); // of two microbatches
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn forecast(plan: &PipelinePlan, workload: &Workload) -> Forecast {
+    of_parts(&plan.partition, &plan.routes, &plan.table, workload)
+}
+
+/// The same of what is not proved yet.
+fn of_parts(
+    partition: &Partition,
+    routes: &Routes,
+    table: &autopipe_schedule::Plan,
+    workload: &Workload,
+) -> Forecast {
+    let costs = costs::costs(partition, routes, workload);
+    let timeline = simulate_plan(table, &costs.scaled);
+    let shape = workload.microbatch;
+    let placement = table.placement();
+    let stages = (0..).zip(partition.stages()).map(|(stage, modules)| StageForecast {
+        stage,
+        rank: placement.rank_of(Stage::new(stage)).index(),
+        modules: modules.modules().to_vec(),
+        num_parameters: modules.num_parameters(),
+        flops: modules.flops(shape),
+        time: costs.times[stage],
+        activation_bytes: modules.activation_bytes(shape),
+        message_bytes: costs.message_bytes[stage],
+    });
+    let stages: Vec<StageForecast> = stages.collect();
+    let peaks = timeline.peak_bytes(&costs.scaled);
+    let nums = timeline.peak_activations();
+    let ranks = (0..table.num_ranks()).map(|rank| {
+        let mine = placement.stages_of(Rank::new(rank));
+        let mine: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
+        let num_parameters: f64 =
+            mine.iter().map(|&stage| float(stages[stage].num_parameters)).sum();
+        let held = num_parameters / float(workload.num_shards.max(1));
+        let ParameterBytes { weight, gradient, optimizer } = workload.parameter_bytes;
+        RankForecast {
+            rank,
+            stages: mine,
+            num_parameters: held,
+            weights: held * float(weight),
+            gradients: held * float(gradient),
+            optimizer: held * float(optimizer),
+            activations: peaks[rank],
+            num_activations: nums[rank],
+        }
+    });
+    let microbatches = float(table.num_microbatches());
+    Forecast {
+        ranks: ranks.collect(),
+        stages,
+        step: timeline.makespan() * costs.unit,
+        bubble: timeline.bubble_rate(),
+        tokens: microbatches * float(shape.batch_size) * float(shape.seq_len),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size is no different at the 16th digit")]
+fn float(size: usize) -> f64 {
+    size as f64
+}

@@ -1,0 +1,104 @@
+//! What is probably not meant in a plan, although it can be run.
+
+use autopipe_config::Unsupported;
+
+use super::{Forecast, Workload};
+use crate::PipelinePlan;
+
+/// How much more than the mean a stage may take before it is worth a word.
+const HEAVY: f64 = 1.3;
+
+/// Something about a plan that is probably not meant.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// All others wait for this stage.
+    #[error(
+        "stage {stage} takes {:.0}% more time than the mean of {num_stages} stages, and the others wait for it; \
+         a balanced split gives it less",
+        100.0 * (.ratio - 1.0)
+    )]
+    HeavyStage {
+        /// The stage.
+        stage: usize,
+        /// How many stages there are.
+        num_stages: usize,
+        /// Its time in those of the mean stage.
+        ratio: f64,
+    },
+    /// The pipeline is never full.
+    #[error(
+        "{num_microbatches} microbatches do not fill {num_stages} stages; raise the batch or make \
+         pp_microbatch_size smaller, to have at least as many"
+    )]
+    FewMicrobatches {
+        /// Microbatches of a step.
+        num_microbatches: usize,
+        /// Stages of the pipeline.
+        num_stages: usize,
+    },
+    /// A rank has less memory than it needs.
+    #[error(
+        "rank {rank} needs {:.1} GB and has {:.1}; use more pipeline ranks, a smaller microbatch, or a \
+         schedule that holds fewer activations",
+        .needed / 1e9,
+        .limit / 1e9
+    )]
+    Memory {
+        /// The rank of the pipeline.
+        rank: usize,
+        /// Bytes that it needs at its peak.
+        needed: f64,
+        /// Bytes that it has.
+        limit: f64,
+    },
+    /// A parameter with copies on two stages.
+    #[error(
+        "`{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}: planned with \
+         a copy on each, but their gradients are not summed by a run yet"
+    )]
+    Tied {
+        /// The copy.
+        parameter: String,
+        /// Its stage.
+        stage: usize,
+        /// The parameter that it is the same as.
+        owner: String,
+        /// Its stage.
+        owner_stage: usize,
+    },
+    /// An option that makes no difference.
+    #[error("{0}")]
+    WithoutEffect(Unsupported),
+}
+
+/// Everything about a plan that is probably not meant.
+pub fn warnings(plan: &PipelinePlan, forecast: &Forecast, workload: &Workload) -> Vec<Warning> {
+    let num_stages = forecast.stages.len();
+    let sum: f64 = forecast.stages.iter().map(|stage| stage.time).sum();
+    let mean = sum / super::float(num_stages.max(1));
+    let heavy = forecast.stages.iter().filter(|stage| stage.time > HEAVY * mean).map(|stage| {
+        Warning::HeavyStage { stage: stage.stage, num_stages, ratio: stage.time / mean }
+    });
+    let mut warnings: Vec<Warning> = heavy.collect();
+    let num_microbatches = plan.table.num_microbatches();
+    if num_microbatches < num_stages {
+        warnings.push(Warning::FewMicrobatches { num_microbatches, num_stages });
+    }
+    if let Some(limit) = workload.memory_limit {
+        let full = forecast.ranks.iter().filter(|rank| rank.total() > limit);
+        warnings.extend(full.map(|rank| Warning::Memory {
+            rank: rank.rank,
+            needed: rank.total(),
+            limit,
+        }));
+    }
+    warnings.extend(plan.partition.tied().iter().map(|tied| Warning::Tied {
+        parameter: tied.parameter.clone(),
+        stage: tied.stage,
+        owner: tied.owner.clone(),
+        owner_stage: tied.owner_stage,
+    }));
+    warnings.extend(plan.without_effect.iter().cloned().map(Warning::WithoutEffect));
+    warnings
+}
