@@ -1,10 +1,12 @@
-//! The bodies of the fuzz targets, as the tests of autopipe-schedule run them too. Each says whether
-//! it accepts the input.
+//! The bodies of the fuzz targets, as the tests of autopipe-schedule and autopipe-config run them too.
+//! Each says whether it accepts the input.
 
 #[path = "../../crates/schedule/tests/it/fuzz_bodies.rs"]
 mod fuzz_bodies;
 #[path = "../../crates/schedule/tests/it/fuzz_program.rs"]
 mod fuzz_program;
+#[path = "../../crates/config/tests/it/fuzz_bodies.rs"]
+mod recipe_body;
 
 /// A text that may be an action.
 pub fn action(bytes: &[u8]) -> bool {
@@ -19,4 +21,9 @@ pub fn table(bytes: &[u8]) -> bool {
 /// A program that may be valid.
 pub fn schedule(bytes: &[u8]) -> bool {
     fuzz_bodies::schedule(bytes)
+}
+
+/// A recipe and, after each zero byte, an override of it.
+pub fn recipe(bytes: &[u8]) -> bool {
+    recipe_body::recipe(bytes)
 }

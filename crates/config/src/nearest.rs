@@ -9,7 +9,7 @@ pub(crate) fn nearest<'a>(
     valid: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
-    let alike = |name: &str| strsim::jaro_winkler(&given, name);
+    let alike = |name: &str| strsim::jaro_winkler(&given, &name.to_ascii_lowercase());
     valid
         .into_iter()
         .map(|name| (alike(name), name))
@@ -20,11 +20,20 @@ pub(crate) fn nearest<'a>(
 
 /// The names as a list to read: `` `a`, `b` and `c` ``.
 pub(crate) fn listed(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+/// The names as a list to choose from: `` `a`, `b` or `c` ``.
+pub(crate) fn either_of(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+fn joined(names: &[&str], last: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         None => String::from("none"),
         Some((only, [])) => only.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        Some((end, others)) => format!("{} {last} {end}", others.join(", ")),
     }
 }
 

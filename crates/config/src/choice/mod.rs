@@ -20,7 +20,7 @@ pub struct UnknownName {
     pub what: &'static str,
     /// The name as given.
     pub given: String,
-    /// The valid name most like it.
+    /// The valid name most like it, or a synonym.
     pub nearest: Option<&'static str>,
     /// All valid names, without their synonyms.
     pub valid: &'static [&'static str],
@@ -37,7 +37,7 @@ pub(crate) trait Choice: Copy + FromStr<Err = UnknownName> + 'static {
 
     /// The error for a name that no value has.
     fn unknown(given: &str) -> UnknownName {
-        let nearest = nearest(given, Self::NAMES.iter().copied());
+        let nearest = nearest(given, Self::SPELLINGS.iter().copied());
         UnknownName { what: Self::WHAT, given: given.to_owned(), nearest, valid: Self::NAMES }
     }
 }

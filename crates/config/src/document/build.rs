@@ -6,7 +6,7 @@ use saphyr::Scalar;
 use saphyr_parser::{Event, Span, SpannedEventReceiver, Tag};
 
 use super::{Entry, Node, Origin, Place, Value, join};
-use crate::section::Problems;
+use crate::{nearest::shortened, section::Problems};
 
 /// The most values that aliases may stand for together; it bounds what a few nested ones grow to.
 const MAX_ALIASED: usize = 100_000;
@@ -112,7 +112,8 @@ impl<'a> Builder<'a> {
     /// Whether a tag says something that is not YAML's own.
     fn has_meaningless(&self, tag: Option<&Tag>, path: &str, place: Place) -> bool {
         let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) else { return false };
-        let message = format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix);
+        let name = format!("{}{}", tag.handle, tag.suffix);
+        let message = format!("the tag `{}` has no meaning here", shortened(&name));
         self.problems.push(place, path, message, Some("remove it".into()));
         true
     }

@@ -15,6 +15,7 @@ use saphyr_parser::{Parser, ScanError};
 
 use self::{build::Builder, place::Origin};
 use crate::{
+    nearest::shortened,
     report::lines,
     section::{Problems, Reported},
 };
@@ -130,7 +131,7 @@ fn syntax_problem(error: &ScanError, origin: Origin, path: &str, problems: &Prob
         place.column = line(place).trim_end().chars().count() + 1;
     }
     let help = (error.info() == "simple key expect ':'").then(|| "expected `key: value`".into());
-    problems.push(place, path, format!("not valid YAML: {}", error.info()), help)
+    problems.push(place, path, format!("not valid YAML: {}", shortened(error.info())), help)
 }
 
 fn check_limits(text: &str, origin: Origin, problems: &Problems) -> Result<(), Reported> {

@@ -39,7 +39,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Result<LossName, Reported> {
         let target = section.target::<LossTarget>("A loss of NeMo.");
         section.fixed(FIXED);
         match target? {
-            None if section.is_written() => {
+            None if !section.is_empty() => {
                 Err(section.refuse("_target_", "nothing says which loss", "add `_target_`"))
             }
             target => Ok(target),

@@ -161,7 +161,7 @@ fn read_config(section: &mut Section<'_>) -> Result<Option<ModelSource>, Reporte
             if let Some(model_type) = target.and_then(ConfigTarget::model_type) {
                 match fields.get("model_type") {
                     Some(written) if *written != model_type => {
-                        let message = format!("{written} contradicts `_target_`");
+                        let message = format!("contradicts `_target_`, which is {model_type}");
                         return Err(section.refuse("model_type", message, "remove one of the two"));
                     }
                     Some(_) => {}

@@ -31,11 +31,11 @@ fn messages(result: Result<Recipe, RecipeErrors>) -> Vec<String> {
 #[test]
 fn every_key_is_read() {
     let recipe = parse(FULL).unwrap();
-    assert_eq!(recipe.step_scheduler.num_accumulation_steps(1), Ok(4));
+    assert_eq!(recipe.step_scheduler.num_accumulation_steps(4), Ok(1));
     assert_eq!(recipe.step_scheduler.max_steps, 300);
     assert_eq!(recipe.step_scheduler.ckpt_every_steps, Some(100));
     assert_eq!(recipe.rng.seed, 42);
-    assert_eq!((recipe.distributed.pp_size, recipe.distributed.dp_size), (2, None));
+    assert_eq!((recipe.distributed.pp_size, recipe.distributed.dp_size), (2, Some(4)));
     let pipeline = PipelineConfig {
         pp_schedule: Some("interleaved1f1b".into()),
         pp_microbatch_size: 2,

@@ -34,11 +34,20 @@ impl Texts {
         message: String,
         help: Option<String>,
     ) -> Problem {
-        let Place { text, line, column, width } = place;
+        let Place { text, line, column, width } = self.within(place);
         let file = self.0.get(text).map_or("", |(name, _)| name).to_owned();
         let source = if width > 0 { self.line(text, line) } else { "" }.to_owned();
         let key = shortened(key).to_owned();
         Problem { file, line, column, key, message, help, text, source, width }
+    }
+
+    /// The place, or the last one before it that exists: the parser may point behind the end.
+    fn within(&self, place: Place) -> Place {
+        let num_lines = lines(self.text(place.text)).count();
+        let is_behind = place.line > num_lines;
+        let line = place.line.min(num_lines);
+        let end = self.line(place.text, line).chars().count() + 1;
+        Place { line, column: if is_behind { end } else { place.column.min(end) }, ..place }
     }
 }
 

@@ -136,5 +136,14 @@ pub(super) fn value<K: Kind>(
 
 /// The schema of a value or of what means that there is none.
 pub(super) fn or_none(schema: Json) -> Json {
-    json!({ "anyOf": [schema, { "$ref": "#/$defs/none" }] })
+    let none = json!({ "$ref": "#/$defs/none" });
+    match schema {
+        Json::Object(mut choice) if choice.len() == 1 && choice.contains_key("anyOf") => {
+            if let Some(Json::Array(schemas)) = choice.get_mut("anyOf") {
+                schemas.push(none);
+            }
+            Json::Object(choice)
+        }
+        schema => json!({ "anyOf": [schema, none] }),
+    }
 }

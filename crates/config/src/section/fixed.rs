@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{Complaints, Kind, Reading, Section, field::or_none, field::value};
 use crate::{
     document::{Node, Value},
-    nearest::listed,
+    nearest::either_of,
 };
 
 /// A key with the values that change nothing; to leave it out, or `none`, is always one.
@@ -63,7 +63,7 @@ impl Kind for &Fixed {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let help = match names.as_slice() {
             [] => String::from("leave it out"),
-            names => format!("leave it out; it can only be {}", listed(names)),
+            names => format!("leave it out; it can only be {}", either_of(names)),
         };
         match node.value {
             Value::Broken => Err(Complaints::default()),

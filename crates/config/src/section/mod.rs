@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use complaints::Complaints;
 pub(crate) use declare::section;
+use field::or_none;
 pub(crate) use field::{Field, MaySection};
 pub(crate) use fixed::{Fixed, Only};
 pub(crate) use kind::{Auto, Flag, Kind, ListOf, Name, PairOf, Text, json};
@@ -119,16 +120,8 @@ impl<'a> Section<'a> {
         doc: &str,
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Result<T, Reported> {
-        let path = join(&self.path, key);
-        let mut section = match self.entry(key) {
-            Some(entry) => Section::open(path.clone(), entry.place, &entry.node, self.problems),
-            None => Ok(Section::at(path.clone(), self.place, &[], self.problems)),
-        };
-        let value = section.as_mut().map(read).map_err(|reported| *reported);
-        if let Ok(section) = section {
-            section.finish();
-        }
-        self.ask(key, doc, false, |problems| problems.schema_of(&path));
+        let (value, schema, own) = self.inner(key, read);
+        self.ask(key, if doc.is_empty() { own } else { doc }, false, |_| or_none(schema));
         value
     }
 
@@ -143,11 +136,30 @@ impl<'a> Section<'a> {
             self.ask(key, doc, true, |_| Json::Null);
             return Err(self.missing(key));
         }
-        let value = self.within(key, doc, read);
-        if let Some(asked) = self.asked.last_mut() {
-            asked.is_required = true;
-        }
+        let (value, schema, own) = self.inner(key, read);
+        self.ask(key, if doc.is_empty() { own } else { doc }, true, |_| schema);
         value
+    }
+
+    /// Reads the section at a key, and brings its schema, if the reading is done for its sake, and what
+    /// it says of itself.
+    fn inner<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> (Result<T, Reported>, Json, &'static str) {
+        let path = join(&self.path, key);
+        let mut section = match self.entry(key) {
+            Some(entry) => Section::open(path.clone(), entry.place, &entry.node, self.problems),
+            None => Ok(Section::at(path.clone(), self.place, &[], self.problems)),
+        };
+        let value = section.as_mut().map(read).map_err(|reported| *reported);
+        let mut doc = "";
+        if let Ok(section) = section {
+            doc = section.doc;
+            section.finish();
+        }
+        (value, self.problems.schema_of(&path), doc)
     }
 
     /// Reads what may be a name or a section: the name, if one is written, and the section, which is
@@ -159,28 +171,23 @@ impl<'a> Section<'a> {
         kind: K,
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Result<(Option<K::Value>, T), Reported> {
-        let name_schema = kind.schema();
-        let (mut name, mut is_name) = (Ok(None), false);
-        if let Some(entry) = self.written(key)
-            && !matches!(entry.node.value, Value::Mapping(_))
-        {
-            let path = join(&self.path, key);
-            is_name = true;
-            name = kind.read(&entry.node).map(Some).map_err(|c| c.report(&path, self.problems));
-        }
-        let value = if is_name {
-            let mut empty = Section::at(join(&self.path, key), self.place, &[], self.problems);
-            self.ask(key, doc, false, |_| Json::Null);
-            read(&mut empty)
-        } else {
-            self.within(key, doc, read)?
+        let name = match self.written(key) {
+            Some(Entry { node, .. }) if !matches!(node.value, Value::Mapping(_)) => {
+                let path = join(&self.path, key);
+                Some(kind.read(node).map_err(|complaints| complaints.report(&path, self.problems)))
+            }
+            Some(_) | None => None,
         };
-        if let Some(Asked { schema: Some(schema), .. }) = self.asked.last_mut() {
-            let inner = std::mem::take(schema);
-            *schema = json!({ "anyOf": [name_schema, inner] });
-            describe(schema, doc);
-        }
-        Ok((name?, value))
+        let (value, schema) = if name.is_some() {
+            // No key is missing in a section that is not there.
+            let empty = &mut Section::at(join(&self.path, key), self.place, &[], self.problems);
+            (Ok(read(empty)), Json::Null)
+        } else {
+            let (value, schema, _) = self.inner(key, read);
+            (value, schema)
+        };
+        self.ask(key, doc, false, |_| or_none(json!({ "anyOf": [kind.schema(), schema] })));
+        Ok((name.transpose()?, value?))
     }
 
     /// Whether the key is written down at all, even without a value.
@@ -196,6 +203,11 @@ impl<'a> Section<'a> {
     /// Whether the section itself is written down, even without a key.
     pub(crate) fn is_written(&self) -> bool {
         self.is_written
+    }
+
+    /// Whether the section holds no key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether a dotted key below this section has a value.
@@ -297,7 +309,6 @@ impl<'a> Section<'a> {
                 schema["required"] = required.into();
             }
             schema["additionalProperties"] = self.is_open.into();
-            describe(&mut schema, self.doc);
             schemas.borrow_mut().insert(self.path, schema);
             return;
         }

@@ -1,8 +1,5 @@
 //! The JSON schema of a recipe, for editors: what the reader asks for when there is nothing to read.
 
-#[cfg(test)]
-mod tests;
-
 use serde_json::{Map, Value, json};
 
 use crate::{
