@@ -102,7 +102,7 @@ pub(crate) fn parse(problems: &Problems) -> Result<Node, Reported> {
 
 /// Reads one value; `path` is the dotted path to it.
 fn yaml(text: &str, origin: Origin, path: &str, problems: &Problems) -> Result<Node, Reported> {
-    check_limits(text, origin, problems)?;
+    check_limits(text, origin, path, problems)?;
     let mut builder = Builder::new(origin, path, problems);
     let mut parser = Parser::new_from_iter(text.chars());
     parser
@@ -134,12 +134,17 @@ fn syntax_problem(error: &ScanError, origin: Origin, path: &str, problems: &Prob
     problems.push(place, path, format!("not valid YAML: {}", shortened(error.info())), help)
 }
 
-fn check_limits(text: &str, origin: Origin, problems: &Problems) -> Result<(), Reported> {
+fn check_limits(
+    text: &str,
+    origin: Origin,
+    path: &str,
+    problems: &Problems,
+) -> Result<(), Reported> {
     let whole = Place { text: origin.text, ..Place::WHOLE };
     if text.len() > MAX_BYTES {
         let message =
-            format!("a recipe has at most {MAX_BYTES} bytes, this text has {}", text.len());
-        return Err(problems.push(whole, "", message, None));
+            format!("one text has at most {MAX_BYTES} bytes, this one has {}", text.len());
+        return Err(problems.push(whole, path, message, None));
     }
     for (index, line) in lines(text).enumerate() {
         // Only these characters can stand before a block that begins within a line.
@@ -149,7 +154,7 @@ fn check_limits(text: &str, origin: Origin, problems: &Problems) -> Result<(), R
             let column = offset + MAX_INDENT + 1;
             let place = Place { line: index + 1, column, width: 1, ..whole };
             let message = format!("a value begins at most {MAX_INDENT} characters into its line");
-            return Err(problems.push(place, "", message, Some("nest less deeply".into())));
+            return Err(problems.push(place, path, message, Some("nest less deeply".into())));
         }
     }
     Ok(())

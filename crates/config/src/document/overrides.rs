@@ -9,6 +9,9 @@ use crate::{
 /// How messages name an override.
 pub(crate) const OVERRIDE: &str = "--set";
 
+/// How many keys an override names at most; it bounds the nesting, and so the recursion over the tree.
+const MAX_KEYS: usize = 20;
+
 /// An override: the keys on the way to a value, each with its place, and the value.
 pub(super) struct Override {
     keys: Vec<(String, Place)>,
@@ -23,6 +26,12 @@ pub(super) fn parse(text: usize, problems: &Problems) -> Result<Override, Report
     let Some((path, value)) = written.split_once('=') else {
         return Err(problems.push(whole, "", "an override without `=`", form()));
     };
+    let num_keys = path.split('.').count();
+    if num_keys > MAX_KEYS {
+        let message =
+            format!("a value lies at most {MAX_KEYS} keys deep, this path has {num_keys}");
+        return Err(problems.push(whole, "", message, None));
+    }
     let mut keys = Vec::new();
     let mut column = 1;
     for key in path.split('.') {

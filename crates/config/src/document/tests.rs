@@ -83,7 +83,7 @@ fn tags_and_odd_keys_are_problems_among_others() {
 #[test]
 fn a_large_text_is_refused() {
     let text = format!("rng:\n  seed: 1\n#{}", "x".repeat(MAX_BYTES));
-    let message = format!("a recipe has at most 65536 bytes, this text has {}", text.len());
+    let message = format!("one text has at most 65536 bytes, this one has {}", text.len());
     assert!(refusal(&text).contains(&message));
 }
 

@@ -34,28 +34,33 @@ impl Written {
 
 impl Node {
     /// Where the value of a dotted key is, or else the nearest section around it that is written,
-    /// which is `own` for the value itself.
+    /// which is `own` for the value itself. An item of a list is `key[0]`.
     pub(crate) fn place_of(&self, key: &str, own: Place) -> Place {
         let (mut node, mut place) = (self, own);
         for name in key.split('.') {
-            let Value::Mapping(entries) = &node.value else { break };
-            let Some(entry) = entries.iter().find(|entry| entry.key == name) else { break };
+            let (name, index) = name.split_once('[').unwrap_or((name, ""));
+            let Some(entry) = node.entry(name) else { break };
             (node, place) = (&entry.node, entry.place_of_value());
+            let index = index.strip_suffix(']').and_then(|index| index.parse::<usize>().ok());
+            if let (Value::List(items), Some(index)) = (&node.value, index)
+                && let Some(item) = items.get(index)
+            {
+                (node, place) = (item, item.place);
+            }
         }
         place
     }
-}
 
-impl Node {
     /// Whether a dotted key below has a value.
     pub(crate) fn is_set_below(&self, key: &str) -> bool {
-        let mut node = self;
-        for name in key.split('.') {
-            let Value::Mapping(entries) = &node.value else { return false };
-            let Some(entry) = entries.iter().find(|entry| entry.key == name) else { return false };
-            node = &entry.node;
-        }
-        !node.value.is_none()
+        let mut names = key.split('.');
+        let value = names.try_fold(self, |node, name| node.entry(name).map(|entry| &entry.node));
+        value.is_some_and(|node| !node.value.is_none())
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        let Value::Mapping(entries) = &self.value else { return None };
+        entries.iter().find(|entry| entry.key == key)
     }
 }
 

@@ -118,8 +118,8 @@ impl Recipe {
         Ok(Recipe { warnings, written: Written { texts, root }, ..recipe })
     }
 
-    /// A problem of a key, such as `distributed.tp_size`, that somebody else has found: it is shown
-    /// where the key is written, or else the nearest section around it.
+    /// A problem of a key, such as `distributed.tp_size` or `dataset.paths[0]`, that somebody else has
+    /// found: it is shown where the key is written, or else the nearest section around it.
     ///
     /// ```
     /// # let text = "
@@ -131,9 +131,9 @@ impl Recipe {
     /// use autopipe_config::{Recipe, RecipeErrors};
     ///
     /// let recipe = Recipe::parse(text, "recipe.yaml")?;
-    /// let problem = recipe.problem("dataset.paths", "no file is found", None);
+    /// let problem = recipe.problem("dataset.paths[0]", "no such file", None);
     /// let errors = RecipeErrors::from(problem);
-    /// assert!(errors.to_string().starts_with("recipe.yaml:4:12: dataset.paths: no file is found"));
+    /// assert!(errors.to_string().starts_with("recipe.yaml:4:20: dataset.paths[0]: no such file"));
     /// # Ok::<(), RecipeErrors>(())
     /// ```
     #[must_use]

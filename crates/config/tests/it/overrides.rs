@@ -102,3 +102,18 @@ fn a_problem_found_later_is_shown_at_the_override() {
     assert_eq!((problem.file.as_str(), problem.line, problem.column), ("--set", 1, 21));
     assert!(problem.to_string().contains("1 | distributed.tp_size=3\n"), "{problem}");
 }
+
+#[test]
+fn a_path_is_not_too_deep() {
+    let deep = format!("{}=1", ["a"; 30_000].join("."));
+    let errors = with(SMALL, &[&deep]).unwrap_err();
+    assert_eq!(
+        short(errors.problems()),
+        [": a value lies at most 20 keys deep, this path has 30000"]
+    );
+    let errors = with(SMALL, &[&format!("rng.seed={}", "1".repeat(70_000))]).unwrap_err();
+    assert_eq!(
+        short(errors.problems()),
+        ["rng.seed: one text has at most 65536 bytes, this one has 70000"]
+    );
+}

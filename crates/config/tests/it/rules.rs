@@ -96,6 +96,8 @@ fn a_problem_found_later_is_shown_like_the_others() {
         recipe.problem("dataset.paths", "no file is found", None),
         recipe.problem("distributed.ep_size", "a key with nothing to point at", None),
         recipe.problem("checkpoint.no_such.key", "the nearest section is shown", None),
+        recipe.problem("dataset.paths[1]", "an item has its own line", None),
+        recipe.problem("dataset.paths[2]", "the list, where there is no such item", None),
         recipe.problem("nowhere", "the text as a whole", None),
         recipe.problem("", "the same", None),
     ];
