@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod docs; // docs/recipe.md says what is in the schema
 mod fuzz; // a small corpus, and mutations of it
 mod fuzz_bodies; // what is true of any bytes
 mod nemo; // what is read, what changes nothing, what is refused

@@ -13,7 +13,7 @@ fn the_copy_for_editors_is_the_schema() {
 }
 
 /// Calls `check` with every key of the schema: its dotted path and what is said about it.
-fn walk(schema: &Value, path: &str, check: &mut impl FnMut(&str, &Value)) {
+pub(crate) fn walk(schema: &Value, path: &str, check: &mut impl FnMut(&str, &Value)) {
     for schema in schema["anyOf"].as_array().into_iter().flatten() {
         walk(schema, path, check);
     }
