@@ -8,8 +8,9 @@ use saphyr_parser::{Event, Span, SpannedEventReceiver, Tag};
 use super::{Entry, Node, Origin, Place, Value, join};
 use crate::{nearest::shortened, section::Problems};
 
-/// The most values that aliases may stand for together; it bounds what a few nested ones grow to.
-const MAX_ALIASED: usize = 100_000;
+/// The most values that are copied for anchors and aliases, which bounds what a few nested ones grow
+/// to.
+const MAX_COPIED: usize = 100_000;
 
 /// Builds the values of one text.
 pub(super) struct Builder<'a> {
@@ -21,8 +22,9 @@ pub(super) struct Builder<'a> {
     pub(super) documents: Vec<Node>,
     /// The lists and mappings that are not at their end yet.
     open: Vec<Open>,
-    anchors: BTreeMap<usize, Node>,
-    num_aliased: usize,
+    /// What anchors name; nothing for what is too large to be copied.
+    anchors: BTreeMap<usize, Option<Node>>,
+    num_copied: usize,
 }
 
 /// A list or mapping that is not at its end yet.
@@ -54,7 +56,7 @@ impl<'a> Builder<'a> {
             documents: Vec::new(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
-            num_aliased: 0,
+            num_copied: 0,
         }
     }
 
@@ -121,29 +123,35 @@ impl<'a> Builder<'a> {
     /// What an alias stands for.
     fn alias(&mut self, anchor: usize, span: Span) -> Node {
         let place = self.origin.place(&span.start, &span.end);
-        let message = match self.anchors.get(&anchor) {
+        let message = match self.anchors.remove(&anchor) {
+            Some(Some(node)) if self.may_copy(&node) => {
+                let copy = Node { place, ..node.clone() };
+                self.anchors.insert(anchor, Some(node));
+                return copy;
+            }
+            Some(_) => {
+                self.anchors.insert(anchor, None);
+                "aliases stand for more values than a recipe can have"
+            }
             // The parser knows the name, so this is inside what it names.
             None => "an alias cannot stand inside what it stands for",
-            Some(node) => {
-                let budget = MAX_ALIASED.saturating_sub(self.num_aliased);
-                match count(node, budget) {
-                    Some(size) => {
-                        self.num_aliased += size;
-                        return Node { place, ..node.clone() };
-                    }
-                    None => "aliases stand for more values than a recipe can have",
-                }
-            }
         };
-        self.num_aliased = MAX_ALIASED;
         self.problems.push(place, &self.path(), message, Some("write the value out".into()));
         Node { place, value: Value::Broken }
+    }
+
+    /// Whether there may be a copy of a value, and if so counts it.
+    fn may_copy(&mut self, node: &Node) -> bool {
+        let size = count(node, MAX_COPIED.saturating_sub(self.num_copied));
+        self.num_copied = size.map_or(MAX_COPIED, |size| self.num_copied + size);
+        size.is_some()
     }
 
     /// Puts a value where it belongs.
     fn add(&mut self, node: Node, anchor: usize) {
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            let copy = self.may_copy(&node).then(|| node.clone());
+            self.anchors.insert(anchor, copy);
         }
         let Some(open) = self.open.last_mut() else { return self.documents.push(node) };
         match &mut open.kind {

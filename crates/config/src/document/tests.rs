@@ -134,6 +134,15 @@ fn aliases_cannot_grow_without_bound() {
 }
 
 #[test]
+fn nested_anchors_are_not_copied_without_bound() {
+    let items = "x, ".repeat(20_000);
+    let open: String = (0..100).map(|depth| format!("[&a{depth} ")).collect();
+    let text = format!("a: {open}[{items}]{}\nb: *a99\nc: *a0\n", "]".repeat(100));
+    let report = refusal(&text);
+    assert!(report.contains("aliases stand for more values"), "{report}");
+}
+
+#[test]
 fn line_ends_of_every_system_count_as_one() {
     for end in ["\n", "\r\n", "\r"] {
         let text = ["rng:", "  sed: 1", ""].join(end);
