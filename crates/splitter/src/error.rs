@@ -1,6 +1,6 @@
 //! What can be wrong with a split, or with the numbers that lead to one.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::nearest::did_you_mean;
 
@@ -201,7 +201,7 @@ pub enum Problem {
 }
 
 /// One problem in the same line, several in a list.
-fn listed(problems: &[Problem]) -> String {
+pub(crate) fn listed(problems: &[impl Display]) -> String {
     if let [problem] = problems {
         return format!(" {problem}");
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod balance;
 mod error;
 mod graph;
 mod hf_names;
@@ -9,6 +10,10 @@ mod placement;
 mod split;
 mod virtual_stages;
 
+pub use balance::{
+    BalanceError, BalanceProblem, Balanced, LeastMemory, Link, Memory, MemoryLimits, ModuleTimes,
+    Prediction, RankPrediction, StagePrediction, StepModel, balance, evaluate,
+};
 pub use error::{Error, Problem};
 pub use graph::{
     BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
