@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::LayoutProblem;
 use crate::nearest::did_you_mean;
 
 /// Something that no split or placement can be made of.
@@ -23,6 +24,10 @@ pub enum Error {
     /// wrong, at least one problem.
     #[error("the stages do not make up the model:{}", listed(.0))]
     Split(Vec<Problem>),
+    /// A layout of other modules than the model has. Holds everything that is wrong, at least one
+    /// problem.
+    #[error("the layout does not fit the model:{}", listed(.0))]
+    Layout(Vec<LayoutProblem>),
     /// A module that nothing leads to or from.
     #[error(
         "module `{module}` is not connected to the first one, so that its place in the data flow \

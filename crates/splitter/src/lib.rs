@@ -4,6 +4,7 @@ mod balance;
 mod error;
 mod graph;
 mod hf_names;
+mod layout;
 mod nearest;
 mod partition;
 mod placement;
@@ -20,7 +21,8 @@ pub use graph::{
     TensorSpec,
 };
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
+pub use layout::{Layout, LayoutError, LayoutProblem, LayoutStage, split_layout};
 pub use partition::{Partition, StageModules, TiedParameter};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
-pub use split::{split_even, split_explicit};
+pub use split::{Weights, split_even, split_even_weighted, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};
