@@ -1,7 +1,8 @@
 //! What can be wrong with a split, or with the numbers that lead to one.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
+use crate::LayoutProblem;
 use crate::nearest::did_you_mean;
 
 /// Something that no split or placement can be made of.
@@ -23,6 +24,10 @@ pub enum Error {
     /// wrong, at least one problem.
     #[error("the stages do not make up the model:{}", listed(.0))]
     Split(Vec<Problem>),
+    /// A layout of other modules than the model has. Holds everything that is wrong, at least one
+    /// problem.
+    #[error("the layout does not fit the model:{}", listed(.0))]
+    Layout(Vec<LayoutProblem>),
     /// A module that nothing leads to or from.
     #[error(
         "module `{module}` is not connected to the first one, so that its place in the data flow \
@@ -201,7 +206,7 @@ pub enum Problem {
 }
 
 /// One problem in the same line, several in a list.
-fn listed(problems: &[Problem]) -> String {
+pub(crate) fn listed(problems: &[impl Display]) -> String {
     if let [problem] = problems {
         return format!(" {problem}");
     }

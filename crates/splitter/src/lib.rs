@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod balance;
 mod error;
 mod graph;
 mod hf_names;
+mod layout;
 mod nearest;
 mod partition;
 mod placement;
@@ -10,14 +12,19 @@ mod route;
 mod split;
 mod virtual_stages;
 
+pub use balance::{
+    BalanceError, BalanceProblem, Balanced, LeastMemory, Link, Memory, MemoryLimits, ModuleTimes,
+    Prediction, RankPrediction, StagePrediction, StepModel, balance, evaluate,
+};
 pub use error::{Error, Problem};
 pub use graph::{
     BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
     TensorSpec,
 };
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
+pub use layout::{Layout, LayoutError, LayoutProblem, LayoutStage, split_layout};
 pub use partition::{Partition, StageModules, TiedParameter};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use route::{RouteError, RoutedTensor, Routes, Sent, StageRoute, routes};
-pub use split::{split_even, split_explicit};
+pub use split::{Weights, split_even, split_even_weighted, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};

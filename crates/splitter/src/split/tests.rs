@@ -263,3 +263,85 @@ fn an_edge_past_other_modules_counts_too() {
         "{error}"
     );
 }
+
+/// How many layers each stage gets.
+fn layers(num_layers: usize, num_stages: usize, first: usize, last: usize) -> Vec<usize> {
+    let graph = graph(num_layers);
+    let partition = split_even_weighted(&graph, num_stages, &Weights { first, last }).unwrap();
+    assert_eq!(partition.stage_of("model.embed_tokens"), Some(0));
+    assert_eq!(partition.stage_of("lm_head"), Some(num_stages - 1));
+    let is_layer = |name: &&String| graph.module(name).unwrap().role == Role::Layer;
+    partition.stages().iter().map(|stage| stage.modules().iter().filter(is_layer).count()).collect()
+}
+
+#[test]
+fn the_ends_of_the_model_count_for_layers() {
+    // 12 layers and an end of one on each side are 14: four, four, three and three.
+    assert_eq!(layers(12, 4, 1, 1), [3, 4, 3, 2]);
+    assert_eq!(layers(12, 4, 0, 3), [4, 4, 4, 0]);
+    assert_eq!(layers(12, 4, 100, 1), [0, 5, 4, 3]);
+    assert_eq!(layers(2, 4, 1, 1), [0, 1, 1, 0]);
+    assert_eq!(layers(5, 1, 7, 9), [5]);
+    assert_eq!(layers(5, 2, usize::MAX, usize::MAX), [3, 2]);
+    assert_eq!(layers(5, 3, usize::MAX, usize::MAX - 1), [0, 5, 0]);
+}
+
+#[test]
+fn without_weights_the_split_is_the_even_one() {
+    for num_layers in 0..9 {
+        for num_stages in 0..11 {
+            let graph = graph(num_layers);
+            let weighted = split_even_weighted(&graph, num_stages, &Weights::default());
+            assert_eq!(weighted, split_even(&graph, num_stages));
+        }
+    }
+}
+
+#[test]
+fn an_end_without_a_weight_needs_a_layer() {
+    let error = split_even_weighted(&graph(2), 4, &Weights { first: 1, last: 0 }).unwrap_err();
+    assert_eq!(error, Error::TooFewLayers { num_stages: 4, num_layers: 2 });
+    let error = split_even_weighted(&graph(0), 2, &Weights { first: 1, last: 1 }).unwrap_err();
+    assert_eq!(error, Error::TooFewLayers { num_stages: 2, num_layers: 0 });
+}
+
+#[test]
+fn no_other_counts_are_more_even() {
+    fn all(left: usize, num_stages: usize) -> Vec<Vec<usize>> {
+        if num_stages == 1 {
+            return vec![vec![left]];
+        }
+        let with = |first| {
+            all(left - first, num_stages - 1).into_iter().map(move |mut rest| {
+                rest.insert(0, first);
+                rest
+            })
+        };
+        (0..=left).flat_map(with).collect()
+    }
+    for (num_layers, num_stages) in [(3, 2), (6, 3), (7, 4), (9, 4), (5, 5)] {
+        for (first, last) in [(0, 1), (1, 1), (2, 1), (1, 3), (4, 0), (9, 2)] {
+            let unevenness = |layers: &Vec<usize>| {
+                let mut weights = layers.clone();
+                weights[0] += first;
+                weights[num_stages - 1] += last;
+                weights.iter().map(|weight| weight * weight).sum::<usize>()
+            };
+            // An end that counts can be alone, any other stage has a layer.
+            let is_split = |layers: &Vec<usize>| {
+                (0..num_stages).all(|stage| {
+                    let is_alone = stage == 0 && first > 0 || stage == num_stages - 1 && last > 0;
+                    layers[stage] > 0 || is_alone
+                })
+            };
+            let least =
+                all(num_layers, num_stages).iter().filter(|l| is_split(l)).map(unevenness).min();
+            let ours = layers(num_layers, num_stages, first, last);
+            assert_eq!(
+                Some(unevenness(&ours)),
+                least,
+                "{num_layers} {num_stages} {first} {last} {ours:?}"
+            );
+        }
+    }
+}
