@@ -2,7 +2,7 @@
 
 mod error;
 mod graph;
-mod hf_names;
+mod hf;
 mod nearest;
 mod partition;
 mod placement;
@@ -14,7 +14,9 @@ pub use graph::{
     BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
     TensorSpec,
 };
-pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
+pub use hf::{
+    HfError, HfModel, HfNames, HfNesting, HfProblem, generate_hf_model_fqn_per_model_part, hf_model,
+};
 pub use partition::{Partition, StageModules};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use split::{split_even, split_explicit};
