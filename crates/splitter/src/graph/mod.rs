@@ -178,9 +178,10 @@ impl ModuleGraph {
         }
         // Nothing is changed before everything is checked.
         let mut num_parameters = self.num_parameters;
-        for (place, parameter) in module.parameters.iter().enumerate() {
-            let earlier = &module.parameters[..place];
-            num_parameters = self.count(num_parameters, parameter, earlier)?;
+        let mut earlier = BTreeMap::new();
+        for parameter in &module.parameters {
+            num_parameters = self.count(num_parameters, parameter, &earlier)?;
+            earlier.insert(parameter.name.as_str(), parameter);
         }
 
         let name = module.name.clone();
@@ -198,12 +199,12 @@ impl ModuleGraph {
         &self,
         total: usize,
         parameter: &ParameterSpec,
-        earlier: &[ParameterSpec],
+        earlier: &BTreeMap<&str, &ParameterSpec>,
     ) -> Result<usize, GraphError> {
         let find = |name: &str| {
             let known = self.parameters.get(name);
             let known = known.map(|&(node, place)| &self.graph[node].parameters[place]);
-            known.or_else(|| earlier.iter().find(|parameter| parameter.name == name))
+            known.or_else(|| earlier.get(name).copied())
         };
         let name = &parameter.name;
         if find(name).is_some() {

@@ -1,6 +1,7 @@
 //! Reads the fields of a `config.json` and collects everything that is wrong with them.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -67,18 +68,16 @@ impl<'a> Fields<'a> {
     }
 
     /// Everything that is wrong. A field that nobody has read and that is spelt almost like one that
-    /// somebody has is so too, unless that one is there.
+    /// somebody has is so too, unless that one is there; of several such fields, the first.
     pub(super) fn finish(self) -> Vec<HfProblem> {
-        let mut known = self.known.into_inner();
-        known.sort_unstable();
-        known.dedup();
+        let known: BTreeSet<&str> = self.known.into_inner().into_iter().collect();
+        let mut missing: Vec<&str> =
+            known.iter().copied().filter(|name| !self.map.contains_key(*name)).collect();
         let mut problems = self.problems.into_inner();
-        for key in self.map.keys().filter(|key| !known.contains(&key.as_str())) {
-            if let Some(nearest) =
-                misspelt(key, &known).filter(|name| !self.map.contains_key(*name))
-            {
-                let [key, nearest] =
-                    [key, nearest].map(|name| format!("{}{}", self.path, shortened(name)));
+        for key in self.map.keys().filter(|key| !known.contains(key.as_str())) {
+            if let Some(place) = missing.iter().position(|name| is_slip(key, name)) {
+                let nearest = missing.swap_remove(place);
+                let [key, nearest] = [key, nearest].map(|name| format!("{}{name}", self.path));
                 problems.push(HfProblem::Misspelt { key, nearest });
             }
         }
@@ -277,13 +276,9 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
-/// The known field that this one is a slip of.
-fn misspelt<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    known
-        .iter()
-        .filter(|name| name.len() >= LONG_ENOUGH && name.len().abs_diff(key.len()) <= 1)
-        .map(|name| (strsim::damerau_levenshtein(key, name), *name))
-        .filter(|(distance, _)| *distance == 1)
-        .map(|(_, name)| name)
-        .next()
+/// Whether a field is one letter away from a known one.
+fn is_slip(key: &str, known: &str) -> bool {
+    known.len() >= LONG_ENOUGH
+        && known.len().abs_diff(key.len()) <= 1
+        && strsim::damerau_levenshtein(key, known) == 1
 }

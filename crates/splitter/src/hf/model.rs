@@ -8,7 +8,7 @@ use super::fields::{Fields, shown};
 use super::graph::Layout;
 use super::nested::{NESTED, Nested, Places, Text};
 use super::towers::Tower;
-use super::{HfError, HfNames};
+use super::{HfError, HfNames, HfProblem};
 use crate::nearest::nearest;
 use crate::{ElementType, ModuleGraph};
 
@@ -275,10 +275,21 @@ fn dtype(fields: &Fields<'_>) -> ElementType {
                 return None;
             }
         };
-        Some(dtype)
+        Some((dtype, given))
     };
-    let (new, old) = (read("dtype"), read("torch_dtype"));
-    new.or(old).unwrap_or(ElementType::F32)
+    match (read("dtype"), read("torch_dtype")) {
+        (Some((new, first_value)), Some((old, second_value))) if new != old => {
+            fields.report(HfProblem::Disagreement {
+                first: fields.key("dtype"),
+                first_value: first_value.to_owned(),
+                second: fields.key("torch_dtype"),
+                second_value: second_value.to_owned(),
+            });
+            new
+        }
+        (Some((dtype, _)), _) | (None, Some((dtype, _))) => dtype,
+        (None, None) => ElementType::F32,
+    }
 }
 
 fn quantization(fields: &Fields<'_>) -> Option<String> {

@@ -1,7 +1,12 @@
 //! Graphs of Hugging Face's models, held to what transformers writes and what is published.
 
+mod costs; // operations and bytes are what counting by hand gives
 mod counts; // parameters are as many as published, and as transformers has by default
+mod fuzz; // any config gives a graph or a refusal
+mod fuzz_bodies;
 mod layouts; // names and shapes equal those of transformers
+mod names; // where modules stand, and how they are split
+mod refusals; // what is wrong is said, all of it at once
 
 use std::path::{Path, PathBuf};
 
