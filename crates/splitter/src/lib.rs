@@ -3,7 +3,7 @@
 mod balance;
 mod error;
 mod graph;
-mod hf_names;
+mod hf;
 mod layout;
 mod nearest;
 mod partition;
@@ -21,7 +21,9 @@ pub use graph::{
     BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
     TensorSpec,
 };
-pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
+pub use hf::{
+    HfError, HfModel, HfNames, HfNesting, HfProblem, generate_hf_model_fqn_per_model_part, hf_model,
+};
 pub use layout::{Layout, LayoutError, LayoutProblem, LayoutStage, split_layout};
 pub use partition::{Partition, StageModules, TiedParameter};
 pub use placement::{PlacementStyle, stage_ids_this_rank};
