@@ -59,14 +59,11 @@ impl Cost {
         float(shape.batch_size) * sample
     }
 
-<<<<<<< HEAD
     /// The part of it that is for pairs of tokens: attention's scores and sums, without any weights.
     pub fn of_pairs_at(self, shape: BatchShape) -> f64 {
         float(shape.batch_size) * self.pairs(shape.seq_len) * float_of(self.per_pair)
     }
 
-=======
->>>>>>> hf
     /// How many pairs of tokens attend to each other in a sample.
     fn pairs(self, seq_len: usize) -> f64 {
         // The first tokens see less than a window.
