@@ -11,7 +11,7 @@ mod llama;
 mod nearest;
 mod weights;
 
-pub use auto_model::{AutoModel, Family, from_config, load_folder};
+pub use auto_model::{AutoModel, Family, from_config, load_folder, read_config};
 pub use checkpoint::{Checkpoint, CheckpointProblem};
 pub use config::ConfigProblem;
 pub use decoder::ModuleProblem;

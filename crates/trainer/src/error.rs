@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use autopipe::schedule::csv::CsvErrors;
+use autopipe_config::{RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
 use crate::data::CorpusProblem;
@@ -13,6 +14,12 @@ use crate::data::CorpusProblem;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The recipe asks for what cannot be run; everything at once.
+    #[error("{0}")]
+    Recipe(RecipeErrors),
+    /// A step is not a whole number of batches.
+    #[error(transparent)]
+    UnevenBatch(#[from] UnevenBatch),
     /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
     #[error("{}", joined(.0))]
     Corpus(Vec<CorpusProblem>),

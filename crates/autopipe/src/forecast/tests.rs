@@ -139,10 +139,8 @@ fn a_better_schedule_is_found_within_the_memory() {
     assert_eq!(found.options[0].0, "pp_schedule");
     assert_eq!(found.options[1], ("layers_per_stage", "none".to_owned()));
     // What is suggested is what is then predicted.
-    let other = PipelineConfig {
-        pp_schedule: Some(found.options[0].1.clone()),
-        ..config("1f1b", 8)
-    };
+    let other =
+        PipelineConfig { pp_schedule: Some(found.options[0].1.clone()), ..config("1f1b", 8) };
     let (_, then) = made(&other, &graph, &roomy);
     assert_eq!(then, found.forecast);
     assert_eq!(suggest(&other, 2, &graph, &roomy, &then), None, "nothing is better");

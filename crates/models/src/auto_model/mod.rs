@@ -31,9 +31,17 @@ pub enum AutoModel {
 /// If a file cannot be read, the config asks for what is not implemented, or the weights do not fit
 /// it. What is wrong with one of them is told all at once.
 pub fn load_folder(folder: &Path) -> Result<AutoModel, Error> {
-    let config = json::read(&folder.join(CONFIG_FILE))?;
+    let config = read_config(folder)?;
     let family = Family::of(&config)?;
     AutoModel::new(family, &config, || Checkpoint::open(folder).map(WeightSource::Folder))
+}
+
+/// The content of the `config.json` in a Hugging Face folder.
+///
+/// # Errors
+/// If it cannot be read, or is no JSON.
+pub fn read_config(folder: &Path) -> Result<Value, Error> {
+    json::read(&folder.join(CONFIG_FILE))
 }
 
 /// The model that the content of a `config.json` describes, with random weights drawn from `seed`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use autopipe::schedule::{Plan, Program, csv};
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, plan};
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
-use autopipe_models::{AutoModel, from_config, load_folder};
+use autopipe_models::{AutoModel, from_config, load_folder, read_config};
 
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
@@ -30,7 +30,8 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     /// Looks at everything that can be looked at, so that all problems are told at once.
     pub(super) fn prepare(recipe: &'a Recipe) -> Result<Self, Vec<Error>> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Error> = Vec::new();
+        problems.extend(super::refused::refused(recipe).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
         let config = pipeline_config(recipe);
         let mesh = found(&mut problems, DeviceMesh::new([("pp", pp_size)]).map_err(mesh_error));
@@ -105,9 +106,16 @@ fn mesh_error(error: autopipe::MeshError) -> Error {
 }
 
 fn load_model(recipe: &Recipe) -> Result<AutoModel, Error> {
-    Ok(match &recipe.model {
+    Ok(match &recipe.model.source {
         ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
         ModelSource::Scratch { config } => from_config(config, recipe.rng.seed)?,
+        ModelSource::ScratchLike { folder, changes } => {
+            let mut config = read_config(Path::new(folder))?;
+            if let Some(fields) = config.as_object_mut() {
+                fields.extend(changes.clone());
+            }
+            from_config(&config, recipe.rng.seed)?
+        }
     })
 }
 

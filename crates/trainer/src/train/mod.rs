@@ -2,6 +2,7 @@
 
 mod job;
 mod rank;
+mod refused;
 mod save;
 mod summary;
 

@@ -101,7 +101,7 @@ impl<'a> RankRun<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
         let loss_scale = 1.0 / tokens as f64;
         let mut loss = 0.0;
-        let num_batches = scheduler.num_accumulation_steps();
+        let num_batches = scheduler.num_accumulation_steps(1)?;
         for number in 1..=num_batches {
             let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
             let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);

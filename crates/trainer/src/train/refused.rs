@@ -1,0 +1,44 @@
+//! What a recipe can say and this version cannot run, with the place where the recipe says it.
+
+use autopipe_config::{DType, Problem, Recipe, RecipeErrors};
+
+/// Everything that is asked for and would not happen.
+pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
+    let distributed = &recipe.distributed;
+    let sizes = [
+        ("distributed.dp_size", distributed.dp_size.unwrap_or(1)),
+        ("distributed.dp_replicate_size", distributed.dp_replicate_size),
+        ("distributed.tp_size", distributed.tp_size),
+        ("distributed.cp_size", distributed.cp_size),
+        ("distributed.ep_size", distributed.ep_size),
+    ];
+    let sizes = sizes.into_iter().filter(|(_, size)| *size > 1).map(|(key, size)| {
+        let message = format!("{size} ranks can be planned, but not run yet");
+        recipe.problem(key, message, Some("only `pp_size` can be greater than 1; leave this out"))
+    });
+    let policy = distributed.mp_policy.as_ref();
+    let dtypes = [
+        ("model.dtype", recipe.model.dtype),
+        ("distributed.mp_policy.param_dtype", policy.and_then(|policy| policy.param_dtype)),
+        ("distributed.mp_policy.reduce_dtype", policy.and_then(|policy| policy.reduce_dtype)),
+        ("distributed.mp_policy.output_dtype", policy.and_then(|policy| policy.output_dtype)),
+        (
+            "distributed.pipeline.dtype",
+            // What follows from the policy is told there.
+            distributed.pipeline.as_ref().and_then(|pipeline| pipeline.dtype).filter(|dtype| {
+                policy.and_then(|policy| policy.activation_dtype()) != Some(*dtype)
+            }),
+        ),
+    ];
+    let dtypes = dtypes.into_iter().filter_map(|(key, dtype)| {
+        let dtype = dtype.filter(|dtype| *dtype != DType::Float32)?;
+        let message = format!("{dtype} can be planned, but training is in float32");
+        Some(recipe.problem(key, message, Some("leave it out, or write `float32`")))
+    });
+    let sync = (!distributed.defer_fsdp_grad_sync).then(|| {
+        let message = "without data parallelism there are no gradients to sum over ranks";
+        recipe.problem("distributed.defer_fsdp_grad_sync", message, Some("leave it out"))
+    });
+    let problems: Vec<Problem> = sizes.chain(dtypes).chain(sync).collect();
+    RecipeErrors::new(problems)
+}
