@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use autopipe_config::{Invalid, Unsupported};
 use autopipe_runtime::BoxError;
 
+use crate::Split;
+
 /// An error of [`AutoPipeline`](crate::AutoPipeline).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -157,6 +159,18 @@ pub enum Error {
         /// Its stage.
         owner_stage: usize,
     },
+    /// Two ways to split at once.
+    #[error(
+        "module_fqns_per_model_part says already which stage has what, so that `{split}` has no effect; \
+         leave one of the two out"
+    )]
+    SplitTwice {
+        /// The other way.
+        split: Split,
+    },
+    /// The model cannot be balanced.
+    #[error(transparent)]
+    Balance(#[from] autopipe_splitter::BalanceError),
     /// The way of a tensor is left open.
     #[error(transparent)]
     Route(#[from] autopipe_splitter::RouteError),

@@ -7,6 +7,7 @@ mod info;
 mod parallelize;
 mod pipeline;
 mod plan;
+mod split;
 mod summary;
 mod visualize;
 
@@ -20,6 +21,7 @@ pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};
 pub use pipeline::AutoPipeline;
 pub use plan::{PipelinePlan, plan};
+pub use split::{Split, SplitError, split};
 
 // The one place where names of other crates are gathered: what a program that trains needs.
 pub use autopipe_config::PipelineConfig;

@@ -20,16 +20,28 @@ pub(super) struct StageCosts {
     pub(super) unit: f64,
 }
 
+/// The time of forward and backward together, of so many operations of which some are attention's.
+pub(crate) fn time(flops: f64, attention: f64) -> f64 {
+    let [forward, input, weight] = times(flops, attention);
+    forward + input + weight
+}
+
+/// The times of a forward and of both halves of its backward.
+fn times(flops: f64, attention: f64) -> [f64; 3] {
+    let with_weights = flops - attention;
+    [flops, with_weights + ATTENTION_BACKWARD * attention, with_weights]
+}
+
 pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload) -> StageCosts {
     let shape = workload.microbatch;
     let per_second = workload.speed.map_or(1.0, |speed| speed.flops);
     let (mut forward, mut input, mut weight) = (Vec::new(), Vec::new(), Vec::new());
     for stage in partition.stages() {
-        let all = stage.flops(shape) / per_second;
-        let attention = stage.attention_flops(shape) / per_second;
-        forward.push(all);
-        input.push(all - attention + ATTENTION_BACKWARD * attention);
-        weight.push(all - attention);
+        let [f, i, w] =
+            times(stage.flops(shape), stage.attention_flops(shape)).map(|time| time / per_second);
+        forward.push(f);
+        input.push(i);
+        weight.push(w);
     }
     let times: Vec<f64> = (0..forward.len()).map(|s| forward[s] + input[s] + weight[s]).collect();
     let boundaries = routes.boundaries().iter();

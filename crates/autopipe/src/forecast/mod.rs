@@ -1,6 +1,6 @@
 //! What a plan will take, before anything runs: operations, memory and time of every stage and rank.
 
-mod costs;
+pub(crate) mod costs;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -219,6 +219,6 @@ fn of_parts(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size is no different at the 16th digit")]
-fn float(size: usize) -> f64 {
+pub(crate) fn float(size: usize) -> f64 {
     size as f64
 }

@@ -2,11 +2,13 @@
 
 use autopipe_config::PipelineConfig;
 use autopipe_schedule::Kind;
-use autopipe_splitter::ModuleGraph;
+use autopipe_splitter::{ModuleGraph, routes};
 use serde::Serialize;
 
 use super::{Forecast, Workload, of_parts};
+use crate::Split;
 use crate::plan::decide;
+use crate::split::balanced;
 
 /// What a suggestion has to save, as a part of the step, to be worth a change.
 const WORTH: f64 = 0.02;
@@ -17,8 +19,8 @@ pub(super) const SAME_MEMORY: f64 = 1.02;
 /// Other options, with which a step is predicted to be shorter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Suggestion {
-    /// The options of [`PipelineConfig`] to set, with their values as a recipe has them; `none` for
-    /// those to leave out.
+    /// The options of [`PipelineConfig`] to set, and `split` for a [`Split`], with their values as a
+    /// recipe has them; `none` for those to leave out.
     pub options: Vec<(&'static str, String)>,
     /// What is predicted of them.
     pub forecast: Forecast,
@@ -28,8 +30,8 @@ pub struct Suggestion {
 /// if it is shorter than `now` by more than one part in fifty. It takes no more memory than the
 /// limit or, without one, hardly more than now.
 ///
-/// Every schedule is tried that has a name, with an even split into as many stages as it is made
-/// for.
+/// Every schedule is tried that has a name, in as many stages as it is made for, split evenly and
+/// balanced.
 pub fn suggest(
     config: &PipelineConfig,
     pp_size: usize,
@@ -38,31 +40,51 @@ pub fn suggest(
     now: &Forecast,
 ) -> Option<Suggestion> {
     let limit = workload.memory_limit.unwrap_or(SAME_MEMORY * now.peak_bytes());
-    let tries = Kind::ALL.into_iter().filter_map(|kind| {
+    let mut best: Option<Suggestion> = None;
+    for kind in Kind::ALL {
         let other = PipelineConfig {
-            pp_schedule: Some(kind.name().to_owned()),
+            pp_schedule: Some(kind.name().to_ascii_lowercase()),
             pp_schedule_csv: None,
             layers_per_stage: None,
             round_virtual_stages_to_pp_multiple: None,
             module_fqns_per_model_part: None,
             ..config.clone()
         };
-        let decided = decide(&other, None, pp_size, graph).ok()?;
-        let forecast = of_parts(&decided.partition, &decided.routes, &decided.table, workload);
-        Some(Suggestion { options: differences(config, &other), forecast })
-    });
-    tries
-        .filter(|found| found.forecast.peak_bytes() <= limit)
-        .filter(|found| found.forecast.step < (1.0 - WORTH) * now.step)
-        .min_by(|a, b| a.forecast.step.total_cmp(&b.forecast.step))
+        let Ok(even) = decide(&other, None, pp_size, graph) else { continue };
+        // A balanced one is only worth its word where no limit stands in its way.
+        let within = Workload { memory_limit: Some(limit), ..*workload };
+        let balanced = balanced(graph, &even.table, &within).ok();
+        let balanced = balanced.and_then(|partition| {
+            let routes = routes(graph, &partition).ok()?;
+            Some((Split::Balanced, partition, routes))
+        });
+        let even_split = (Split::default(), even.partition, even.routes);
+        for (split, partition, routes) in [Some(even_split), balanced].into_iter().flatten() {
+            let forecast = of_parts(&partition, &routes, &even.table, workload);
+            // The balanced one has to be worth it beside the even one as well.
+            let to_beat = best.as_ref().map_or((1.0 - WORTH) * now.step, |best| {
+                let margin = if split == Split::Balanced { 1.0 - WORTH } else { 1.0 };
+                margin * best.forecast.step
+            });
+            if forecast.peak_bytes() <= limit && forecast.step < to_beat {
+                let options = differences(config, &other, &split);
+                best = Some(Suggestion { options, forecast });
+            }
+        }
+    }
+    best
 }
 
 /// The options in which `to` differs.
-fn differences(from: &PipelineConfig, to: &PipelineConfig) -> Vec<(&'static str, String)> {
+fn differences(
+    from: &PipelineConfig,
+    to: &PipelineConfig,
+    split: &Split,
+) -> Vec<(&'static str, String)> {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let mut options = Vec::new();
     if from.pp_schedule != to.pp_schedule {
-        options.push(("pp_schedule", text(&to.pp_schedule).to_ascii_lowercase()));
+        options.push(("pp_schedule", text(&to.pp_schedule)));
     }
     for (option, is_set) in [
         ("pp_schedule_csv", from.pp_schedule_csv.is_some()),
@@ -73,6 +95,9 @@ fn differences(from: &PipelineConfig, to: &PipelineConfig) -> Vec<(&'static str,
         if is_set {
             options.push((option, "none".to_owned()));
         }
+    }
+    if *split != Split::default() {
+        options.push(("split", split.to_string()));
     }
     options
 }

@@ -5,8 +5,9 @@ use autopipe_splitter::{
     BatchShape, Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
 };
 
+use super::suggest::SAME_MEMORY;
 use super::{Forecast, ParameterBytes, Speed, Warning, Workload, forecast, suggest, warnings};
-use crate::{PipelinePlan, plan};
+use crate::{PipelinePlan, Split, plan, split};
 
 /// Layers of so many operations per token, and one head.
 fn graph(num_layers: usize, layer: Cost, head: u64) -> ModuleGraph {
@@ -145,9 +146,19 @@ fn a_better_schedule_is_found_within_the_memory() {
     assert_eq!(then, found.forecast);
     assert_eq!(suggest(&other, 2, &graph, &roomy, &then), None, "nothing is better");
 
+    // A head that is worth eight layers: only a balanced split keeps the ranks busy.
+    let heavy = self::graph(8, Cost::per_token(30), 240);
+    let (_, now) = made(&base, &heavy, &roomy);
+    let found = suggest(&base, 2, &heavy, &roomy, &now).unwrap();
+    assert_eq!(found.options.last().unwrap(), &("split", "balanced".to_owned()));
+    let other =
+        PipelineConfig { pp_schedule: Some(found.options[0].1.clone()), ..config("1f1b", 8) };
+    let lists = split(&other, None, 2, &heavy, &Split::Balanced, &roomy).unwrap();
+    assert_eq!(made(&lists, &heavy, &roomy).1.step, found.forecast.step);
+
     // Without a limit, a step that is only shorter for more memory is not better.
-    let limit = super::suggest::SAME_MEMORY * now.peak_bytes();
-    assert!(found.forecast.peak_bytes() > limit);
+    let (_, now) = made(&base, &graph, &roomy);
+    let limit = SAME_MEMORY * now.peak_bytes();
     let within = suggest(&base, 2, &graph, &workload(), &now);
     assert!(within.is_none_or(|found| found.forecast.peak_bytes() <= limit));
     let none = Workload { memory_limit: Some(1.), ..workload() };

@@ -68,11 +68,33 @@ pub(crate) fn decide(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<Decided, Error> {
+    let (table, schedule) = schedule(config, table, pp_size, graph)?;
+    let partition = match &config.module_fqns_per_model_part {
+        Some(lists) => {
+            let (schedule, lists_given) = (table.num_stages(), lists.len());
+            if schedule != lists_given {
+                return Err(Error::NumLists { schedule, lists: lists_given });
+            }
+            split_explicit(graph, lists)?
+        }
+        None => split_even(graph, table.num_stages())?,
+    };
+    let routes = routes(graph, &partition)?;
+    Ok(Decided { partition, routes, table, schedule })
+}
+
+/// What each rank computes, and what the schedule is called.
+pub(crate) fn schedule(
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    pp_size: usize,
+    graph: &ModuleGraph,
+) -> Result<(Plan, String), Error> {
     config.check().map_err(Error::Config)?;
     config.check_supported().map_err(Error::Unsupported)?;
     let num_microbatches =
         config.num_microbatches().map_err(|problem| Error::Config(vec![problem]))?;
-    let (table, schedule) = match (table, &config.pp_schedule_csv, &config.pp_schedule) {
+    Ok(match (table, &config.pp_schedule_csv, &config.pp_schedule) {
         (Some(table), _, _) => {
             check_table(table, config, pp_size, num_microbatches)?;
             (table.clone(), "CSV".to_owned())
@@ -89,19 +111,7 @@ pub(crate) fn decide(
             (table, kind.class_name().unwrap_or(kind.name()).to_owned())
         }
         (None, None, None) => return Err(Error::Config(vec![Invalid::NoSchedule])),
-    };
-    let partition = match &config.module_fqns_per_model_part {
-        Some(lists) => {
-            let (schedule, lists_given) = (table.num_stages(), lists.len());
-            if schedule != lists_given {
-                return Err(Error::NumLists { schedule, lists: lists_given });
-            }
-            split_explicit(graph, lists)?
-        }
-        None => split_even(graph, table.num_stages())?,
-    };
-    let routes = routes(graph, &partition)?;
-    Ok(Decided { partition, routes, table, schedule })
+    })
 }
 
 fn check_table(
