@@ -7,7 +7,9 @@ mod hf_names;
 mod layout;
 mod nearest;
 mod partition;
+mod picture;
 mod placement;
+mod short;
 mod split;
 mod virtual_stages;
 
@@ -23,6 +25,7 @@ pub use graph::{
 pub use hf_names::{HfNames, generate_hf_model_fqn_per_model_part};
 pub use layout::{Layout, LayoutError, LayoutProblem, LayoutStage, split_layout};
 pub use partition::{Partition, StageModules, TiedParameter};
+pub use picture::Picture;
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use split::{Weights, split_even, split_even_weighted, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};

@@ -9,6 +9,7 @@ mod tied;
 use std::collections::BTreeMap;
 
 pub(crate) use assemble::assemble;
+pub(crate) use table::runs;
 pub use tied::TiedParameter;
 
 use crate::{BatchShape, Cost};
