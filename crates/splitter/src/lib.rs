@@ -7,8 +7,10 @@ mod hf;
 mod layout;
 mod nearest;
 mod partition;
+mod picture;
 mod placement;
 mod route;
+mod short;
 mod split;
 mod virtual_stages;
 
@@ -26,6 +28,7 @@ pub use hf::{
 };
 pub use layout::{Layout, LayoutError, LayoutProblem, LayoutStage, split_layout};
 pub use partition::{Partition, StageModules, TiedParameter};
+pub use picture::Picture;
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use route::{RouteError, RoutedTensor, Routes, Sent, StageRoute, routes};
 pub use split::{Weights, split_even, split_even_weighted, split_explicit};

@@ -9,6 +9,7 @@ mod tied;
 use std::collections::BTreeMap;
 
 pub(crate) use assemble::assemble;
+pub(crate) use table::runs;
 pub use tied::TiedParameter;
 
 use crate::{BatchShape, Cost};
@@ -38,6 +39,11 @@ impl StageModules {
     /// The names of the stage's modules, in data-flow order.
     pub fn modules(&self) -> &[String] {
         &self.modules
+    }
+
+    /// The same for people: runs of numbered modules as one, `model.layers.0-15`.
+    pub fn module_runs(&self) -> Vec<String> {
+        table::runs(&self.modules)
     }
 
     /// How many numbers the stage holds as parameters. Those that several of its modules share count

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::Partition;
+use crate::short::short;
+use crate::{BatchShape, Partition};
 
 /// A row per stage: parameters, operations and modules, with runs of numbered ones drawn together.
 ///
@@ -13,28 +14,59 @@ use crate::Partition;
 /// ```
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows =
-            vec![["stage", "parameters", "flops/token", "modules"].map(ToOwned::to_owned)];
-        rows.extend((0..).zip(self.stages()).map(|(stage, modules): (usize, _)| {
-            [
-                stage.to_string(),
-                modules.num_parameters().to_string(),
-                modules.flops_per_token().to_string(),
-                runs(modules.modules()),
-            ]
-        }));
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let (a, b, c) = (width(0), width(1), width(2));
-        for (i, [stage, parameters, flops, modules]) in rows.iter().enumerate() {
-            let end = if i + 1 < rows.len() { "\n" } else { "" };
-            write!(f, "{stage:>a$}  {parameters:>b$}  {flops:>c$}  {modules}{end}")?;
-        }
-        Ok(())
+        let rows = self
+            .stages()
+            .iter()
+            .map(|stage| [stage.num_parameters().to_string(), stage.flops_per_token().to_string()]);
+        f.write_str(&self.rows(["parameters", "flops/token"], rows))
     }
 }
 
-/// `a.0, a.1, a.2, b` as `a.0-2, b`.
-fn runs(names: &[String]) -> String {
+impl Partition {
+    /// The table for a batch of some shape: also what its forward pass takes on each stage, in
+    /// operations and in bytes that it keeps for the backward pass, to three digits.
+    ///
+    /// ```text
+    /// stage  parameters  flops  activation bytes  modules
+    ///     0      108800  115 M            2.36 M  model.embed_tokens, model.layers.0-1
+    ///     1      108864  132 M            2.36 M  model.layers.2-3, model.norm, lm_head
+    /// ```
+    pub fn table(&self, shape: BatchShape) -> String {
+        let rows = self.stages().iter().map(|stage| {
+            let (flops, bytes) = (stage.flops(shape), stage.activation_bytes(shape));
+            [stage.num_parameters().to_string(), short(flops), short(bytes)]
+        });
+        self.rows(["parameters", "flops", "activation bytes"], rows)
+    }
+
+    /// A line of names and one per stage, with the stage before its numbers and the modules behind.
+    fn rows<const N: usize>(
+        &self,
+        names: [&str; N],
+        numbers: impl Iterator<Item = [String; N]>,
+    ) -> String {
+        let row = |stage: &str, numbers: &[String], modules: String| {
+            let mut row = vec![stage.to_owned()];
+            row.extend_from_slice(numbers);
+            row.push(modules);
+            row
+        };
+        let mut rows = vec![row("stage", &names.map(ToOwned::to_owned), "modules".to_owned())];
+        rows.extend(self.stages().iter().zip(numbers).enumerate().map(|(i, (stage, numbers))| {
+            row(&i.to_string(), &numbers, runs(stage.modules()).join(", "))
+        }));
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..=N).map(width).collect();
+        let lines = rows.iter().map(|row| {
+            let numbers = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}  "));
+            numbers.collect::<String>() + &row[N + 1]
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// `a.0, a.1, a.2, b` as `a.0-2` and `b`.
+pub(crate) fn runs(names: &[String]) -> Vec<String> {
     let mut parts: Vec<(&str, Option<[&str; 2]>)> = Vec::new();
     for name in names {
         let numbered = name.rsplit_once('.').filter(|(_, number)| number.parse::<usize>().is_ok());
@@ -47,15 +79,14 @@ fn runs(names: &[String]) -> String {
             Some(_) | None => parts.push((stem, Some([number, number]))),
         }
     }
-    let parts: Vec<String> = parts
+    parts
         .into_iter()
         .map(|(stem, run)| match run {
             None => stem.to_owned(),
             Some([first, last]) if first == last => format!("{stem}.{first}"),
             Some([first, last]) => format!("{stem}.{first}-{last}"),
         })
-        .collect();
-    parts.join(", ")
+        .collect()
 }
 
 fn follows(end: &str, number: &str) -> bool {

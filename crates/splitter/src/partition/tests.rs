@@ -62,3 +62,14 @@ fn a_stage_sums_what_its_modules_take() {
     assert_eq!(stages.stages()[0].flops_per_token(), 5376);
     assert_eq!(stages.stages()[0].activation_bytes(shape), 0.);
 }
+
+#[test]
+fn the_table_of_a_batch() {
+    let shape = BatchShape { batch_size: 2, seq_len: 1024 };
+    insta::assert_snapshot!(partition(12, 3).table(shape), @"
+    stage  parameters   flops  activation bytes  modules
+        0        3328  13.6 M                 0  model.embed_tokens, model.layers.0-3, model.rotary_emb
+        1        1280  5.24 M                 0  model.layers.4-7, model.rotary_emb
+        2        3336  13.7 M                 0  model.layers.8-11, model.norm, model.rotary_emb, lm_head
+    ");
+}
