@@ -6,7 +6,9 @@ use clap::Parser as _;
 
 mod args;
 mod output;
+mod plan;
 mod progress;
+mod recipe;
 mod schedule;
 mod threads;
 mod train;
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let result = match args.command {
         args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Schema => recipe::print_schema().map(|()| ExitCode::SUCCESS),
         args::Command::Schedule(verb) => schedule::run(&verb),
     };
     match result {

@@ -3,13 +3,12 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use autopipe_config::Recipe;
 use autopipe_trainer::{ThreadOptions, train};
 
 use crate::args::Train;
 use crate::output;
 use crate::progress::Progress;
+use crate::recipe;
 use crate::threads;
 
 /// `autopipe train RECIPE`.
@@ -17,13 +16,7 @@ use crate::threads;
 /// # Errors
 /// If the recipe cannot be read, is wrong, or its run fails.
 pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
-    let name = args.recipe.display().to_string();
-    let text = std::fs::read_to_string(&args.recipe)
-        .with_context(|| format!("cannot read the recipe `{name}`"))?;
-    let recipe = Recipe::parse(&text, &name)?;
-    for warning in &recipe.warnings {
-        output::warning(&warning.to_string());
-    }
+    let recipe = recipe::read(&args.recipe, &args.set)?;
     let options = ThreadOptions {
         threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),

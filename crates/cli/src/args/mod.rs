@@ -3,6 +3,7 @@
 mod costs;
 mod lower;
 mod placement;
+mod plan;
 mod render;
 mod schedule;
 mod search;
@@ -18,6 +19,7 @@ pub(crate) use lower::{
     Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
 };
 pub(crate) use placement::Placement;
+pub(crate) use plan::{Ask, Machine, Plan};
 pub(crate) use render::{Picture, Render};
 pub(crate) use schedule::{Compare, Generate, Level, Schedule, Simulate, Validate};
 pub(crate) use search::{MemoryLimit, Search};
@@ -35,8 +37,16 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train a model as a recipe says
-    #[command(after_help = "Example:\n  autopipe train examples/quickstart.yaml")]
+    #[command(
+        after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50"
+    )]
     Train(Train),
+    /// Show what a run would do and take: stages, memory, time, and what could be better
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(Box<Plan>),
+    /// Print the JSON schema of recipes, for editors
+    #[command(after_help = "Example:\n  autopipe schema > recipe.schema.json")]
+    Schema,
     /// Work with pipeline schedules, with or without a model
     #[command(
         subcommand,
@@ -50,6 +60,9 @@ pub(crate) enum Command {
 pub(crate) struct Train {
     /// The recipe, a YAML or JSON file; its paths are relative to the working directory
     pub(crate) recipe: PathBuf,
+    /// Set a value of the recipe, such as distributed.pp_size=4; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

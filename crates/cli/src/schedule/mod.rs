@@ -3,7 +3,7 @@
 mod color;
 mod compare;
 mod costs;
-mod figures;
+pub(crate) mod figures;
 mod generate;
 mod lower;
 mod placement;

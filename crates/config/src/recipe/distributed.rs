@@ -5,7 +5,9 @@ use crate::{
     PipelineConfig,
     choice::choices,
     pipeline,
-    section::{Fixed, Flag, Kind as _, MaySection, Name, Only, Reported, Section, Size, section},
+    section::{
+        Fixed, Flag, Kind as _, MaySection, Name, Only, Reported, Section, Size, Text, section,
+    },
 };
 
 choices! {
@@ -41,6 +43,9 @@ section! {
         /// Whether gradients are added up over data-parallel ranks once per step, not after every
         /// microbatch.
         defer_fsdp_grad_sync: bool = Flag.or(true),
+        /// How layers are shared out over stages: `even`, `even:1,1` with weights for what is before
+        /// and after the layers, `balanced`, or a layout in Megatron-LM's notation. Not read here.
+        split: Option<String> = Text.optional(),
         /// How the pipeline is scheduled and split; there if and only if `pp_size` is greater than 1.
         pipeline: Option<PipelineConfig> = MaySection(pipeline::read),
     }

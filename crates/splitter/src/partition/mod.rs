@@ -43,7 +43,7 @@ impl StageModules {
 
     /// The same for people: runs of numbered modules as one, `model.layers.0-15`.
     pub fn module_runs(&self) -> Vec<String> {
-        table::runs(&self.modules)
+        runs(&self.modules)
     }
 
     /// How many numbers the stage holds as parameters. Those that several of its modules share count

@@ -1,14 +1,16 @@
 //! What a recipe comes to: model, data, plan and run folder, checked before any rank starts.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use autopipe::schedule::{Plan, Program, csv};
-use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, plan};
+use autopipe::schedule::Plan;
+use autopipe::splitter::{BatchShape, ModuleGraph};
+use autopipe::{
+    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, Workload, plan, split,
+};
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
 use autopipe_models::{AutoModel, from_config, load_folder, read_config};
 
+use super::from_recipe::{pipeline_config, read_schedule, split_of};
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
@@ -39,11 +41,20 @@ impl<'a> Job<'a> {
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
         }
-        let table = found(&mut problems, read_table(&config));
-        let plan = model.as_ref().zip(table.as_ref()).and_then(|(model, table)| {
-            let plan = plan(&config, table.as_ref(), pp_size, &model.as_model().graph());
-            found(&mut problems, plan.map_err(Error::from))
-        });
+        let table = found(&mut problems, read_schedule(&config));
+        let way = found(&mut problems, split_of(recipe));
+        let decided = match (&model, &table, &way) {
+            (Some(model), Some(table), Some(way)) => {
+                let graph = model.as_model().graph();
+                let decided = decide(recipe, &config, table.as_ref(), &graph, way);
+                found(&mut problems, decided.map_err(Error::from))
+            }
+            _ => None,
+        };
+        let (config, plan) = match decided {
+            Some((config, plan)) => (config, Some(plan)),
+            None => (config, None),
+        };
         let lr = found(&mut problems, learning_rate(recipe));
         let loader = found(&mut problems, open_data(recipe));
         let tokens_per_step = found(&mut problems, tokens_per_step(recipe));
@@ -96,6 +107,30 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The plan, and the configuration by which every rank comes to the same.
+fn decide(
+    recipe: &Recipe,
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    graph: &ModuleGraph,
+    way: &Split,
+) -> Result<(PipelineConfig, PipelinePlan), autopipe::Error> {
+    let pp_size = recipe.distributed.pp_size;
+    let workload = Workload {
+        microbatch: BatchShape {
+            batch_size: config.pp_microbatch_size,
+            seq_len: recipe.dataset.seq_len,
+        },
+        parameter_bytes: ParameterBytes::adamw(size_of::<f32>()),
+        num_shards: 1,
+        speed: None,
+        memory_limit: None,
+    };
+    let config = split(config, table, pp_size, graph, way, &workload)?;
+    let plan = plan(&config, table, pp_size, graph)?;
+    Ok((config, plan))
+}
+
 /// The value, or its problem with the others.
 fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
@@ -119,51 +154,11 @@ fn load_model(recipe: &Recipe) -> Result<AutoModel, Error> {
     })
 }
 
-/// The table that `pp_schedule_csv` names.
-fn read_table(config: &PipelineConfig) -> Result<Option<Plan>, Error> {
-    let Some(path) = config.pp_schedule_csv.as_ref().map(PathBuf::from) else { return Ok(None) };
-    let text =
-        read_regular(&path).map_err(|source| Error::ReadSchedule { path: path.clone(), source })?;
-    match csv::read_plan(text.as_slice()) {
-        Ok(table) => Ok(Some(table)),
-        Err(_)
-            if csv::read_program(text.as_slice()).is_ok_and(|program| has_transfers(&program)) =>
-        {
-            Err(Error::ScheduleLevel { path })
-        }
-        Err(source) => Err(Error::Schedule { path, source }),
-    }
-}
-
-fn has_transfers(program: &Program) -> bool {
-    program.rows().iter().flatten().any(|action| action.work().is_none())
-}
-
-/// The content of a file; reading a pipe or a device might never end.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_file() {
-        fs::read(path)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
-}
-
 fn tokens_per_step(recipe: &Recipe) -> Result<usize, Error> {
     let global_batch_size = recipe.step_scheduler.global_batch_size;
     let seq_len = recipe.dataset.seq_len;
     let too_large = Error::StepTooLarge { global_batch_size, seq_len };
     global_batch_size.checked_mul(seq_len).ok_or(too_large)
-}
-
-/// The recipe's pipeline; without one, the whole batch goes through a pipeline of one stage.
-fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
-    let batch_size = recipe.step_scheduler.local_batch_size;
-    recipe.distributed.pipeline.clone().unwrap_or_else(|| PipelineConfig {
-        pp_microbatch_size: batch_size,
-        pp_batch_size: batch_size,
-        loss_fn: Some(recipe.loss_fn),
-        ..PipelineConfig::default()
-    })
 }
 
 fn open_data(recipe: &Recipe) -> Result<Loader, Error> {

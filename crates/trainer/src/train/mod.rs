@@ -1,5 +1,6 @@
 //! From a recipe to a checkpoint: checks everything, starts the ranks, and brings back the result.
 
+mod from_recipe;
 mod job;
 mod rank;
 mod refused;
@@ -12,6 +13,7 @@ use autopipe::{RankError, ThreadOptions, threads};
 use autopipe_config::Recipe;
 
 use crate::{Error, Event, Stopwatch};
+pub use from_recipe::{pipeline_config, read_schedule, split_of};
 use job::Job;
 use rank::RankRun;
 

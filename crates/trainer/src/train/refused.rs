@@ -39,6 +39,10 @@ pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
         let message = "without data parallelism there are no gradients to sum over ranks";
         recipe.problem("distributed.defer_fsdp_grad_sync", message, Some("leave it out"))
     });
-    let problems: Vec<Problem> = sizes.chain(dtypes).chain(sync).collect();
+    let split = distributed.split.as_ref().filter(|_| distributed.pp_size < 2).map(|_| {
+        let message = "without a pipeline there is one stage, which has everything";
+        recipe.problem("distributed.split", message, Some("leave it out, or set `pp_size`"))
+    });
+    let problems: Vec<Problem> = sizes.chain(dtypes).chain(sync).chain(split).collect();
     RecipeErrors::new(problems)
 }

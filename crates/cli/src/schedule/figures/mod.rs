@@ -4,13 +4,13 @@
 mod tests;
 
 /// A part of a whole in percent, to a tenth.
-pub(super) fn percent(part: f64) -> String {
+pub(crate) fn percent(part: f64) -> String {
     // Rounding must not show as a minus in front of nothing.
     format!("{:.1}%", (100.0 * part).max(0.0))
 }
 
 /// Counts by rank in as few words as they take: the same for all, one by one, or the ends.
-pub(super) fn counts(values: &[usize]) -> String {
+pub(crate) fn counts(values: &[usize]) -> String {
     match values {
         [] => String::new(),
         [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|value| value == first) => {
@@ -29,12 +29,12 @@ pub(super) fn counts(values: &[usize]) -> String {
 }
 
 /// `1 rank`, `2 ranks`.
-pub(super) fn counted(num: usize, one: &str) -> String {
+pub(crate) fn counted(num: usize, one: &str) -> String {
     format!("{num} {one}{}", if num == 1 { "" } else { "s" })
 }
 
 /// Lines of cells in columns, the first flush left and the others flush right.
-pub(super) fn columns(lines: &[Vec<String>]) -> String {
+pub(crate) fn columns(lines: &[Vec<String>]) -> String {
     let num_columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()

@@ -1,0 +1,234 @@
+//! What is to be planned: a recipe, or a model with a few numbers, in the facade's types.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use autopipe::schedule::Plan;
+use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
+use autopipe::{DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Speed, Split, Workload};
+use autopipe_config::{DType, ModelSource, Recipe, Strategy};
+use autopipe_trainer::{pipeline_config, read_schedule, split_of};
+use serde_json::{Value, json};
+
+use crate::args::{self, Ask, Machine};
+use crate::recipe;
+
+/// Everything that a plan is made from.
+pub(super) struct Request {
+    pub(super) config: PipelineConfig,
+    pub(super) table: Option<Plan>,
+    pub(super) pp_size: usize,
+    pub(super) mesh: DeviceMesh,
+    pub(super) model: HfModel,
+    pub(super) split: Split,
+    pub(super) workload: Workload,
+    /// Where the options of a suggestion are to be set.
+    pub(super) source: Source,
+    /// What a plan leaves out.
+    pub(super) notes: Vec<String>,
+}
+
+/// Where the options come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Recipe,
+    Flags,
+}
+
+/// How many ranks there are of each kind, and who shares the parameters.
+struct Ranks {
+    sizes: MeshSizes,
+    strategy: Strategy,
+}
+
+impl Request {
+    /// # Errors
+    /// Whatever cannot be read, or is wrong with it.
+    pub(super) fn new(args: &args::Plan) -> anyhow::Result<Self> {
+        match &args.recipe {
+            Some(path) => Self::of_recipe(&recipe::read(path, &args.set)?, args.machine),
+            None => Self::of_flags(&args.ask, args.machine),
+        }
+    }
+
+    fn of_recipe(recipe: &Recipe, machine: Machine) -> anyhow::Result<Self> {
+        let config = pipeline_config(recipe);
+        let distributed = &recipe.distributed;
+        let json = match &recipe.model.source {
+            ModelSource::Pretrained { folder } => read_config(Path::new(folder))?,
+            ModelSource::Scratch { config } => config.clone(),
+            ModelSource::ScratchLike { folder, changes } => {
+                let mut json = read_config(Path::new(folder))?;
+                if let Some(fields) = json.as_object_mut() {
+                    fields.extend(changes.clone());
+                }
+                json
+            }
+        };
+        // A run trains in float32 unless it is told otherwise.
+        let dtype = recipe.model.dtype.or(config.dtype).unwrap_or(DType::Float32);
+        let sizes = MeshSizes {
+            pp: distributed.pp_size,
+            dp_replicate: distributed.dp_replicate_size,
+            dp: Some(distributed.dp_size.unwrap_or(distributed.dp_replicate_size)),
+            cp: distributed.cp_size,
+            tp: distributed.tp_size,
+            ep: distributed.ep_size,
+        };
+        let parts = Parts {
+            json,
+            dtype: Some(dtype),
+            ranks: Ranks { sizes, strategy: distributed.strategy },
+            seq_len: recipe.dataset.seq_len,
+            split: split_of(recipe)?,
+            source: Source::Recipe,
+        };
+        parts.request(config, machine)
+    }
+
+    fn of_flags(ask: &Ask, machine: Machine) -> anyhow::Result<Self> {
+        let missing = |flag| anyhow!("--{flag} is missing");
+        let path = ask.model.as_ref().ok_or_else(|| missing("model"))?;
+        let config = PipelineConfig {
+            pp_schedule: Some(ask.schedule.clone().unwrap_or_else(|| "1f1b".to_owned())),
+            pp_schedule_csv: ask.schedule_csv.clone(),
+            pp_microbatch_size: ask.microbatch.unwrap_or(1),
+            pp_batch_size: ask.batch.ok_or_else(|| missing("batch"))?,
+            layers_per_stage: ask.layers_per_stage,
+            round_virtual_stages_to_pp_multiple: ask.round,
+            ..PipelineConfig::default()
+        };
+        let sizes = MeshSizes {
+            pp: ask.pp.unwrap_or(1),
+            dp: Some(ask.dp.unwrap_or(1)),
+            cp: ask.cp.unwrap_or(1),
+            tp: ask.tp.unwrap_or(1),
+            ..MeshSizes::default()
+        };
+        let parts = Parts {
+            json: read_config(path)?,
+            dtype: ask.dtype,
+            ranks: Ranks { sizes, strategy: Strategy::Fsdp2 },
+            seq_len: ask.seq.ok_or_else(|| missing("seq"))?,
+            split: ask.split.clone().unwrap_or_default(),
+            source: Source::Flags,
+        };
+        parts.request(config, machine)
+    }
+}
+
+/// What both sources say, each in its own way.
+struct Parts {
+    json: Value,
+    dtype: Option<DType>,
+    ranks: Ranks,
+    seq_len: usize,
+    split: Split,
+    source: Source,
+}
+
+impl Parts {
+    fn request(mut self, config: PipelineConfig, machine: Machine) -> anyhow::Result<Request> {
+        let sizes = &self.ranks.sizes;
+        if self.seq_len == 0 {
+            bail!("a sequence of 0 tokens is empty, the shortest has 1");
+        }
+        let factors = [sizes.pp, sizes.dp.unwrap_or(1), sizes.cp, sizes.tp];
+        let world_size = factors.iter().try_fold(1_usize, |all, size| all.checked_mul(*size));
+        let world_size = world_size.context("more ranks than can be counted; use fewer")?;
+        let mesh = DeviceMesh::for_training(world_size, sizes)?;
+        if !self.seq_len.is_multiple_of(sizes.cp) {
+            bail!(
+                "{} context-parallel ranks cannot share {} tokens evenly",
+                sizes.cp,
+                self.seq_len
+            );
+        }
+        // The graph tells bytes in the model's own type.
+        if let (Some(dtype), Some(fields)) = (self.dtype, self.json.as_object_mut()) {
+            fields.shift_remove("torch_dtype");
+            fields.insert("dtype".to_owned(), json!(dtype.as_str()));
+        }
+        let model = hf_model(&self.json, HfNesting::default())?;
+        let table = read_schedule(&config)?;
+        let workload = Workload {
+            microbatch: BatchShape {
+                batch_size: config.pp_microbatch_size,
+                seq_len: self.seq_len / sizes.cp,
+            },
+            parameter_bytes: ParameterBytes::adamw(model.dtype.size_in_bytes()),
+            num_shards: self.ranks.num_shards(),
+            speed: machine.tflops.map(|tflops| Speed {
+                flops: 1e12 * tflops,
+                bandwidth: machine.bandwidth.map(|bandwidth| 1e9 * bandwidth),
+            }),
+            memory_limit: machine.memory.map(|gigabytes| 1e9 * gigabytes),
+        };
+        let notes = notes(&model, sizes, self.seq_len);
+        let pp_size = sizes.pp;
+        let Self { split, source, .. } = self;
+        Ok(Request { config, table, pp_size, mesh, model, split, workload, source, notes })
+    }
+}
+
+impl Ranks {
+    /// Among how many ranks the parameters of a stage are shared out.
+    fn num_shards(&self) -> usize {
+        let MeshSizes { dp_replicate, dp, cp, tp, .. } = self.sizes;
+        let data = match self.strategy {
+            Strategy::Fsdp2 => dp.unwrap_or(1) / dp_replicate.max(1) * cp,
+            Strategy::Ddp => 1,
+        };
+        data * tp
+    }
+}
+
+/// What the numbers do not tell.
+fn notes(model: &HfModel, sizes: &MeshSizes, seq_len: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if sizes.tp > 1 {
+        notes.push(
+            "activations and operations are those of a rank without tensor parallelism".to_owned(),
+        );
+    }
+    if sizes.ep > 1 {
+        notes.push("experts are counted whole on every rank of their stage".to_owned());
+    }
+    if model.num_mtp_layers > 0 {
+        let num = model.num_mtp_layers;
+        notes.push(format!("{num} layer for multi-token prediction of the checkpoint is left out"));
+    }
+    if let Some(how) = &model.quantization {
+        let dtype = name(model.dtype);
+        notes.push(format!(
+            "the checkpoint is quantized ({how}), the plan is of weights in {dtype}"
+        ));
+    }
+    if seq_len > model.max_positions {
+        notes.push(format!(
+            "{seq_len} tokens are more than the {} that the model was made for",
+            model.max_positions
+        ));
+    }
+    notes
+}
+
+/// torch's name of a type.
+pub(super) fn name(dtype: ElementType) -> &'static str {
+    match dtype {
+        ElementType::F64 => "float64",
+        ElementType::F32 => "float32",
+        ElementType::F16 => "float16",
+        ElementType::Bf16 => "bfloat16",
+        ElementType::I64 => "int64",
+        ElementType::U32 => "uint32",
+        ElementType::U8 => "uint8",
+    }
+}
+
+/// The content of a `config.json`, of which the folder may be given.
+fn read_config(path: &Path) -> anyhow::Result<Value> {
+    let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+    let text = std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("`{}` is no JSON", file.display()))
+}

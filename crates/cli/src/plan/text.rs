@@ -1,0 +1,191 @@
+//! A plan for people.
+
+use std::fmt::Write as _;
+
+use autopipe::{ParameterBytes, Suggestion};
+
+use super::Planned;
+use super::request::{Source, name};
+use crate::schedule::figures::{columns, counted, percent};
+
+/// Mesh, stages, memory, time, warnings and a suggestion.
+pub(super) fn text(planned: &Planned) -> String {
+    let Planned { request, plan, forecast, warnings, suggestion } = planned;
+    let model = &request.model;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "Model {}, {} parameters in {}{}",
+        model.model_type,
+        with_commas(model.graph.num_parameters()),
+        name(model.dtype),
+        if model.is_tied { ", tied embeddings" } else { "" }
+    );
+    let _ = writeln!(text, "\nMesh\n{}", indented(&request.mesh.to_string()));
+    let _ = writeln!(text, "Stages, for each microbatch\n{}", indented(&stages(planned)));
+    let _ = writeln!(text, "Memory of each rank, in GB\n{}", indented(&memory(planned)));
+    let bytes = request.workload.parameter_bytes;
+    let _ = writeln!(text, "  {}", per_parameter(bytes, request.workload.num_shards));
+
+    let shape = request.workload.microbatch;
+    let _ = writeln!(
+        text,
+        "\nSchedule {}, {} of {} of {}",
+        plan.schedule,
+        counted(plan.table.num_microbatches(), "microbatch").replace("microbatchs", "microbatches"),
+        counted(shape.batch_size, "sample"),
+        counted(shape.seq_len, "token"),
+    );
+    let mut predicted = format!("Predicted bubble {}", percent(forecast.bubble));
+    if request.workload.speed.is_some() {
+        let speed = forecast.tokens / forecast.step;
+        let _ = write!(predicted, ", step {}, {} tokens/s", seconds(forecast.step), short(speed));
+    }
+    let _ = writeln!(text, "{predicted}");
+
+    let notes = request.notes.iter().map(|note| format!("note: {note}"));
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    let lines: Vec<String> = notes.chain(warnings).collect();
+    if !lines.is_empty() {
+        let _ = writeln!(text, "\n{}", lines.join("\n"));
+    }
+    let _ = match suggestion {
+        Some(better) => writeln!(text, "\n{}", suggested(planned, better)),
+        None => {
+            writeln!(text, "\nNo other schedule or split is predicted to be faster in this memory.")
+        }
+    };
+    text
+}
+
+/// A row per stage.
+fn stages(planned: &Planned) -> String {
+    let forecast = &planned.forecast;
+    let mean = forecast.stages.iter().map(|stage| stage.time).sum::<f64>()
+        / forecast.stages.iter().map(|_| 1.0).sum::<f64>().max(1.0);
+    let head = ["stage", "rank", "parameters", "flops", "of the mean", "keeps", "sends"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(forecast.stages.iter().map(|stage| {
+        vec![
+            stage.stage.to_string(),
+            stage.rank.to_string(),
+            with_commas(stage.num_parameters),
+            short(stage.flops),
+            if mean > 0.0 { format!("{:.0}%", 100.0 * stage.time / mean) } else { "-".to_owned() },
+            format!("{}B", short(stage.activation_bytes)),
+            format!("{}B", short(stage.message_bytes)),
+        ]
+    }));
+    let modules =
+        planned.plan.partition.stages().iter().map(|stage| stage.module_runs().join(", "));
+    let modules = std::iter::once("modules".to_owned()).chain(modules);
+    let table = columns(&rows);
+    table.lines().zip(modules).map(|(row, modules)| format!("{row}  {modules}\n")).collect()
+}
+
+/// A row per rank.
+fn memory(planned: &Planned) -> String {
+    let head =
+        ["rank", "stages", "weights", "gradients", "optimizer", "activations", "of", "total"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(planned.forecast.ranks.iter().map(|rank| {
+        let stages: Vec<String> = rank.stages.iter().map(ToString::to_string).collect();
+        vec![
+            rank.rank.to_string(),
+            stages.join(","),
+            gigabytes(rank.weights),
+            gigabytes(rank.gradients),
+            gigabytes(rank.optimizer),
+            gigabytes(rank.activations),
+            rank.num_activations.to_string(),
+            gigabytes(rank.total()),
+        ]
+    }));
+    columns(&rows)
+}
+
+fn per_parameter(bytes: ParameterBytes, num_shards: usize) -> String {
+    let ParameterBytes { weight, gradient, optimizer } = bytes;
+    let shared = match num_shards {
+        1 => String::new(),
+        many => format!(", shared out over {many} ranks"),
+    };
+    format!(
+        "{} bytes a parameter: weight {weight}, gradient {gradient}, AdamW {optimizer}{shared}",
+        weight + gradient + optimizer
+    )
+}
+
+/// What to set, and what it brings.
+fn suggested(planned: &Planned, better: &Suggestion) -> String {
+    let (now, then) = (&planned.forecast, &better.forecast);
+    let options = better.options.iter().map(|(option, value)| match planned.request.source {
+        Source::Recipe if *option == "split" => format!("  --set distributed.split={value}"),
+        Source::Recipe => format!("  --set distributed.pipeline.{option}={value}"),
+        Source::Flags if value == "none" => format!("  no --{}", flag(option)),
+        Source::Flags => format!("  --{} {value}", flag(option)),
+    });
+    let options: Vec<String> = options.collect();
+    format!(
+        "Better: a step {} shorter, bubble {}, at most {} GB on a rank (now {}), with\n{}",
+        percent(1.0 - then.step / now.step),
+        percent(then.bubble),
+        gigabytes(then.peak_bytes()),
+        gigabytes(now.peak_bytes()),
+        options.join("\n")
+    )
+}
+
+/// The command's flag for an option of `PipelineConfig`.
+fn flag(option: &str) -> String {
+    match option {
+        "pp_schedule" => "schedule".to_owned(),
+        "pp_schedule_csv" => "schedule-csv".to_owned(),
+        "round_virtual_stages_to_pp_multiple" => "round".to_owned(),
+        other => other.replace('_', "-"),
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn gigabytes(bytes: f64) -> String {
+    let number = bytes / 1e9;
+    if number < 0.9995 { format!("{number:.3}") } else { format!("{number:.1}") }
+}
+
+fn seconds(time: f64) -> String {
+    if time < 1.0 { format!("{:.1} ms", 1e3 * time) } else { format!("{time:.2} s") }
+}
+
+/// To three digits, with the letter of a power of 1000: `1.24 T`.
+fn short(number: f64) -> String {
+    const LETTERS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let mut rest = number;
+    let mut letter = 0;
+    while rest >= 999.5 && letter + 1 < LETTERS.len() {
+        rest /= 1000.0;
+        letter += 1;
+    }
+    let decimals = match rest {
+        _ if letter == 0 => 0,
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{rest:.decimals$} {}", LETTERS[letter])
+}
+
+fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

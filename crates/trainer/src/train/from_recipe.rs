@@ -1,0 +1,66 @@
+//! What a recipe says of a pipeline, for a run as for whoever only plans one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use autopipe::schedule::{Plan, Program, csv};
+use autopipe::{PipelineConfig, Split};
+use autopipe_config::{Recipe, RecipeErrors};
+
+use crate::Error;
+
+/// The recipe's pipeline; without one, the whole batch goes through a pipeline of one stage.
+pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
+    let batch_size = recipe.step_scheduler.local_batch_size;
+    recipe.distributed.pipeline.clone().unwrap_or_else(|| PipelineConfig {
+        pp_microbatch_size: batch_size,
+        pp_batch_size: batch_size,
+        loss_fn: Some(recipe.loss_fn),
+        ..PipelineConfig::default()
+    })
+}
+
+/// How the recipe wants the model split.
+///
+/// # Errors
+/// If it is no way to split, with the place in the recipe.
+pub fn split_of(recipe: &Recipe) -> Result<Split, Error> {
+    let Some(text) = &recipe.distributed.split else { return Ok(Split::default()) };
+    text.parse().map_err(|error: autopipe::SplitError| {
+        let problem = recipe.problem("distributed.split", error.to_string(), None);
+        Error::Recipe(RecipeErrors::from(problem))
+    })
+}
+
+/// The table that `pp_schedule_csv` names, if it names one.
+///
+/// # Errors
+/// If the file cannot be read, or is no compute-only table.
+pub fn read_schedule(config: &PipelineConfig) -> Result<Option<Plan>, Error> {
+    let Some(path) = config.pp_schedule_csv.as_ref().map(PathBuf::from) else { return Ok(None) };
+    let text =
+        read_regular(&path).map_err(|source| Error::ReadSchedule { path: path.clone(), source })?;
+    match csv::read_plan(text.as_slice()) {
+        Ok(table) => Ok(Some(table)),
+        Err(_)
+            if csv::read_program(text.as_slice()).is_ok_and(|program| has_transfers(&program)) =>
+        {
+            Err(Error::ScheduleLevel { path })
+        }
+        Err(source) => Err(Error::Schedule { path, source }),
+    }
+}
+
+fn has_transfers(program: &Program) -> bool {
+    program.rows().iter().flatten().any(|action| action.work().is_none())
+}
+
+/// The content of a file; reading a pipe or a device might never end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
