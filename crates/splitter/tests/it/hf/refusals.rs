@@ -3,13 +3,16 @@
 use autopipe_splitter::{HfError, HfNesting, HfProblem, hf_model};
 use serde_json::{Value, json};
 
+use super::files;
+
 fn refused(config: &Value) -> HfError {
     hf_model(config, HfNesting::Modules).unwrap_err()
 }
 
 fn problems(config: &Value) -> String {
-    let HfError::Config { problems, .. } = refused(config) else {
-        panic!("{}", refused(config));
+    let problems = match refused(config) {
+        HfError::Config { problems, .. } => problems,
+        other => unreachable!("{other}"),
     };
     problems.iter().map(HfProblem::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -130,6 +133,37 @@ fn more_than_a_graph_can_hold() {
         problems(&many),
         "the model would have 19200481 named parameters and parts, the limit is 1048576"
     );
+}
+
+/// Whatever is multiplied with what: nothing overflows at the limits of each size.
+#[test]
+fn sizes_at_their_limits() {
+    fn set(value: &mut Value, size: u64) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|value| set(value, size)),
+            Value::Number(_) => *value = json!(size),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {}
+        }
+    }
+    let mut num_refused = 0;
+    for (name, file) in files() {
+        for size in [1, 448, 1 << 10, 1 << 24, u64::MAX] {
+            let mut config = file["config"].clone();
+            set(&mut config, size);
+            // Layers are few, so that what is too much is the sizes of each.
+            let text = if config.get("text_config").is_some() {
+                &mut config["text_config"]
+            } else {
+                &mut config
+            };
+            text["num_hidden_layers"] = json!(4);
+            if let Err(error) = hf_model(&config, HfNesting::Modules) {
+                assert!(error.to_string().len() < 5000, "{name}: {error}");
+                num_refused += 1;
+            }
+        }
+    }
+    assert!(num_refused > 50, "{num_refused}");
 }
 
 #[test]
