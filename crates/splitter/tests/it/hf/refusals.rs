@@ -174,7 +174,7 @@ fn what_belongs_inside() {
          there is no `vision_config`, expected an object of the encoder's fields"
     );
     let config = json!({
-        "model_type": "gemma3", "text_config": {"hidden_size": 0},
+        "model_type": "gemma3", "text_config": {"hidden_size": 0, "tie_word_embeddings": 1},
         "vision_config": {"model_type": "eye", "image_size": 4, "num_attention_heads": 7}
     });
     assert_eq!(
@@ -184,7 +184,8 @@ fn what_belongs_inside() {
          `vision_config.hidden_size` is 768, expected a multiple of \
          `vision_config.num_attention_heads`, which is 7\n\
          `vision_config.image_size` is 4, expected 32 to 16777216\n\
-         `text_config.hidden_size` is 0, expected 1 to 16777216"
+         `text_config.hidden_size` is 0, expected 1 to 16777216\n\
+         `text_config.tie_word_embeddings` is 1, expected true or false"
     );
 }
 
