@@ -58,8 +58,12 @@ impl<'a> Fields<'a> {
         format!("{}{key}", self.path)
     }
 
+    /// Keeps a problem. A field that is read twice is not wrong twice.
     pub(super) fn report(&self, problem: HfProblem) {
-        self.problems.borrow_mut().push(problem);
+        let mut problems = self.problems.borrow_mut();
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     }
 
     /// Takes over what is wrong with an object inside of this one.

@@ -13,7 +13,7 @@ const MAX_PARAMETERS: u128 = 1 << 50;
 const MAX_NAMES: u128 = 1 << 20;
 
 /// A decoder, what stands before it, and how it is all called.
-pub(super) struct Layout {
+pub(super) struct NamedModel {
     pub(super) towers: Vec<Tower>,
     pub(super) tower_prefix: String,
     pub(super) decoder: Decoder,
@@ -24,7 +24,7 @@ pub(super) struct Layout {
     pub(super) dtype: ElementType,
 }
 
-impl Layout {
+impl NamedModel {
     /// The full name of a tower.
     pub(super) fn tower_name(&self, tower: &Tower) -> String {
         format!("{}{}", self.tower_prefix, tower.name)

@@ -1,8 +1,8 @@
 //! Hugging Face's models as graphs, from their `config.json` alone.
 //!
-//! `fields` reads and collects what is wrong; `families` has a file for each kind of decoder, made
-//! of `blocks`; `nested` those that stand beside encoders, which are in `towers`; `graph` names it
-//! all. A `block` is a tree of parameters with their costs.
+//! `fields` collects what is wrong; `families` has a file for each kind of decoder, made of `blocks`,
+//! and `nested` those that stand beside encoders, which are in `towers`; `read` names it all, and
+//! `graph` makes the modules. A `block` is a tree of parameters with their costs.
 
 mod block;
 mod blocks;
@@ -11,9 +11,11 @@ mod error;
 mod families;
 mod fields;
 mod graph;
+mod kind;
 mod model;
 mod names;
 mod nested;
+mod read;
 mod towers;
 
 pub use error::{HfError, HfProblem};

@@ -2,14 +2,11 @@
 
 use serde_json::Value;
 
-use super::decoder::Decoder;
-use super::families::{FAMILIES, ReadDecoder};
 use super::fields::{Fields, shown};
-use super::graph::Layout;
-use super::nested::{NESTED, Nested, Places, Text};
-use super::towers::Tower;
-use super::{HfError, HfNames, HfProblem};
-use crate::nearest::nearest;
+use super::graph::NamedModel;
+use super::kind::{Kind, kind};
+use super::read::{named_nested, named_text, quantization};
+use super::{HfError, HfNames};
 use crate::{ElementType, ModuleGraph};
 
 /// A model of Hugging Face's, as far as its config tells.
@@ -50,7 +47,8 @@ pub enum HfNesting {
     /// As in transformers' module tree: `model.language_model.layers.0`, `model.vision_tower`.
     #[default]
     Modules,
-    /// As in checkpoints: `language_model.model.layers.0`, `vision_tower`.
+    /// As in checkpoints: `language_model.model.layers.0`, `vision_tower`. Within CLIP and SigLIP it
+    /// is transformers 5's names in both; 4 has put `vision_model.` before them.
     Checkpoint,
 }
 
@@ -95,230 +93,42 @@ pub fn hf_model(config: &Value, nesting: HfNesting) -> Result<HfModel, HfError> 
         return Err(HfError::EncoderDecoder { key: "is_encoder_decoder".to_owned() });
     }
     let (model_type, kind) = kind(&fields)?;
-    let layout = match kind {
-        Kind::Text(read) => text_layout(&fields, read),
-        Kind::Nested(nested) => nested_layout(&fields, nested, nesting)?,
+    let named = match kind {
+        Kind::Text(read) => named_text(&fields, read),
+        Kind::Nested(nested) => named_nested(&fields, nested, nesting)?,
     };
     let quantization = quantization(&fields);
     let mut problems = fields.finish();
     if problems.is_empty() {
-        problems = layout.problems();
+        problems = named.problems();
     }
     if !problems.is_empty() {
         return Err(HfError::Config { model_type: model_type.to_owned(), problems });
     }
-    Ok(model(model_type, &layout, quantization))
+    Ok(model(model_type, &named, quantization))
 }
 
-enum Kind {
-    Text(ReadDecoder),
-    Nested(&'static Nested),
-}
-
-/// All kinds that are known, by `model_type`.
-fn kinds() -> impl Iterator<Item = (&'static str, Kind)> {
-    static KINDS: &[(&str, Nested)] = &NESTED;
-    let text = FAMILIES.into_iter().map(|(name, read)| (name, Kind::Text(read)));
-    text.chain(KINDS.iter().map(|(name, nested)| (*name, Kind::Nested(nested))))
-}
-
-/// What `model_type` says.
-fn kind<'a>(fields: &Fields<'a>) -> Result<(&'a str, Kind), HfError> {
-    let known = || {
-        let mut names: Vec<String> = kinds().map(|(name, _)| name.to_owned()).collect();
-        names.sort_unstable();
-        names
-    };
-    let key = fields.key("model_type");
-    let Some(value) = fields.get("model_type") else {
-        return Err(HfError::NoModelType { key, known: known() });
-    };
-    let found = value.as_str().and_then(|given| {
-        let (_, kind) = kinds().find(|(name, _)| *name == given)?;
-        Some((given, kind))
-    });
-    found.ok_or_else(|| unknown(key, value, known()))
-}
-
-fn unknown(key: String, value: &Value, known: Vec<String>) -> HfError {
-    // A long text is like none of them, and would take long to compare.
-    let given = value.as_str().filter(|given| given.len() <= 64);
-    let nearest = given.and_then(|given| nearest(given, &known));
-    HfError::UnknownModelType { key, value: shown(value), nearest, known }
-}
-
-fn text_layout(fields: &Fields<'_>, read: ReadDecoder) -> Layout {
-    let decoder = read(fields);
-    let is_tied = decoder.sizes.is_tied;
-    let places = Places { towers: "", text: "model.", lm_head: "lm_head" };
-    layout(fields, (decoder, Vec::new()), places, is_tied)
-}
-
-fn nested_layout(
-    fields: &Fields<'_>,
-    nested: &Nested,
-    nesting: HfNesting,
-) -> Result<Layout, HfError> {
-    let is_tied_outside = fields.optional_flag("tie_word_embeddings");
-    let (text, is_tied_inside, decoder) = text_decoder(fields, &nested.text)?;
-    let is_tied = match (is_tied_outside, is_tied_inside) {
-        (None, None) => decoder.sizes.is_tied,
-        (outside, inside) => outside == Some(true) || inside == Some(true),
-    };
-    let towers = (nested.towers)(fields, &decoder);
-    let places = match nesting {
-        HfNesting::Modules => nested.modules,
-        HfNesting::Checkpoint => nested.checkpoint,
-    };
-    let mut layout = layout(fields, (decoder, towers), places, is_tied);
-    if let Some(text) = text {
-        if ["dtype", "torch_dtype"].iter().all(|key| fields.get(key).is_none()) {
-            layout.dtype = dtype(&text);
-        }
-        fields.absorb(text);
-    }
-    Ok(layout)
-}
-
-/// The fields of the text if they stand apart, whether they say that it is tied, and the decoder.
-fn text_decoder<'a>(
-    fields: &Fields<'a>,
-    text: &Text,
-) -> Result<(Option<Fields<'a>>, Option<bool>, Decoder), HfError> {
-    let expected = "an object of the decoder's fields";
-    let (inner, read) = match *text {
-        Text::Flat(read) if fields.get("text_config").is_none() => {
-            return Ok((None, None, read(fields)));
-        }
-        Text::Flat(read) | Text::Fixed(read) => {
-            (fields.required_object("text_config", expected), read)
-        }
-        Text::Chosen(default) => {
-            let inner = fields.required_object("text_config", expected);
-            let read = match &inner {
-                None => family(default),
-                Some(inner) => chosen(inner, default)?,
-            };
-            (inner, read)
-        }
-    };
-    let empty = Fields::empty();
-    let decoder = read(inner.as_ref().unwrap_or(&empty));
-    let is_tied = inner.as_ref().and_then(|inner| inner.optional_flag("tie_word_embeddings"));
-    Ok((inner, is_tied, decoder))
-}
-
-/// The family that the text's own `model_type` names.
-fn chosen(text: &Fields<'_>, default: &str) -> Result<ReadDecoder, HfError> {
-    let Some(value) = text.get("model_type") else { return Ok(family(default)) };
-    let found = FAMILIES.into_iter().find(|(name, _)| value == name);
-    found.map(|(_, read)| read).ok_or_else(|| {
-        let known = FAMILIES.map(|(name, _)| name.to_owned()).to_vec();
-        unknown(text.key("model_type"), value, known)
-    })
-}
-
-fn family(name: &str) -> ReadDecoder {
-    let family = FAMILIES.into_iter().find(|(known, _)| *known == name);
-    family.map(|(_, read)| read).expect("the default text of a nested kind is a family")
-}
-
-fn layout(
-    fields: &Fields<'_>,
-    (decoder, towers): (Decoder, Vec<Tower>),
-    places: Places,
-    is_tied: bool,
-) -> Layout {
-    let has_head = has_head(fields);
-    // A model without a head is what stands under `model.` otherwise.
-    let bare = |place: &str| {
-        let inner = if has_head { place } else { place.strip_prefix("model.").unwrap_or(place) };
-        inner.to_owned()
-    };
-    Layout {
-        towers,
-        tower_prefix: bare(places.towers),
-        decoder,
-        text_prefix: bare(places.text),
-        lm_head: has_head.then(|| places.lm_head.to_owned()),
-        is_tied: has_head && is_tied,
-        dtype: dtype(fields),
-    }
-}
-
-/// Whether the class that the weights were saved from has an output head.
-fn has_head(fields: &Fields<'_>) -> bool {
-    let expected = "a list of classes that end in `ForCausalLM`, `ForConditionalGeneration` or, \
-                    without a head, `Model`";
-    let key = "architectures";
-    let ends = [("ForCausalLM", true), ("ForConditionalGeneration", true), ("Model", false)];
-    let has_head = |class: &Value| {
-        let class = class.as_str()?;
-        ends.iter().find(|(end, _)| class.ends_with(end)).map(|(_, has_head)| *has_head)
-    };
-    let classes = fields.list(key, expected, has_head).unwrap_or_default();
-    classes.is_empty() || classes.contains(&true)
-}
-
-/// The type of the weights, by either of its names.
-fn dtype(fields: &Fields<'_>) -> ElementType {
-    let read = |key| {
-        let given = fields.text(key)?;
-        let dtype = match given.trim_start_matches("torch.") {
-            "bfloat16" => ElementType::Bf16,
-            "float16" => ElementType::F16,
-            "float32" | "auto" => ElementType::F32,
-            "float64" => ElementType::F64,
-            _ => {
-                let expected = "bfloat16, float16, float32 or float64".to_owned();
-                fields.refuse_shown(key, shown(&given.into()), expected);
-                return None;
-            }
-        };
-        Some((dtype, given))
-    };
-    match (read("dtype"), read("torch_dtype")) {
-        (Some((new, first_value)), Some((old, second_value))) if new != old => {
-            fields.report(HfProblem::Disagreement {
-                first: fields.key("dtype"),
-                first_value: first_value.to_owned(),
-                second: fields.key("torch_dtype"),
-                second_value: second_value.to_owned(),
-            });
-            new
-        }
-        (Some((dtype, _)), _) | (None, Some((dtype, _))) => dtype,
-        (None, None) => ElementType::F32,
-    }
-}
-
-fn quantization(fields: &Fields<'_>) -> Option<String> {
-    let table = fields.get("quantization_config")?;
-    let method = table.get("quant_method").and_then(Value::as_str).unwrap_or("unknown");
-    Some(super::fields::shortened(method))
-}
-
-fn model(model_type: &str, layout: &Layout, quantization: Option<String>) -> HfModel {
-    let sizes = layout.decoder.sizes;
+fn model(model_type: &str, named: &NamedModel, quantization: Option<String>) -> HfModel {
+    let sizes = named.decoder.sizes;
     let names = HfNames {
-        prefix: layout.text_prefix.clone(),
+        prefix: named.text_prefix.clone(),
         embeddings: true,
         multimodal_encoders: false,
-        extra: layout.towers.iter().map(|tower| layout.tower_name(tower)).collect(),
-        lm_head: layout.lm_head.clone(),
+        extra: named.towers.iter().map(|tower| named.tower_name(tower)).collect(),
+        lm_head: named.lm_head.clone(),
         rotary_emb: true,
     };
     HfModel {
-        graph: layout.graph(),
+        graph: named.graph(),
         model_type: model_type.to_owned(),
         names,
-        dtype: layout.dtype,
+        dtype: named.dtype,
         vocab_size: sizes.vocab_size,
         hidden_size: sizes.hidden_size,
         num_layers: sizes.num_layers,
         max_positions: sizes.max_positions,
-        is_tied: layout.is_tied,
-        num_mtp_layers: layout.decoder.num_mtp_layers,
+        is_tied: named.is_tied,
+        num_mtp_layers: named.decoder.num_mtp_layers,
         quantization,
     }
 }

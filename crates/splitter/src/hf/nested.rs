@@ -57,37 +57,25 @@ const IDEFICS: Places = Places { text: "model.text_model.", ..INNER };
 
 /// All kinds. A further one is an entry here, and a file in `towers` if its encoder is a new one.
 pub(super) const NESTED: [(&str, Nested); 7] = [
-    ("gemma3", Nested::outer(Text::Fixed(families::gemma3_text), gemma3)),
-    (
-        "idefics3",
-        Nested {
-            modules: IDEFICS,
-            checkpoint: IDEFICS,
-            ..Nested::outer(Text::Chosen("llama"), idefics3)
-        },
-    ),
-    ("llava", Nested::outer(Text::Chosen("llama"), llava)),
-    ("mistral3", Nested::outer(Text::Chosen("mistral"), mistral3)),
-    (
-        "qwen2_5_vl",
-        Nested {
-            checkpoint: BESIDE,
-            ..Nested::outer(Text::Flat(families::qwen2_vl_text), qwen2_5_vl)
-        },
-    ),
-    ("qwen2_audio", Nested::outer(Text::Chosen("qwen2"), qwen2_audio)),
-    (
-        "qwen2_vl",
-        Nested {
-            checkpoint: BESIDE,
-            ..Nested::outer(Text::Flat(families::qwen2_vl_text), qwen2_vl)
-        },
-    ),
+    ("gemma3", Nested::new(Text::Fixed(families::gemma3_text), gemma3)),
+    ("idefics3", Nested::new(Text::Chosen("llama"), idefics3).called(IDEFICS, IDEFICS)),
+    ("llava", Nested::new(Text::Chosen("llama"), llava)),
+    ("mistral3", Nested::new(Text::Chosen("mistral"), mistral3)),
+    ("qwen2_5_vl", Nested::new(QWEN, qwen2_5_vl).called(INNER, BESIDE)),
+    ("qwen2_audio", Nested::new(Text::Chosen("qwen2"), qwen2_audio)),
+    ("qwen2_vl", Nested::new(QWEN, qwen2_vl).called(INNER, BESIDE)),
 ];
 
+const QWEN: Text = Text::Flat(families::qwen2_vl_text);
+
 impl Nested {
-    const fn outer(text: Text, towers: fn(&Fields<'_>, &Decoder) -> Vec<Tower>) -> Self {
+    /// One with the names that most have.
+    const fn new(text: Text, towers: fn(&Fields<'_>, &Decoder) -> Vec<Tower>) -> Self {
         Self { text, modules: INNER, checkpoint: OUTER, towers }
+    }
+
+    const fn called(self, modules: Places, checkpoint: Places) -> Self {
+        Self { modules, checkpoint, ..self }
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn config(bytes: &[u8]) -> bool {
             }
             return false;
         }
-        (one, other) => panic!("one is refused: {:?} {:?}", one.err(), other.err()),
+        (one, other) => unreachable!("one is refused: {:?} {:?}", one.err(), other.err()),
     };
     for model in [&modules, &checkpoint] {
         assert_eq!(model.graph.num_layers(), model.num_layers);

@@ -3,13 +3,16 @@
 use autopipe_splitter::{HfError, HfNesting, HfProblem, hf_model};
 use serde_json::{Value, json};
 
+use super::files;
+
 fn refused(config: &Value) -> HfError {
     hf_model(config, HfNesting::Modules).unwrap_err()
 }
 
 fn problems(config: &Value) -> String {
-    let HfError::Config { problems, .. } = refused(config) else {
-        panic!("{}", refused(config));
+    let problems = match refused(config) {
+        HfError::Config { problems, .. } => problems,
+        other => unreachable!("{other}"),
     };
     problems.iter().map(HfProblem::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -132,6 +135,37 @@ fn more_than_a_graph_can_hold() {
     );
 }
 
+/// Whatever is multiplied with what: nothing overflows at the limits of each size.
+#[test]
+fn sizes_at_their_limits() {
+    fn set(value: &mut Value, size: u64) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|value| set(value, size)),
+            Value::Number(_) => *value = json!(size),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {}
+        }
+    }
+    let mut num_refused = 0;
+    for (name, file) in files() {
+        for size in [1, 448, 1 << 10, 1 << 24, u64::MAX] {
+            let mut config = file["config"].clone();
+            set(&mut config, size);
+            // Layers are few, so that what is too much is the sizes of each.
+            let text = if config.get("text_config").is_some() {
+                &mut config["text_config"]
+            } else {
+                &mut config
+            };
+            text["num_hidden_layers"] = json!(4);
+            if let Err(error) = hf_model(&config, HfNesting::Modules) {
+                assert!(error.to_string().len() < 5000, "{name}: {error}");
+                num_refused += 1;
+            }
+        }
+    }
+    assert!(num_refused > 50, "{num_refused}");
+}
+
 #[test]
 fn what_belongs_inside() {
     assert_eq!(
@@ -140,7 +174,7 @@ fn what_belongs_inside() {
          there is no `vision_config`, expected an object of the encoder's fields"
     );
     let config = json!({
-        "model_type": "gemma3", "text_config": {"hidden_size": 0},
+        "model_type": "gemma3", "text_config": {"hidden_size": 0, "tie_word_embeddings": 1},
         "vision_config": {"model_type": "eye", "image_size": 4, "num_attention_heads": 7}
     });
     assert_eq!(
@@ -150,7 +184,8 @@ fn what_belongs_inside() {
          `vision_config.hidden_size` is 768, expected a multiple of \
          `vision_config.num_attention_heads`, which is 7\n\
          `vision_config.image_size` is 4, expected 32 to 16777216\n\
-         `text_config.hidden_size` is 0, expected 1 to 16777216"
+         `text_config.hidden_size` is 0, expected 1 to 16777216\n\
+         `text_config.tie_word_embeddings` is 1, expected true or false"
     );
 }
 
