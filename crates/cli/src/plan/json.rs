@@ -40,7 +40,7 @@ pub(super) fn json(planned: &Planned) -> Value {
         "step": forecast.step,
         "unit": if in_seconds { "seconds" } else { "operations" },
         "tokens": forecast.tokens,
-        "tokens_per_second": in_seconds.then(|| forecast.tokens / forecast.step),
+        "tokens_per_second": in_seconds.then(|| planned.tokens_per_second()),
         "bubble": forecast.bubble,
         "notes": request.notes,
         "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -54,6 +54,11 @@ impl Planned {
         Ok(Self { plan, forecast, warnings, suggestion, request })
     }
 
+    /// Of all pipelines together; needs the speed of a rank.
+    fn tokens_per_second(&self) -> f64 {
+        self.request.num_pipelines * self.forecast.tokens / self.forecast.step
+    }
+
     /// The rank of each stage.
     fn ranks(&self) -> Vec<usize> {
         self.forecast.stages.iter().map(|stage| stage.rank).collect()

@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) model: HfModel,
     pub(super) split: Split,
     pub(super) workload: Workload,
+    /// How many pipelines there are, each with data of its own.
+    pub(super) num_pipelines: f64,
     /// Where the options of a suggestion are to be set.
     pub(super) source: Source,
     /// What a plan leaves out.
@@ -166,8 +168,21 @@ impl Parts {
         };
         let notes = notes(&model, sizes, self.seq_len);
         let pp_size = sizes.pp;
+        #[expect(clippy::cast_precision_loss, reason = "ranks are far fewer than 2^53")]
+        let num_pipelines = sizes.dp.unwrap_or(1) as f64;
         let Self { split, source, .. } = self;
-        Ok(Request { config, table, pp_size, mesh, model, split, workload, source, notes })
+        Ok(Request {
+            config,
+            table,
+            pp_size,
+            mesh,
+            model,
+            split,
+            workload,
+            num_pipelines,
+            source,
+            notes,
+        })
     }
 }
 

@@ -33,14 +33,20 @@ pub(super) fn text(planned: &Planned) -> String {
         text,
         "\nSchedule {}, {} of {} of {}",
         plan.schedule,
-        counted(plan.table.num_microbatches(), "microbatch").replace("microbatchs", "microbatches"),
+        microbatches(plan.table.num_microbatches()),
         counted(shape.batch_size, "sample"),
         counted(shape.seq_len, "token"),
     );
     let mut predicted = format!("Predicted bubble {}", percent(forecast.bubble));
     if request.workload.speed.is_some() {
-        let speed = forecast.tokens / forecast.step;
-        let _ = write!(predicted, ", step {}, {} tokens/s", seconds(forecast.step), short(speed));
+        let speed = short(planned.tokens_per_second());
+        let ranks = counted(request.mesh.world_size(), "rank");
+        let _ = write!(
+            predicted,
+            ", step {}, {}tokens/s on {ranks}",
+            seconds(forecast.step),
+            if speed.ends_with(' ') { speed } else { format!("{speed} ") },
+        );
     }
     let _ = writeln!(text, "{predicted}");
 
@@ -57,6 +63,10 @@ pub(super) fn text(planned: &Planned) -> String {
         }
     };
     text
+}
+
+fn microbatches(num: usize) -> String {
+    if num == 1 { "1 microbatch".to_owned() } else { format!("{num} microbatches") }
 }
 
 /// A row per stage.
