@@ -117,6 +117,9 @@ fn search_all(costs: &Costs<'_>) -> Result<Found, NoCut> {
     let bound = cheapest.sending + costs.following * costs.least_busiest();
     let start = chain.cheapest(chain.least_cap()).ok().flatten().unwrap_or(cheapest.clone());
     let (cut, worth) = local::improve(costs, limits, start);
+    if worth.excess <= 0.0 && worth.cost <= bound {
+        return Ok(Found { cut, bound: None });
+    }
     let best = (worth.excess <= 0.0).then_some(cut);
 
     if let Some(mut vee) = Vee::new(costs, limits) {
