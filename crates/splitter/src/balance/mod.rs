@@ -131,7 +131,8 @@ fn search_all(costs: &Costs<'_>) -> Result<Found, NoCut> {
             f64::INFINITY
         };
         if let Ok(cut) = search::best(costs, &mut vee, high) {
-            let (cut, _) = local::improve(costs, limits, cut.ok_or(NoCut::Proved)?);
+            let cut = cut.or(best).ok_or(NoCut::Proved)?;
+            let (cut, _) = local::improve(costs, limits, cut);
             return Ok(Found { cut, bound: None });
         }
     }
