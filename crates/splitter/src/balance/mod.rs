@@ -117,6 +117,9 @@ fn search_all(costs: &Costs<'_>) -> Result<Found, NoCut> {
     let bound = cheapest.sending + costs.following * costs.least_busiest();
     let start = chain.cheapest(chain.least_cap()).ok().flatten().unwrap_or(cheapest.clone());
     let (cut, worth) = local::improve(costs, limits, start);
+    if worth.excess <= 0.0 && worth.cost <= bound {
+        return Ok(Found { cut, bound: None });
+    }
     let best = (worth.excess <= 0.0).then_some(cut);
 
     if let Some(mut vee) = Vee::new(costs, limits) {
@@ -128,7 +131,8 @@ fn search_all(costs: &Costs<'_>) -> Result<Found, NoCut> {
             f64::INFINITY
         };
         if let Ok(cut) = search::best(costs, &mut vee, high) {
-            let (cut, _) = local::improve(costs, limits, cut.ok_or(NoCut::Proved)?);
+            let cut = cut.or(best).ok_or(NoCut::Proved)?;
+            let (cut, _) = local::improve(costs, limits, cut);
             return Ok(Found { cut, bound: None });
         }
     }

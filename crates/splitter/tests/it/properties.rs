@@ -1,7 +1,8 @@
 //! Properties of all splits of all small chains.
 
 use autopipe_splitter::{
-    Cost, Error, Module, ModuleGraph, ParameterSpec, Problem, Role, split_even, split_explicit,
+    BatchShape, Cost, Error, Layout, Module, ModuleGraph, ParameterSpec, Picture, Problem, Role,
+    Weights, split_even, split_even_weighted, split_explicit, split_layout,
 };
 use proptest::prelude::*;
 
@@ -116,6 +117,48 @@ proptest! {
         let graph = chain(&roles);
         if let Ok(partition) = split_explicit(&graph, &lists) {
             prop_assert_eq!(partition.num_stages(), lists.len());
+        }
+    }
+
+    #[test]
+    fn a_weighted_split_has_each_module_once_and_in_order(
+        (roles, num_stages) in splittable(),
+        first in 0..9_usize,
+        last in 0..9_usize,
+    ) {
+        let graph = chain(&roles);
+        let weights = Weights { first, last };
+        let partition = split_even_weighted(&graph, num_stages, &weights).unwrap();
+        let stages: Vec<_> = (graph.modules())
+            .filter(|module| module.role != Role::EveryStage)
+            .map(|module| partition.stage_of(&module.name).unwrap())
+            .collect();
+        prop_assert!(stages.is_sorted());
+        // No stage is left out.
+        prop_assert!((0..num_stages).all(|stage| stages.contains(&stage)), "{:?}", stages);
+    }
+
+    #[test]
+    fn a_layout_makes_its_partition_again((roles, num_stages) in splittable()) {
+        let graph = chain(&roles);
+        let partition = split_even(&graph, num_stages).unwrap();
+        // An even split always has one.
+        let layout = Layout::of(&graph, &partition).unwrap();
+        let text = layout.to_string();
+        let again = split_layout(&graph, &text.parse().unwrap()).unwrap();
+        prop_assert_eq!(again, partition, "{}", text);
+    }
+
+    #[test]
+    fn any_layout_and_picture_give_an_answer(roles in roles(), text in "E?[t|*3m]{0,30}L?") {
+        let graph = chain(&roles);
+        let Ok(layout) = text.parse() else { return Ok(()) };
+        if let Ok(partition) = split_layout(&graph, &layout) {
+            let shape = BatchShape { batch_size: 1, seq_len: 1 };
+            let picture = Picture { graph: &graph, partition: &partition, shape, ranks: &[] };
+            prop_assert!(picture.svg().ends_with("</svg>\n"));
+            prop_assert_eq!(picture.dot().chars().rev().nth(1), Some('}'));
+            prop_assert_eq!(Layout::of(&graph, &partition), Some(layout));
         }
     }
 }

@@ -120,6 +120,16 @@ fn a_v_puts_short_stages_beside_long_ones() {
 }
 
 #[test]
+fn equal_layers_on_a_loop_are_known_to_be_balanced() {
+    let ranks: Vec<usize> = (0..8).cycle().take(16).collect();
+    let (graph, model) = chain(&[1.0; 130], &ranks, 64);
+    let balanced = balance(&graph, &model).unwrap();
+    // Some rank has 17 of them.
+    assert_eq!(balanced.prediction.step_time, 130.0 + 63.0 * 17.0);
+    assert!(balanced.is_optimal);
+}
+
+#[test]
 fn a_model_of_one_stage() {
     let (graph, model) = chain(&[1.0, 2.0], &[0], 3);
     let balanced = balance(&graph, &model).unwrap();
