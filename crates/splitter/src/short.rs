@@ -1,7 +1,14 @@
 //! Large numbers as people read them.
 
-/// A number that is not negative to three digits: `999`, `12.3 k`, `1.05 G`, `2e30`.
-pub(crate) fn short(value: f64) -> String {
+/// A number that is not negative to three digits, with the letter of a power of 1000.
+///
+/// ```
+/// use autopipe_splitter::{short, short_bytes};
+///
+/// assert_eq!([999., 12_345., 2e30].map(short), ["999", "12.3 k", "2.00e30"]);
+/// assert_eq!([999., 12_345.].map(short_bytes), ["999 B", "12.3 kB"]);
+/// ```
+pub fn short(value: f64) -> String {
     const UNITS: [&str; 7] = ["", " k", " M", " G", " T", " P", " E"];
     let mut rest = value;
     for unit in UNITS {
@@ -19,6 +26,13 @@ pub(crate) fn short(value: f64) -> String {
         rest /= 1000.0;
     }
     format!("{value:.2e}")
+}
+
+/// The same of bytes: `12.3 kB`.
+pub fn short_bytes(bytes: f64) -> String {
+    let number = short(bytes);
+    let blank = if number.contains(' ') { "" } else { " " };
+    format!("{number}{blank}B")
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn what_is_probably_not_meant() {
     assert_eq!(text.len(), 4, "{text:#?}");
     assert!(text[0].starts_with("stage 1 takes 50% more time than the mean of 2 stages"));
     assert!(text[1].starts_with("1 microbatches do not fill 2 stages"));
-    assert!(text[2].starts_with("rank 1 needs 0.0 GB"));
+    assert!(text[2].starts_with("rank 1 needs 4.36 kB and has 3 kB; use"));
     assert!(text[3].contains("`patch_inner_model: false` has no effect"));
 
     let (plan, forecast) =

@@ -1,6 +1,7 @@
 //! What is probably not meant in a plan, although it can be run.
 
 use autopipe_config::Unsupported;
+use autopipe_splitter::short_bytes;
 
 use super::{Forecast, Workload};
 use crate::PipelinePlan;
@@ -39,10 +40,10 @@ pub enum Warning {
     },
     /// A rank has less memory than it needs.
     #[error(
-        "rank {rank} needs {:.1} GB and has {:.1}; use more pipeline ranks, a smaller microbatch, or a \
+        "rank {rank} needs {} and has {}; use more pipeline ranks, a smaller microbatch, or a \
          schedule that holds fewer activations",
-        .needed / 1e9,
-        .limit / 1e9
+        short_bytes(*.needed),
+        short_bytes(*.limit)
     )]
     Memory {
         /// The rank of the pipeline.

@@ -12,7 +12,7 @@ Examples:
   autopipe plan examples/quickstart.yaml
   autopipe plan examples/quickstart.yaml --set distributed.pp_size=4 --json
   autopipe plan --model models/llama --pp 8 --schedule interleaved1f1b --batch 32 --seq 4096
-  autopipe plan --model models/llama --pp 4 --batch 32 --seq 4096 --split balanced --memory 80 -o split.svg";
+  autopipe plan --model models/llama --pp 4 --batch 32 --seq 4096 --split balanced -o split.svg";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {

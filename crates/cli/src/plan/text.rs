@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use autopipe::splitter::{short, short_bytes};
 use autopipe::{ParameterBytes, Suggestion};
 
 use super::Planned;
@@ -24,9 +25,9 @@ pub(super) fn text(planned: &Planned) -> String {
     );
     let _ = writeln!(text, "\nMesh\n{}", indented(&request.mesh.to_string()));
     let _ = writeln!(text, "Stages, for each microbatch\n{}", indented(&stages(planned)));
-    let _ = writeln!(text, "Memory of each rank, in GB\n{}", indented(&memory(planned)));
-    let bytes = request.workload.parameter_bytes;
-    let _ = writeln!(text, "  {}", per_parameter(bytes, request.workload.num_shards));
+    let _ = writeln!(text, "Memory of each rank\n{}", indented(&memory(planned)));
+    let workload = &request.workload;
+    let _ = writeln!(text, "  {}", per_parameter(workload.parameter_bytes, workload.num_shards));
 
     let shape = request.workload.microbatch;
     let _ = writeln!(
@@ -41,12 +42,8 @@ pub(super) fn text(planned: &Planned) -> String {
     if request.workload.speed.is_some() {
         let speed = short(planned.tokens_per_second());
         let ranks = counted(request.mesh.world_size(), "rank");
-        let _ = write!(
-            predicted,
-            ", step {}, {}tokens/s on {ranks}",
-            seconds(forecast.step),
-            if speed.ends_with(' ') { speed } else { format!("{speed} ") },
-        );
+        let _ =
+            write!(predicted, ", step {}, {speed} tokens/s on {ranks}", seconds(forecast.step),);
     }
     let _ = writeln!(text, "{predicted}");
 
@@ -83,8 +80,8 @@ fn stages(planned: &Planned) -> String {
             with_commas(stage.num_parameters),
             short(stage.flops),
             if mean > 0.0 { format!("{:.0}%", 100.0 * stage.time / mean) } else { "-".to_owned() },
-            format!("{}B", short(stage.activation_bytes)),
-            format!("{}B", short(stage.message_bytes)),
+            short_bytes(stage.activation_bytes),
+            short_bytes(stage.message_bytes),
         ]
     }));
     let modules =
@@ -97,19 +94,19 @@ fn stages(planned: &Planned) -> String {
 /// A row per rank.
 fn memory(planned: &Planned) -> String {
     let head =
-        ["rank", "stages", "weights", "gradients", "optimizer", "activations", "of", "total"];
+        ["rank", "stages", "weights", "gradients", "optimizer", "activations", "live", "total"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(planned.forecast.ranks.iter().map(|rank| {
         let stages: Vec<String> = rank.stages.iter().map(ToString::to_string).collect();
         vec![
             rank.rank.to_string(),
             stages.join(","),
-            gigabytes(rank.weights),
-            gigabytes(rank.gradients),
-            gigabytes(rank.optimizer),
-            gigabytes(rank.activations),
+            short_bytes(rank.weights),
+            short_bytes(rank.gradients),
+            short_bytes(rank.optimizer),
+            short_bytes(rank.activations),
             rank.num_activations.to_string(),
-            gigabytes(rank.total()),
+            short_bytes(rank.total()),
         ]
     }));
     columns(&rows)
@@ -138,11 +135,11 @@ fn suggested(planned: &Planned, better: &Suggestion) -> String {
     });
     let options: Vec<String> = options.collect();
     format!(
-        "Better: a step {} shorter, bubble {}, at most {} GB on a rank (now {}), with\n{}",
+        "Better: a step {} shorter, bubble {}, at most {} on a rank (now {}), with\n{}",
         percent(1.0 - then.step / now.step),
         percent(then.bubble),
-        gigabytes(then.peak_bytes()),
-        gigabytes(now.peak_bytes()),
+        short_bytes(then.peak_bytes()),
+        short_bytes(now.peak_bytes()),
         options.join("\n")
     )
 }
@@ -161,31 +158,8 @@ fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("  {line}\n")).collect()
 }
 
-fn gigabytes(bytes: f64) -> String {
-    let number = bytes / 1e9;
-    if number < 0.9995 { format!("{number:.3}") } else { format!("{number:.1}") }
-}
-
 fn seconds(time: f64) -> String {
     if time < 1.0 { format!("{:.1} ms", 1e3 * time) } else { format!("{time:.2} s") }
-}
-
-/// To three digits, with the letter of a power of 1000: `1.24 T`.
-fn short(number: f64) -> String {
-    const LETTERS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-    let mut rest = number;
-    let mut letter = 0;
-    while rest >= 999.5 && letter + 1 < LETTERS.len() {
-        rest /= 1000.0;
-        letter += 1;
-    }
-    let decimals = match rest {
-        _ if letter == 0 => 0,
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{rest:.decimals$} {}", LETTERS[letter])
 }
 
 fn with_commas(number: usize) -> String {

@@ -36,6 +36,17 @@ impl Desk {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// Makes a folder, with those around it.
+    pub(crate) fn folder(&self, name: &str) {
+        std::fs::create_dir_all(self.path(name)).unwrap();
+    }
+
+    /// Runs `autopipe`; arguments are apart by blanks.
+    pub(crate) fn run(&self, args: &str) -> Output {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        autopipe_in(self.0.path(), &args)
+    }
+
     /// Runs `autopipe schedule`; arguments are apart by blanks.
     pub(crate) fn schedule(&self, args: &str) -> Output {
         self.schedule_of("", args)

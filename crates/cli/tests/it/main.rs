@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod command; // how to run it
+mod plan; // autopipe plan and schema
 mod schedule; // autopipe schedule
 mod train; // autopipe train

@@ -48,7 +48,7 @@ fn a_run_tells_what_it_will_do_and_leaves_a_checkpoint() {
         "Stages",
         "model.layers.0",
         "Schedule1F1B",
-        "Predicted bubble 20.0%",
+        "Predicted bubble 17.1%",
         "step 4/4",
         "loss",
     ] {
@@ -186,6 +186,67 @@ fn problems_of_model_schedule_and_data_are_told_together() {
     for part in ["hiden_size", "*.md"] {
         assert!(err.contains(part), "{part} is missing in:\n{err}");
     }
+}
+
+#[test]
+fn values_set_from_outside_count() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &RECIPE.replace("max_steps: 4", "max_steps: 1"));
+    let set =
+        |value| ["train", "recipe.yaml", "--set", "checkpoint.checkpoint_dir=two", "--set", value];
+    let output = autopipe_in(folder.path(), &set("step_scheduler.max_steps=2"));
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (0, "checkpoint  two/checkpoints/step-000002\n")
+    );
+    let output = autopipe_in(folder.path(), &set("step_scheduler.max_step=2"));
+    assert!(output.code == 1 && output.err.contains("--set:1:16: step_scheduler.max_step"));
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_where_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = RECIPE
+        .replace("  pp_size: 2", "  pp_size: 2\n  tp_size: 2\n  defer_fsdp_grad_sync: false")
+        .replace("pp_schedule: 1f1b,", "pp_schedule: 1f1b, dtype: bf16,")
+        .replace("model:\n", "model:\n  dtype: float16\n");
+    let Output { code, err, .. } = train(folder.path(), &wrong);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(err);
+    assert!(!folder.path().join("run").exists(), "nothing is left behind");
+    let alone = RECIPE.replace(
+        "pp_size: 2\n  pipeline: {pp_schedule: 1f1b, pp_microbatch_size: 1}",
+        "split: even",
+    );
+    let Output { err, .. } = train(folder.path(), &alone);
+    assert!(err.contains("distributed.split: without a pipeline"), "{err}");
+}
+
+#[test]
+fn each_split_trains_to_the_same_losses() {
+    let expected = losses(RECIPE);
+    for split in ["balanced", "even:0,1", "Et|ttL"] {
+        let recipe = RECIPE.replace("  pp_size: 2", &format!("  pp_size: 2\n  split: {split}"));
+        for (loss, expected) in losses(&recipe).iter().zip(&expected) {
+            assert!((loss - expected).abs() < 1e-5 * expected, "{split}: {loss} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_s_config_can_be_trained_from_scratch() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(train(folder.path(), RECIPE).code, 0);
+    let config = RECIPE.find("  config:").unwrap()..RECIPE.find("dataset:").unwrap();
+    let mut recipe = RECIPE.replace("checkpoint_dir: run", "checkpoint_dir: second");
+    recipe.replace_range(
+        config,
+        "  config: {_target_: transformers.AutoConfig.from_pretrained, \
+         pretrained_model_name_or_path: run/checkpoints/step-000004, num_hidden_layers: 2}\n",
+    );
+    let output = train(folder.path(), &recipe);
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert!(output.err.contains("model.layers.1") && !output.err.contains("model.layers.2"));
 }
 
 #[test]

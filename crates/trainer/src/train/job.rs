@@ -116,7 +116,15 @@ fn decide(
     way: &Split,
 ) -> Result<(PipelineConfig, PipelinePlan), autopipe::Error> {
     let pp_size = recipe.distributed.pp_size;
-    let workload = Workload {
+    let workload = workload(recipe, config);
+    let config = split(config, table, pp_size, graph, way, &workload)?;
+    let plan = plan(&config, table, pp_size, graph)?;
+    Ok((config, plan))
+}
+
+/// What goes through the pipeline: float32, trained with AdamW.
+pub(super) fn workload(recipe: &Recipe, config: &PipelineConfig) -> Workload {
+    Workload {
         microbatch: BatchShape {
             batch_size: config.pp_microbatch_size,
             seq_len: recipe.dataset.seq_len,
@@ -125,10 +133,7 @@ fn decide(
         num_shards: 1,
         speed: None,
         memory_limit: None,
-    };
-    let config = split(config, table, pp_size, graph, way, &workload)?;
-    let plan = plan(&config, table, pp_size, graph)?;
-    Ok((config, plan))
+    }
 }
 
 /// The value, or its problem with the others.

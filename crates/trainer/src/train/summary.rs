@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
-use autopipe::schedule::{Costs, simulate, table};
+use autopipe::forecast;
+use autopipe::schedule::table;
 
-use super::job::Job;
+use super::job::{Job, workload};
 
 /// Mesh, stages, schedule and predicted bubble.
 pub(super) fn summary(job: &Job<'_>) -> String {
     let mut text = String::new();
     let plan = &job.plan;
-    let timeline = simulate(&plan.programs.train, &Costs::UNIT);
+    let predicted = forecast(plan, &workload(job.recipe, &job.config));
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
     let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));
@@ -25,8 +26,8 @@ pub(super) fn summary(job: &Job<'_>) -> String {
     let _ = writeln!(text, "{}", indented(&table(&plan.table)));
     let _ = write!(
         text,
-        "Predicted bubble {:.1}% (equal stages, B = 2 F)",
-        100.0 * timeline.bubble_rate()
+        "Predicted bubble {:.1}%, by the operations of each stage",
+        100.0 * predicted.bubble
     );
     text
 }

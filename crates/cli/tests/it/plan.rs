@@ -1,0 +1,229 @@
+//! `autopipe plan`: what it says of a recipe and of a config, and what it refuses.
+
+use serde_json::{Value, json};
+
+use crate::command::{Desk, Output};
+
+const RECIPE: &str = "\
+step_scheduler: {global_batch_size: 8, local_batch_size: 8, max_steps: 4}
+distributed:
+  pp_size: 2
+  pipeline: {pp_schedule: 1f1b}
+model:
+  config:
+    model_type: llama
+    vocab_size: 256
+    hidden_size: 16
+    intermediate_size: 32
+    num_hidden_layers: 6
+    num_attention_heads: 2
+dataset: {paths: ['*.txt'], seq_len: 16}
+optimizer: {lr: 0.01}
+";
+
+/// Llama-3.1-70B's config, with what decides its sizes.
+fn large() -> Value {
+    json!({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "dtype": "bfloat16",
+        "vocab_size": 128_256, "hidden_size": 8192, "intermediate_size": 28_672,
+        "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+        "max_position_embeddings": 131_072, "rope_theta": 500_000.0, "tie_word_embeddings": false
+    })
+}
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write("recipe.yaml", RECIPE);
+    desk.folder("llama");
+    desk.write("llama/config.json", &large().to_string());
+    desk
+}
+
+#[track_caller]
+fn planned(desk: &Desk, args: &str) -> String {
+    let Output { code, out, err } = desk.run(&format!("plan {args}"));
+    assert_eq!((code, err.as_str()), (0, ""), "{args}");
+    out
+}
+
+#[track_caller]
+fn planned_json(desk: &Desk, args: &str) -> Value {
+    serde_json::from_str(&planned(desk, &format!("{args} --json"))).unwrap()
+}
+
+#[track_caller]
+fn refused(desk: &Desk, args: &str) -> String {
+    let Output { code, out, err } = desk.run(&format!("plan {args}"));
+    assert_ne!(code, 0, "{args}: {out}");
+    assert_eq!(out, "", "{args}");
+    err
+}
+
+const LARGE: &str = "--model llama --pp 8 --schedule interleaved1f1b --batch 32 --seq 4096 --dp 4";
+
+#[test]
+fn what_people_read() {
+    let desk = desk();
+    insta::assert_snapshot!("recipe", planned(&desk, "recipe.yaml"));
+    insta::assert_snapshot!(
+        "model",
+        planned(&desk, &format!("{LARGE} --tflops 400 --bandwidth 50"))
+    );
+    let args = "recipe.yaml --set distributed.pp_size=3 --set step_scheduler.local_batch_size=2 \
+                --set distributed.pipeline.pp_schedule=gpipe --memory 0.0002";
+    insta::assert_snapshot!("warnings", planned(&desk, args));
+}
+
+#[test]
+fn what_programs_read() {
+    let desk = desk();
+    let plan = planned_json(&desk, LARGE);
+    assert_eq!(plan["model"]["num_parameters"], 70_553_706_496_u64);
+    assert_eq!(plan["mesh"]["world_size"], 32);
+    assert_eq!(plan["mesh"]["axes"]["dp_shard"], 4);
+    assert_eq!(plan["schedule"], "ScheduleInterleaved1F1B");
+    assert_eq!((&plan["num_microbatches"], &plan["unit"]), (&json!(32), &json!("operations")));
+    let stages = plan["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 16);
+    assert_eq!(stages[0]["modules"][0], "model.embed_tokens");
+    assert_eq!(stages[9]["rank"], 1);
+    let parameters: u64 = stages.iter().map(|s| s["num_parameters"].as_u64().unwrap()).sum();
+    assert_eq!(parameters, 70_553_706_496);
+    // Hidden states of one microbatch in bfloat16.
+    assert_eq!(stages[0]["message_bytes"], 4096. * 8192. * 2.);
+    let ranks = plan["ranks"].as_array().unwrap();
+    let weights: f64 = ranks.iter().map(|rank| rank["weights"].as_f64().unwrap()).sum();
+    assert_eq!(weights, 2. * 70_553_706_496. / 4.);
+    for rank in ranks {
+        let parts = ["weights", "gradients", "optimizer", "activations"];
+        let sum: f64 = parts.iter().map(|part| rank[*part].as_f64().unwrap()).sum();
+        assert_eq!(rank["total"].as_f64().unwrap(), sum);
+    }
+    assert!(plan["suggestion"]["options"]["pp_schedule"].is_string(), "{}", plan["suggestion"]);
+}
+
+#[test]
+fn what_is_suggested_keeps_its_word() {
+    let desk = desk();
+    let now = planned_json(&desk, LARGE);
+    let better = &now["suggestion"];
+    assert!(better["step"].as_f64() < now["step"].as_f64());
+    let mut args = "--model llama --pp 8 --batch 32 --seq 4096 --dp 4".to_owned();
+    for (option, value) in better["options"].as_object().unwrap() {
+        let flag = if option == "split" { "split" } else { "schedule" };
+        args.push_str(&format!(" --{flag} {}", value.as_str().unwrap()));
+    }
+    let then = planned_json(&desk, &args);
+    assert_eq!((&then["step"], &then["bubble"]), (&better["step"], &better["bubble"]));
+
+    // In a recipe, by the same keys as its `--set` takes.
+    let now = planned_json(&desk, "recipe.yaml --memory 1");
+    let better = &now["suggestion"];
+    let mut args = "recipe.yaml --memory 1".to_owned();
+    for (key, value) in better["options"].as_object().unwrap() {
+        args.push_str(&format!(" --set {key}={}", value.as_str().unwrap()));
+    }
+    assert_eq!(planned_json(&desk, &args)["step"], better["step"]);
+}
+
+#[test]
+fn ways_to_split() {
+    let desk = desk();
+    let layers = |plan: &Value| -> Vec<usize> {
+        let stages = plan["stages"].as_array().unwrap().iter();
+        let is_layer = |name: &&Value| name.as_str().unwrap().contains("layers.");
+        stages.map(|s| s["modules"].as_array().unwrap().iter().filter(is_layer).count()).collect()
+    };
+    let base = "--model llama --pp 4 --batch 8 --seq 64";
+    assert_eq!(layers(&planned_json(&desk, base)), [20, 20, 20, 20]);
+    let weighted = planned_json(&desk, &format!("{base} --split even:1,3"));
+    assert_eq!((layers(&weighted), &weighted["split"]), (vec![20, 21, 21, 18], &json!("even:1,3")));
+    let layout = planned_json(&desk, &format!("{base} --split Et*10|t*30|t*30|t*10L"));
+    assert_eq!(layers(&layout), [10, 30, 30, 10]);
+    let balanced = planned_json(&desk, &format!("{base} --split balanced"));
+    assert!(balanced["step"].as_f64() <= planned_json(&desk, base)["step"].as_f64());
+    let recipe = planned_json(&desk, "recipe.yaml --set distributed.split=Ett|ttttL");
+    assert_eq!(layers(&recipe), [2, 4]);
+
+    for file in ["split.svg", "split.dot"] {
+        planned(&desk, &format!("{base} -o {file}"));
+    }
+    assert!(desk.read("split.svg").starts_with("<svg"));
+    assert!(desk.read("split.dot").starts_with("digraph"));
+}
+
+#[test]
+fn a_schedule_may_be_a_table() {
+    let desk = desk();
+    let table = desk.result("generate --schedule zbv --pp 2 --microbatches 8 --format csv");
+    desk.write("zbv.csv", &table);
+    let plan =
+        planned_json(&desk, "--model llama --pp 2 --batch 8 --seq 64 --schedule-csv zbv.csv");
+    assert_eq!((&plan["schedule"], plan["stages"].as_array().unwrap().len()), (&json!("CSV"), 4));
+    let v: Vec<&Value> = plan["stages"].as_array().unwrap().iter().map(|s| &s["rank"]).collect();
+    assert_eq!(v, [0, 1, 1, 0]);
+    let set = "recipe.yaml --set distributed.pipeline.pp_schedule_csv=zbv.csv";
+    assert_eq!(planned_json(&desk, set)["schedule"], "CSV");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_a_way_out() {
+    let desk = desk();
+    desk.write("llama/broken.json", &large().to_string().replace("80", "0"));
+    desk.write("llama/unknown.json", &large().to_string().replace("\"llama\"", "\"lama\""));
+    let base = "--model llama --batch 8 --seq 64";
+    let cases = [
+        ("", "required"),
+        ("recipe.yaml --model llama --batch 1 --seq 1", "cannot be used with"),
+        ("recipe.yaml --pp 2", "cannot be used with"),
+        ("--model llama", "--batch"),
+        ("--model nowhere --batch 8 --seq 64", "cannot read `nowhere`"),
+        ("--model llama/broken.json --batch 8 --seq 64", "num_hidden_layers"),
+        ("--model llama/unknown.json --batch 8 --seq 64", "did you mean `llama`"),
+        (&format!("{base} --pp 0"), "0"),
+        (
+            &format!("{base} --pp 100 --schedule gpipe"),
+            "100 stages need at least 100 layers, the model has 80",
+        ),
+        (&format!("{base} --schedule zigzag"), "zigzag"),
+        (&format!("{base} --microbatch 3"), "microbatches of 3"),
+        (&format!("{base} --pp 2 --split Ett|ttL"), "80"),
+        (&format!("{base} --pp 2 --split eveh"), "even:FIRST,LAST"),
+        (&format!("{base} --pp 2 --split balanced --memory 1"), "has no room"),
+        (&format!("{base} --tflops 0"), "greater than 0"),
+        (&format!("{base} --bandwidth 50"), "--tflops"),
+        (&format!("{base} --cp 7"), "cannot share 64 tokens evenly"),
+        (&format!("{base} -o split.png"), "the endings are .svg and .dot"),
+        ("recipe.yaml --set distributed.pp_size=two", "--set:1:21: distributed.pp_size"),
+        ("recipe.yaml --set distributed.split=x", "distributed.split"),
+        ("recipe.yaml --set distributed.pp_size=9", "9"),
+        ("nowhere.yaml", "cannot read the recipe `nowhere.yaml`"),
+    ];
+    for (args, expected) in cases {
+        let error = refused(&desk, args);
+        assert!(error.contains(expected), "{args}: {error}");
+    }
+}
+
+#[test]
+fn the_schema_is_json() {
+    let Output { code, out, .. } = Desk::new().run("schema");
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &schema["type"]), (0, &json!("object")));
+}
+
+#[test]
+fn examples_of_the_help_work() {
+    let desk = desk();
+    desk.folder("examples");
+    desk.write("examples/quickstart.yaml", RECIPE);
+    desk.folder("models/llama");
+    desk.write("models/llama/config.json", &large().to_string());
+    let help = desk.run("plan --help").out;
+    let examples: Vec<&str> =
+        help.lines().filter_map(|line| line.trim().strip_prefix("autopipe plan ")).collect();
+    assert_eq!(examples.len(), 4, "{help}");
+    for example in examples {
+        planned(&desk, example);
+    }
+}
