@@ -27,6 +27,8 @@ pub struct AutoPipeline {
 pub(crate) struct Built {
     pub(crate) worker: Worker,
     pub(crate) plan: PipelinePlan,
+    /// The sequence length that batches are held to, if any.
+    pub(crate) seq_len: Option<usize>,
     /// Per local stage, the modules as a listing shows them.
     pub(crate) modules: Vec<Vec<String>>,
 }
@@ -133,7 +135,7 @@ impl AutoPipeline {
             scale_grads: config.scale_grads_in_schedule,
         };
         let worker = Worker::new(comm, parts)?;
-        self.built = Some(Built { worker, plan, modules });
+        self.built = Some(Built { worker, plan, modules, seq_len: config.pp_seq_len });
         Ok(self)
     }
 
@@ -141,16 +143,25 @@ impl AutoPipeline {
         self.built.as_ref()
     }
 
-    fn built_mut(&mut self, method: &'static str) -> Result<&mut Built, Error> {
-        self.built.as_mut().ok_or(Error::NotBuilt { method })
+    /// The pipeline for a batch of the length that was promised.
+    fn ready(&mut self, method: &'static str, batch: &Batch) -> Result<&mut Built, Error> {
+        let built = self.built.as_mut().ok_or(Error::NotBuilt { method })?;
+        let first = batch.inputs.first().map(|input| input.dims());
+        match (built.seq_len, first) {
+            (Some(expected), Some(&[_, got, ..])) if got != expected => {
+                Err(Error::SeqLen { got, expected })
+            }
+            _ => Ok(built),
+        }
     }
 
     /// Trains on one batch: adds its gradients to those of the local parts' parameters.
     ///
     /// # Errors
-    /// Before [`build`](Self::build), or when an action fails here or on another rank.
+    /// Before [`build`](Self::build), for a batch of another sequence length than `pp_seq_len`
+    /// promises, or when an action fails here or on another rank.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.built_mut("step")?.worker.step(batch)?)
+        Ok(self.ready("step", batch)?.worker.step(batch)?)
     }
 
     /// As [`step`](Self::step), and tells when every action of every rank happened, in seconds: to
@@ -160,7 +171,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
-        Ok(self.built_mut("step_measured")?.worker.step_measured(batch)?)
+        Ok(self.ready("step_measured", batch)?.worker.step_measured(batch)?)
     }
 
     /// Computes the losses of one batch without touching gradients.
@@ -168,7 +179,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.built_mut("eval")?.worker.eval(batch)?)
+        Ok(self.ready("eval", batch)?.worker.eval(batch)?)
     }
 
     /// As [`eval`](Self::eval), and keeps the last stage's outputs of every microbatch on the rank
@@ -177,16 +188,19 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval_with_outputs(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.built_mut("eval_with_outputs")?.worker.eval_with_outputs(batch)?)
+        Ok(self.ready("eval_with_outputs", batch)?.worker.eval_with_outputs(batch)?)
     }
 
-    /// Announces the next batches' sequence length. Shapes are computed in every step, so there is
-    /// nothing to prepare, and accumulated gradients stay as they are.
+    /// Announces the next batches' sequence length, dimension 1 of their first input, in place of
+    /// `pp_seq_len`. Where that promises none, no batch is held to any length: shapes are computed
+    /// in every step, there is nothing to prepare, and accumulated gradients stay as they are.
     ///
     /// # Errors
     /// Before [`build`](Self::build), as in the original.
-    pub fn update_seq_len(&mut self, _seq_len: usize) -> Result<(), Error> {
-        self.built_mut("update_seq_len").map(drop)
+    pub fn update_seq_len(&mut self, seq_len: usize) -> Result<(), Error> {
+        let built = self.built.as_mut().ok_or(Error::NotBuilt { method: "update_seq_len" })?;
+        built.seq_len = built.seq_len.map(|_| seq_len);
+        Ok(())
     }
 
     /// The parameters of this rank's stages, in the order of [`PipelineInfo::stages`].

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use autopipe::schedule::csv;
 use autopipe::{
-    AutoPipeline, Axis, AxisNames, DeviceMesh, PipelineArgs, PipelineConfig, ThreadOptions, threads,
+    AutoPipeline, Axis, AxisNames, Batch, DeviceMesh, PipelineArgs, PipelineConfig, ThreadOptions,
+    threads,
 };
 use autopipe_config::Rounding;
 use autopipe_models::from_config;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-use crate::pipeline::{llama, loss};
+use crate::pipeline::{gradients, llama, loss, reference_batch, relative_l2};
 
 fn args() -> PipelineArgs {
     let config = PipelineConfig { pp_batch_size: 4, ..PipelineConfig::default() };
@@ -155,6 +156,30 @@ fn a_list_that_is_whole_does_not_end_in_dots() {
 }
 
 #[test]
+fn a_promised_sequence_length_is_kept_until_another_is_announced() {
+    let config = PipelineConfig { pp_seq_len: Some(32), ..args().config };
+    pipeline_of(&PipelineArgs { config, ..args() }, |mut pipeline| {
+        pipeline.build(&*llama(), loss())?;
+        let all = reference_batch();
+        let part = |tensor: &Tensor, len| tensor.narrow(0, 0, 4)?.narrow(1, 0, len);
+        let batch = |len| -> candle_core::Result<Batch> {
+            let target = all.target.as_ref().map(|target| part(target, len)).transpose()?;
+            Ok(Batch { inputs: vec![part(&all.inputs[0], len)?], target, ..all.clone() })
+        };
+        pipeline.step(&batch(32)?)?;
+        let error = pipeline.step(&batch(16)?).unwrap_err().to_string();
+        assert!(error.contains("call `update_seq_len(16)`"), "{error}");
+        let grads = gradients(pipeline.parts()?)?;
+        pipeline.update_seq_len(16)?;
+        for (name, grad) in gradients(pipeline.parts()?)? {
+            assert_eq!(relative_l2(&grad, &grads[&name]), 0.0, "{name} is as it was");
+        }
+        pipeline.step(&batch(16)?)?;
+        Ok(())
+    });
+}
+
+#[test]
 fn the_running_schedule_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     pipeline_of(&args(), |mut pipeline| {
@@ -234,7 +259,7 @@ fn arguments_that_cannot_be_are_refused() {
         (config(PipelineConfig { dtype: "bf16".parse().ok(), ..base }), "training is in float32"),
         (with(mesh(&[("stage", 2)])), "`pp`"),
         (with(mesh(&[("pp", 4)])), "the mesh has 4 ranks, the communicator 2"),
-        (with(mesh(&[("pp", 2)]).with_ranks(&[2, 3]).unwrap()), "rank 0 is not one of"),
+        (with(mesh(&[("pp", 2)]).with_ranks(&[2, 3]).unwrap()), "is not one of the 2 ranks"),
         (with(mesh(&[("pp", 1), ("tp", 2)])), "the mesh's axis `tp` has size 2"),
         (PipelineArgs { axis_names: Some(names("dp")), ..args() }, "no axis `dp`"),
         (
