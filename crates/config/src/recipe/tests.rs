@@ -186,7 +186,11 @@ fn a_pipeline_needs_its_section_and_the_section_a_pipeline() {
         ["distributed.pp_size: a pipeline of 2 ranks needs a section `pipeline`"]
     );
     for pp_size in ["pp_size: 1", "pp_size: none", ""] {
+        // Nothing is lost where the section says nothing.
         let recipe = small_with("pp_size: 2", pp_size).unwrap();
+        assert_eq!((recipe.distributed.pipeline, recipe.warnings), (None, vec![]));
+        let text = SMALL.replace("pp_size: 2", pp_size);
+        let recipe = parse(&text.replace("pipeline:", "pipeline: {}")).unwrap();
         assert_eq!(recipe.distributed.pipeline, None);
         let [warning] = recipe.warnings.as_slice() else { panic!("{:?}", recipe.warnings) };
         assert_eq!((warning.line, warning.key.as_str()), (7, "distributed.pipeline"));
