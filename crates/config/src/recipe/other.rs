@@ -48,11 +48,6 @@ const ROOT: &[Fixed] = &[
     Fixed { key: "fp8", only: &[], reason: "there is no arithmetic of 8 bits" },
     Fixed { key: "quantization", only: &[], reason: "weights are not quantised" },
     Fixed { key: "parallelizer", only: &[], reason: "there are no experts to set up" },
-    Fixed {
-        key: "autopipeline",
-        only: &[],
-        reason: "the options of a pipeline stand in `distributed.pipeline`; move them there",
-    },
 ];
 
 const DATALOADER: &[Fixed] = &[
@@ -112,6 +107,7 @@ pub(super) fn read(root: &mut Section<'_>) {
         section.fixed(DATALOADER);
     });
     root.fixed(ROOT);
+    root.moved("autopipeline", "distributed.pipeline");
     read_environment(root);
 }
 

@@ -110,7 +110,7 @@ impl fmt::Display for Problem {
         write!(f, "{message}")?;
         let margin = " ".repeat(line.to_string().len());
         if !self.source.is_empty() {
-            let (shown, caret) = excerpt(&self.source, column - 1, self.width);
+            let (shown, caret) = excerpt(&self.source, column.saturating_sub(1), self.width);
             write!(f, "\n{margin} |\n{line} | {shown}\n{margin} | {caret}")?;
         }
         match &self.help {

@@ -49,6 +49,12 @@ fn the_caret_ends_with_the_line_and_follows_tabs() {
 }
 
 #[test]
+fn a_place_that_somebody_changed_is_shown_as_far_as_it_goes() {
+    assert_eq!(drawn("k: v", 0, 1), ["12 | k: v", "   | ^"]);
+    assert_eq!(drawn("k: v", usize::MAX, usize::MAX), ["12 | k: v", "   |     ^"]);
+}
+
+#[test]
 fn a_long_line_is_cut_around_the_caret() {
     let source = format!("{}HERE{}", "a".repeat(200), "z".repeat(200));
     let [shown, caret] = drawn(&source, 201, 4);

@@ -78,6 +78,23 @@ impl Kind for &Fixed {
 }
 
 impl Section<'_> {
+    /// Refuses a section whose keys stand in another one here.
+    pub(crate) fn moved(&mut self, key: &'static str, to: &str) {
+        let message = format!("its keys stand in `{to}` here");
+        self.ask(key, &message, false, |_| json!({ "$ref": "#/$defs/none" }));
+        self.hide();
+        if self.is_set(key) {
+            self.refuse(key, message, "move them there");
+        }
+    }
+
+    /// The key asked for last is not worth naming to somebody who looks for one.
+    pub(super) fn hide(&mut self) {
+        if let Some(asked) = self.asked.last_mut() {
+            asked.is_named = false;
+        }
+    }
+
     /// Reads keys that can say nothing new.
     pub(crate) fn fixed(&mut self, keys: &'static [Fixed]) {
         for fixed in keys {
@@ -85,9 +102,7 @@ impl Section<'_> {
                 [] => json!({ "$ref": "#/$defs/none" }),
                 _ => or_none(fixed.schema()),
             });
-            if let Some(asked) = self.asked.last_mut() {
-                asked.is_named = false;
-            }
+            self.hide();
             // Whatever is wrong has been reported, and there is no value to miss.
             let _ = value(&fixed, self, fixed.key);
         }

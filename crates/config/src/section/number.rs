@@ -58,7 +58,10 @@ impl Kind for Whole {
         match node.value {
             Value::Integer(number) => u64::try_from(number)
                 .map_err(|_| Complaints::one(node, format!("{number} is negative"))),
-            Value::Float(number) if number.abs() >= FIRST_BEYOND_I64 => {
+            Value::Float(number) if number <= -FIRST_BEYOND_I64 => {
+                Err(Complaints::one(node, format!("{number:e} is negative")))
+            }
+            Value::Float(number) if number >= FIRST_BEYOND_I64 => {
                 Err(Complaints::one(node, format!("too large, the largest number is {}", i64::MAX)))
             }
             Value::Float(number) => {

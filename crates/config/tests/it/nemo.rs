@@ -152,6 +152,15 @@ fn the_same_keys_are_accepted_where_they_say_what_happens_anyway() {
 }
 
 #[test]
+fn what_is_none_in_a_config_is_null() {
+    let config = "config: { rope_scaling: none, layers: [None, nil], a: null }";
+    let recipe = small_with("pretrained_model_name_or_path: models/tiny", config).unwrap();
+    let ModelSource::Scratch { config } = recipe.model.source else { panic!("{:?}", recipe.model) };
+    let json = r#"{"rope_scaling":null,"layers":[null,"nil"],"a":null}"#;
+    assert_eq!(config.to_string(), json);
+}
+
+#[test]
 fn a_target_without_an_equivalent_gets_the_nearest_and_the_choices() {
     let text = "
 recipe: { _target_: nemo_automodel.recipes.llm.train_ft.TrainFinetuneRecipe }
