@@ -202,6 +202,25 @@ fn a_pipeline_needs_its_section_and_the_section_a_pipeline() {
 }
 
 #[test]
+fn a_key_in_the_wrong_section_is_told_the_right_one() {
+    let text = format!("{SMALL}  dtypes: 1\n  loss_fn: masked_cross_entropy\npp_size: 2\nlr: 1\n");
+    let text =
+        text.replace("pp_size: 2\n  ", "pp_schedule: 1f1b\n  rng: { seed: 1 }\n  dtype: 1\n  ");
+    assert_eq!(
+        messages(parse(&text)),
+        [
+            "distributed.pp_schedule: unknown key; it belongs in `distributed.pipeline`",
+            "distributed.rng: unknown key; it belongs at the top, in no section",
+            "distributed.dtype: unknown key", // of several sections
+            "optimizer.dtypes: unknown key",
+            "optimizer.loss_fn: unknown key",
+            "pp_size: unknown key; it belongs in `distributed`",
+            "lr: unknown key; it belongs in `optimizer`",
+        ]
+    );
+}
+
+#[test]
 fn an_empty_recipe_says_what_it_needs() {
     insta::assert_snapshot!(parse("# nothing yet\n").unwrap_err());
 }

@@ -45,7 +45,10 @@ impl Kind for Text {
 
     fn read(&self, node: &Node) -> Reading<String> {
         match &node.value {
-            Value::Text(text) if text.is_empty() => Err(Complaints::one(node, "the text is empty")),
+            Value::Text(text) if text.is_empty() => {
+                Err(Complaints::one(node, "the text is empty")
+                    .help("leave the key out, or fill it in"))
+            }
             Value::Text(text) => Ok(text.clone()),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 Err(Complaints::expected("text", node).help("put it in quotes"))

@@ -27,6 +27,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     document::{Entry, Node, Place, Value, join},
     nearest::{listed, nearest},
+    schema::section_of,
 };
 
 /// A value of the type that was asked for, or everything that is wrong with it.
@@ -330,9 +331,12 @@ impl<'a> Section<'a> {
             if self.asked.iter().any(|asked| asked.key == key) {
                 continue;
             }
-            let message = match nearest(key, named.iter().copied()) {
-                Some(name) => format!("unknown key; did you mean `{name}`?"),
-                None => String::from("unknown key"),
+            let near = nearest(key, named.iter().copied());
+            let message = match (section_of(key), near) {
+                (Some(""), _) => String::from("unknown key; it belongs at the top, in no section"),
+                (Some(section), _) => format!("unknown key; it belongs in `{section}`"),
+                (None, Some(name)) => format!("unknown key; did you mean `{name}`?"),
+                (None, None) => String::from("unknown key"),
             };
             self.problems.push(entry.place, &join(&self.path, key), message, Some(keys(&named)));
         }

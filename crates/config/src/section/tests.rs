@@ -94,6 +94,22 @@ fn numbers_beyond_the_largest_are_too_large_or_negative() {
 }
 
 #[test]
+fn a_number_that_is_written_as_text_is_told_so() {
+    let source = "a: '8'\nb: 1_000\nc: eight\nd: '1e400'\n";
+    let problems = Problems::new(Texts::new([("r.yaml".into(), source.into())]));
+    let document = parse(&problems).unwrap();
+    let _ = Section::read_root(&document, &problems, |root| {
+        for key in ["a", "b", "c", "d"] {
+            assert!(root.field(key, "", Size.required()).is_err());
+        }
+        Ok(())
+    });
+    let errors = problems.finish(Ok(())).unwrap_err();
+    let help: Vec<Option<&str>> = errors.problems().iter().map(|p| p.help.as_deref()).collect();
+    assert_eq!(help, [Some("remove the quotes"), Some("remove every `_`"), None, None]);
+}
+
+#[test]
 fn a_refusal_stands_where_the_value_is() {
     let found = problems("a: { b: up }\n", |section| {
         let inner = section.within("a", "", |inner| {
