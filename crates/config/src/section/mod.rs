@@ -91,7 +91,9 @@ impl<'a> Section<'a> {
             value => {
                 let complaints = Complaints::expected("a section", node);
                 let complaints = match value {
-                    Value::Text(_) => complaints.help("write `key: value`, with a blank between"),
+                    Value::Text(text) if text.contains(':') => {
+                        complaints.help("write `key: value`, with a blank between")
+                    }
                     _ => complaints,
                 };
                 return Err(complaints.report(&path, problems));

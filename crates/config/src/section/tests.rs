@@ -110,6 +110,17 @@ fn a_number_that_is_written_as_text_is_told_so() {
 }
 
 #[test]
+fn a_blank_that_is_missing_is_told() {
+    let help = |source: &str| {
+        let errors = crate::Recipe::parse(source, "r.yaml").unwrap_err();
+        errors.problems().iter().find(|problem| problem.key == "rng").unwrap().help.clone()
+    };
+    let blank = Some("write `key: value`, with a blank between".to_owned());
+    assert_eq!(help("rng:\n  seed:5\n"), blank);
+    assert_eq!(help("rng: off\n"), None);
+}
+
+#[test]
 fn a_refusal_stands_where_the_value_is() {
     let found = problems("a: { b: up }\n", |section| {
         let inner = section.within("a", "", |inner| {
