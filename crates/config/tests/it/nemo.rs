@@ -142,6 +142,8 @@ fn the_same_keys_are_accepted_where_they_say_what_happens_anyway() {
                     TrainFinetuneRecipeForNextTokenPrediction }",
         ),
         ("wandb", "null"),
+        ("compile", "{ backend: inductor, enabled: false }"),
+        ("fp8", "{ enabled: false }"),
     ];
     let overrides: Vec<String> =
         fixed.iter().map(|(key, value)| format!("{key}={value}")).collect();
