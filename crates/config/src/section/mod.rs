@@ -348,7 +348,7 @@ impl<'a> Section<'a> {
 fn keys(named: &[&str]) -> String {
     match named {
         [] => String::from("leave it out"),
-        [only] => format!("the only key here is `{only}`"),
+        [only] => format!("the key here is `{only}`"),
         named => format!("the keys here are {}", listed(named)),
     }
 }
