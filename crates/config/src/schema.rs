@@ -1,9 +1,11 @@
 //! The JSON schema of a recipe, for editors: what the reader asks for when there is nothing to read.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use serde_json::{Map, Value, json};
 
 use crate::{
-    document::{NONE, Node, Place, Value as Read},
+    document::{NONE, Node, Place, Value as Read, join},
     recipe,
     section::{Problems, Section},
 };
@@ -34,4 +36,28 @@ pub fn schema() -> Value {
     let description = "As if the key were not there.";
     schema.insert("$defs".into(), json!({ "none": { "description": description, "enum": none } }));
     schema.into()
+}
+
+/// The section of a key, the empty one at the top; nothing for a key that none has, or several.
+pub(crate) fn section_of(key: &str) -> Option<&'static str> {
+    static SECTIONS: LazyLock<BTreeMap<String, Option<String>>> = LazyLock::new(|| {
+        let mut sections = BTreeMap::new();
+        add_keys(&schema(), "", &mut sections);
+        sections
+    });
+    SECTIONS.get(key)?.as_deref()
+}
+
+fn add_keys(schema: &Value, section: &str, sections: &mut BTreeMap<String, Option<String>>) {
+    for choice in schema["anyOf"].as_array().into_iter().flatten() {
+        add_keys(choice, section, sections);
+    }
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let own = Some(section.to_owned());
+        let known = sections.entry(key.clone()).or_insert_with(|| own.clone());
+        if *known != own {
+            *known = None;
+        }
+        add_keys(schema, &join(section, key), sections);
+    }
 }

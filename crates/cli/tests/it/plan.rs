@@ -162,7 +162,8 @@ fn a_schedule_may_be_a_table() {
     assert_eq!((&plan["schedule"], plan["stages"].as_array().unwrap().len()), (&json!("CSV"), 4));
     let v: Vec<&Value> = plan["stages"].as_array().unwrap().iter().map(|s| &s["rank"]).collect();
     assert_eq!(v, [0, 1, 1, 0]);
-    let set = "recipe.yaml --set distributed.pipeline.pp_schedule_csv=zbv.csv";
+    let set = "recipe.yaml --set distributed.pipeline.pp_schedule_csv=zbv.csv \
+               --set distributed.pipeline.pp_schedule=none";
     assert_eq!(planned_json(&desk, set)["schedule"], "CSV");
 }
 

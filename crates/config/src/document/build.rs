@@ -12,6 +12,9 @@ use crate::{nearest::shortened, section::Problems};
 /// to.
 const MAX_COPIED: usize = 100_000;
 
+/// What YAML 1.1 writes as the key of a mapping whose entries are to be this one's too.
+const MERGE: &str = "<<";
+
 /// Builds the values of one text.
 pub(super) struct Builder<'a> {
     origin: Origin,
@@ -72,7 +75,12 @@ impl<'a> Builder<'a> {
 
     fn open(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Span) {
         let (path, place) = (self.path(), self.origin.place(&span.start, &span.start));
-        let broken = self.has_meaningless(tag, &path, place);
+        let own = match &kind {
+            Kind::List(_) => "seq",
+            Kind::Mapping { .. } => "map",
+        };
+        let broken = self.has_meaningless(tag, &path, place)
+            || tag.is_some_and(|tag| tag.suffix != own) && self.has_unfit(&path, place);
         self.open.push(Open { path, place, anchor, broken, kind });
     }
 
@@ -104,7 +112,7 @@ impl<'a> Builder<'a> {
             Some(Scalar::FloatingPoint(value)) => Value::Float(value.into_inner()),
             Some(Scalar::String(text)) => Value::Text(text.into_owned()),
             None => {
-                self.problems.push(place, &path, "the value does not fit its tag", None);
+                self.has_unfit(&path, place);
                 Value::Broken
             }
         };
@@ -117,6 +125,12 @@ impl<'a> Builder<'a> {
         let name = format!("{}{}", tag.handle, tag.suffix);
         let message = format!("the tag `{}` has no meaning here", shortened(&name));
         self.problems.push(place, path, message, Some("remove it".into()));
+        true
+    }
+
+    /// A tag of YAML's own is on a value of another type.
+    fn has_unfit(&self, path: &str, place: Place) -> bool {
+        self.problems.push(place, path, "the value does not fit its tag", Some("remove it".into()));
         true
     }
 
@@ -179,6 +193,11 @@ fn key_of(
         }
         return None;
     };
+    if key == MERGE {
+        let message = "keys are not merged in from elsewhere";
+        problems.push(node.place, parent, message, Some("write them out".into()));
+        return None;
+    }
     if let Some(line) = seen.get(&key) {
         let help = format!("remove one of the two; the other is on line {line}");
         problems.push(node.place, &join(parent, &key), "the key is given twice", Some(help));

@@ -130,7 +130,14 @@ fn syntax_problem(error: &ScanError, origin: Origin, path: &str, problems: &Prob
         place.line -= 1;
         place.column = line(place).trim_end().chars().count() + 1;
     }
-    let help = (error.info() == "simple key expect ':'").then(|| "expected `key: value`".into());
+    let help = match error.info() {
+        "simple key expect ':'" => Some("expected `key: value`".into()),
+        // The text is more often a glob pattern than an alias.
+        "while parsing node, found unknown anchor" => {
+            Some("text that begins with `*` needs quotes".into())
+        }
+        _ => None,
+    };
     problems.push(place, path, format!("not valid YAML: {}", shortened(error.info())), help)
 }
 

@@ -81,6 +81,33 @@ fn tags_and_odd_keys_are_problems_among_others() {
 }
 
 #[test]
+fn a_tag_of_yamls_own_has_to_fit() {
+    assert!(matches!(value("!!seq [1]"), Value::List(_)));
+    assert!(matches!(value("!!map {a: !!int 1}"), Value::Mapping(_)));
+    for text in ["rng: !!str [a]", "rng: !!seq {a: 1}", "rng: !!set {a: 1}", "rng: !!int x"] {
+        let report = refusal(text);
+        assert!(report.contains("1:6: rng: the value does not fit its tag"), "{report}");
+    }
+}
+
+#[test]
+fn a_merge_key_is_refused_wherever_it_stands() {
+    for text in ["rng: &x {seed: 1}\nmodel: { <<: *x }", "\nmodel: { config: { <<: {a: 1} } }"] {
+        let report = refusal(text);
+        assert!(report.contains("keys are not merged in from elsewhere"), "{report}");
+        assert!(report.contains("  |          ^^") || report.contains("  |                    ^^"));
+    }
+}
+
+#[test]
+fn a_pattern_without_quotes_is_told_of_them() {
+    for text in ["dataset: { paths: [*.md] }", "dataset:\n  paths:\n    - **/*.md"] {
+        let report = refusal(text);
+        assert!(report.contains("help: text that begins with `*` needs quotes"), "{report}");
+    }
+}
+
+#[test]
 fn a_large_text_is_refused() {
     let text = format!("rng:\n  seed: 1\n#{}", "x".repeat(MAX_BYTES));
     let message = format!("one text has at most 65536 bytes, this one has {}", text.len());

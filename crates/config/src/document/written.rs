@@ -65,6 +65,18 @@ impl Node {
 }
 
 impl Entry {
+    /// Where a value is best shown that is not what it should be: itself, or its key if it is a block
+    /// that begins on a later line.
+    pub(crate) fn place_of_wrong(&self) -> Place {
+        let (key, own) = (self.place, self.node.place);
+        match self.node.value {
+            Value::Mapping(_) | Value::List(_) if own.text == key.text && own.line > key.line => {
+                key
+            }
+            _ => own,
+        }
+    }
+
     /// Where a problem of the value is best shown.
     pub(crate) fn place_of_value(&self) -> Place {
         match self.node.value {

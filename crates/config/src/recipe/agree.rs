@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     LossName, PipelineConfig,
+    nearest::shortened,
     section::{Reported, Section},
 };
 
@@ -80,6 +81,14 @@ impl Sections<'_> {
             let message = format!("`{}` has no effect", unsupported.value);
             let key = format!("distributed.pipeline.{}", unsupported.option);
             self.root.refuse(&key, message, unsupported.reason);
+        }
+        let is_named = self.root.is_set_below("distributed.pipeline.pp_schedule");
+        if let (Some(name), Some(_), true) =
+            (&pipeline.pp_schedule, &pipeline.pp_schedule_csv, is_named)
+        {
+            let help = "the table of `pp_schedule_csv` decides; leave it out";
+            let message = format!("`{}` has no effect", shortened(name));
+            self.root.warn("distributed.pipeline.pp_schedule", &message, help);
         }
         for option in pipeline.without_effect() {
             let message = format!("`{}` has no effect", option.value);

@@ -134,7 +134,7 @@ impl Draft {
             Ok(2..) if self.pipeline == Ok(None) => {
                 self.pipeline = Ok(Some(PipelineConfig::default()));
             }
-            Ok(..2) if has_pipeline => {
+            Ok(..2) if section.is_set("pipeline") => {
                 let help = "set `pp_size` to the number of ranks in the pipeline";
                 section.warn("pipeline", "the section has no effect with `pp_size: 1`", help);
                 self.pipeline = Ok(None);

@@ -44,15 +44,10 @@ const ROOT: &[Fixed] = &[
     Fixed { key: "wandb", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
     Fixed { key: "mlflow", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
     Fixed { key: "benchmark", only: &[], reason: "every run measures its steps" },
-    Fixed { key: "compile", only: &[], reason: "nothing is compiled" },
-    Fixed { key: "fp8", only: &[], reason: "there is no arithmetic of 8 bits" },
+    Fixed { key: "compile", only: &[Only::Disabled], reason: "nothing is compiled" },
+    Fixed { key: "fp8", only: &[Only::Disabled], reason: "there is no arithmetic of 8 bits" },
     Fixed { key: "quantization", only: &[], reason: "weights are not quantised" },
     Fixed { key: "parallelizer", only: &[], reason: "there are no experts to set up" },
-    Fixed {
-        key: "autopipeline",
-        only: &[],
-        reason: "the options of a pipeline stand in `distributed.pipeline`; move them there",
-    },
 ];
 
 const DATALOADER: &[Fixed] = &[
@@ -112,6 +107,7 @@ pub(super) fn read(root: &mut Section<'_>) {
         section.fixed(DATALOADER);
     });
     root.fixed(ROOT);
+    root.moved("autopipeline", "distributed.pipeline");
     read_environment(root);
 }
 

@@ -186,7 +186,11 @@ fn a_pipeline_needs_its_section_and_the_section_a_pipeline() {
         ["distributed.pp_size: a pipeline of 2 ranks needs a section `pipeline`"]
     );
     for pp_size in ["pp_size: 1", "pp_size: none", ""] {
+        // Nothing is lost where the section says nothing.
         let recipe = small_with("pp_size: 2", pp_size).unwrap();
+        assert_eq!((recipe.distributed.pipeline, recipe.warnings), (None, vec![]));
+        let text = SMALL.replace("pp_size: 2", pp_size);
+        let recipe = parse(&text.replace("pipeline:", "pipeline: {}")).unwrap();
         assert_eq!(recipe.distributed.pipeline, None);
         let [warning] = recipe.warnings.as_slice() else { panic!("{:?}", recipe.warnings) };
         assert_eq!((warning.line, warning.key.as_str()), (7, "distributed.pipeline"));
@@ -195,6 +199,25 @@ fn a_pipeline_needs_its_section_and_the_section_a_pipeline() {
     let text = SMALL.replace("pp_size: 2", "pp_size: 1");
     let text = text.replace("pipeline:", "pipeline: { pp_batch_size: 99, stages: 1 }");
     assert_eq!(messages(parse(&text)), ["distributed.pipeline.stages: unknown key"]);
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_told_the_right_one() {
+    let text = format!("{SMALL}  dtypes: 1\n  loss_fn: masked_cross_entropy\npp_size: 2\nlr: 1\n");
+    let text =
+        text.replace("pp_size: 2\n  ", "pp_schedule: 1f1b\n  rng: { seed: 1 }\n  dtype: 1\n  ");
+    assert_eq!(
+        messages(parse(&text)),
+        [
+            "distributed.pp_schedule: unknown key; it belongs in `distributed.pipeline`",
+            "distributed.rng: unknown key; it belongs at the top, in no section",
+            "distributed.dtype: unknown key", // of several sections
+            "optimizer.dtypes: unknown key",
+            "optimizer.loss_fn: unknown key",
+            "pp_size: unknown key; it belongs in `distributed`",
+            "lr: unknown key; it belongs in `optimizer`",
+        ]
+    );
 }
 
 #[test]

@@ -105,12 +105,13 @@ impl fmt::Display for Problem {
         let Problem { file, line, column, key, message, .. } = self;
         write!(f, "{file}:{line}:{column}: ")?;
         if !key.is_empty() {
-            write!(f, "{key}: ")?;
+            write!(f, "{}: ", on_one_line(key))?;
         }
-        write!(f, "{message}")?;
+        write!(f, "{}", on_one_line(message))?;
         let margin = " ".repeat(line.to_string().len());
         if !self.source.is_empty() {
-            let (shown, caret) = excerpt(&self.source, column - 1, self.width);
+            let (shown, caret) =
+                excerpt(&on_one_line(&self.source), column.saturating_sub(1), self.width);
             write!(f, "\n{margin} |\n{line} | {shown}\n{margin} | {caret}")?;
         }
         match &self.help {
@@ -118,6 +119,11 @@ impl fmt::Display for Problem {
             None => Ok(()),
         }
     }
+}
+
+/// The text without what would end its line or steer a terminal, in as many characters.
+fn on_one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}")
 }
 
 /// The line, cut to what fits around the caret, and the line of the caret below it.

@@ -49,6 +49,28 @@ fn the_caret_ends_with_the_line_and_follows_tabs() {
 }
 
 #[test]
+fn a_place_that_somebody_changed_is_shown_as_far_as_it_goes() {
+    assert_eq!(drawn("k: v", 0, 1), ["12 | k: v", "   | ^"]);
+    assert_eq!(drawn("k: v", usize::MAX, usize::MAX), ["12 | k: v", "   |     ^"]);
+}
+
+#[test]
+fn what_would_steer_a_terminal_is_not_printed() {
+    let odd = Problem {
+        key: "a\nb".into(),
+        message: "\u{1b}[31mred".into(),
+        ..problem("\tk\u{1b}\r: v", 6, 1)
+    };
+    let text = "\
+r.yaml:12:6: a\u{fffd}b: \u{fffd}[31mred
+   |
+12 | \tk\u{fffd}\u{fffd}: v
+   | \t    ^
+   = help: make it right";
+    assert_eq!(odd.to_string(), text);
+}
+
+#[test]
 fn a_long_line_is_cut_around_the_caret() {
     let source = format!("{}HERE{}", "a".repeat(200), "z".repeat(200));
     let [shown, caret] = drawn(&source, 201, 4);

@@ -41,6 +41,14 @@ impl Complaints {
         self
     }
 
+    /// The same complaints, those of the value itself at another place.
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        for complaint in self.0.iter_mut().filter(|complaint| complaint.inside.is_empty()) {
+            complaint.place = place;
+        }
+        self
+    }
+
     /// The same complaints, of a value inside another.
     pub(crate) fn inside(mut self, outer: &str) -> Self {
         for complaint in &mut self.0 {

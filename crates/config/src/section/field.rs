@@ -130,7 +130,7 @@ pub(super) fn value<K: Kind>(
     let Some(entry) = section.written(key) else { return Ok(None) };
     kind.read(&entry.node).map(Some).map_err(|complaints| {
         let path = join(&section.path, key);
-        complaints.report(&path, section.problems)
+        complaints.at(entry.place_of_wrong()).report(&path, section.problems)
     })
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Only {
     Flag(bool),
     Number(i32),
     Text(&'static str),
+    /// A section that says `enabled: false`, whatever else it says.
+    Disabled,
 }
 
 impl Only {
@@ -32,6 +34,9 @@ impl Only {
             (Only::Number(only), Value::Integer(value)) => i64::from(only) == *value,
             (Only::Number(only), Value::Float(value)) => f64::from(only).total_cmp(value).is_eq(),
             (Only::Text(only), Value::Text(value)) => only == value,
+            (Only::Disabled, Value::Mapping(entries)) => entries
+                .iter()
+                .any(|entry| entry.key == "enabled" && entry.node.value == Value::Bool(false)),
             _ => false,
         }
     }
@@ -41,6 +46,21 @@ impl Only {
             Only::Flag(value) => value.into(),
             Only::Number(value) => value.into(),
             Only::Text(value) => value.into(),
+            Only::Disabled => json!({
+                "type": "object",
+                "properties": { "enabled": { "const": false, "description": "Only `false`." } },
+                "required": ["enabled"],
+            }),
+        }
+    }
+
+    /// How messages name it.
+    fn name(self) -> String {
+        match self {
+            Only::Flag(value) => value.to_string(),
+            Only::Number(value) => value.to_string(),
+            Only::Text(value) => value.to_owned(),
+            Only::Disabled => String::from("enabled: false"),
         }
     }
 }
@@ -52,14 +72,7 @@ impl Kind for &Fixed {
         if self.only.iter().any(|only| only.is(&node.value)) {
             return Ok(());
         }
-        let names: Vec<String> = self
-            .only
-            .iter()
-            .map(|only| match only.schema() {
-                Json::String(name) => name,
-                other => other.to_string(),
-            })
-            .collect();
+        let names: Vec<String> = self.only.iter().map(|only| only.name()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let help = match names.as_slice() {
             [] => String::from("leave it out"),
@@ -72,12 +85,33 @@ impl Kind for &Fixed {
     }
 
     fn schema(&self) -> Json {
-        let values: Vec<Json> = self.only.iter().map(|only| only.schema()).collect();
-        json!({ "enum": values })
+        match self.only {
+            [Only::Disabled] => Only::Disabled.schema(),
+            values => {
+                json!({ "enum": values.iter().map(|only| only.schema()).collect::<Vec<_>>() })
+            }
+        }
     }
 }
 
 impl Section<'_> {
+    /// Refuses a section whose keys stand in another one here.
+    pub(crate) fn moved(&mut self, key: &'static str, to: &str) {
+        let message = format!("its keys stand in `{to}` here");
+        self.ask(key, &message, false, |_| json!({ "$ref": "#/$defs/none" }));
+        self.hide();
+        if self.is_set(key) {
+            self.refuse(key, message, "move them there");
+        }
+    }
+
+    /// The key asked for last is not worth naming to somebody who looks for one.
+    pub(super) fn hide(&mut self) {
+        if let Some(asked) = self.asked.last_mut() {
+            asked.is_named = false;
+        }
+    }
+
     /// Reads keys that can say nothing new.
     pub(crate) fn fixed(&mut self, keys: &'static [Fixed]) {
         for fixed in keys {
@@ -85,9 +119,7 @@ impl Section<'_> {
                 [] => json!({ "$ref": "#/$defs/none" }),
                 _ => or_none(fixed.schema()),
             });
-            if let Some(asked) = self.asked.last_mut() {
-                asked.is_named = false;
-            }
+            self.hide();
             // Whatever is wrong has been reported, and there is no value to miss.
             let _ = value(&fixed, self, fixed.key);
         }

@@ -45,7 +45,10 @@ impl Kind for Text {
 
     fn read(&self, node: &Node) -> Reading<String> {
         match &node.value {
-            Value::Text(text) if text.is_empty() => Err(Complaints::one(node, "the text is empty")),
+            Value::Text(text) if text.is_empty() => {
+                Err(Complaints::one(node, "the text is empty")
+                    .help("leave the key out, or fill it in"))
+            }
             Value::Text(text) => Ok(text.clone()),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 Err(Complaints::expected("text", node).help("put it in quotes"))
@@ -142,7 +145,12 @@ impl<K: Kind> Kind for ListOf<K> {
                 Err(Complaints::one(node, "the list is empty"))
             }
             Value::List(items) => read_all(&self.0, items),
-            _ => Err(Complaints::expected("a list", node)),
+            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
+                Err(Complaints::expected("a list", node).help("put it in brackets"))
+            }
+            Value::Null | Value::Mapping(_) | Value::Broken => {
+                Err(Complaints::expected("a list", node))
+            }
         }
     }
 
@@ -182,10 +190,11 @@ fn read_all<K: Kind>(kind: &K, items: &[Node]) -> Reading<Vec<K::Value>> {
     }))
 }
 
-/// Any value, as JSON.
+/// Any value, as JSON; what says as much as no value is `null`.
 pub(crate) fn json(node: &Node) -> Reading<Json> {
     Ok(match &node.value {
         Value::Null => Json::Null,
+        Value::Text(_) if node.value.is_none() => Json::Null,
         Value::Bool(value) => (*value).into(),
         Value::Integer(number) => (*number).into(),
         Value::Float(number) => Number::from_f64(*number)

@@ -27,6 +27,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     document::{Entry, Node, Place, Value, join},
     nearest::{listed, nearest},
+    schema::section_of,
 };
 
 /// A value of the type that was asked for, or everything that is wrong with it.
@@ -87,7 +88,16 @@ impl<'a> Section<'a> {
         let entries: &[Entry] = match &node.value {
             Value::Mapping(entries) => entries,
             value if value.is_none() => &[],
-            _ => return Err(Complaints::expected("a section", node).report(&path, problems)),
+            value => {
+                let complaints = Complaints::expected("a section", node);
+                let complaints = match value {
+                    Value::Text(text) if text.contains(':') => {
+                        complaints.help("write `key: value`, with a blank between")
+                    }
+                    _ => complaints,
+                };
+                return Err(complaints.report(&path, problems));
+            }
         };
         let is_written = !node.value.is_none();
         Ok(Section { is_written, ..Section::at(path, place, entries, problems) })
@@ -172,9 +182,11 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Result<(Option<K::Value>, T), Reported> {
         let name = match self.written(key) {
-            Some(Entry { node, .. }) if !matches!(node.value, Value::Mapping(_)) => {
+            Some(entry) if !matches!(entry.node.value, Value::Mapping(_)) => {
                 let path = join(&self.path, key);
-                Some(kind.read(node).map_err(|complaints| complaints.report(&path, self.problems)))
+                Some(kind.read(&entry.node).map_err(|complaints| {
+                    complaints.at(entry.place_of_wrong()).report(&path, self.problems)
+                }))
             }
             Some(_) | None => None,
         };
@@ -321,13 +333,23 @@ impl<'a> Section<'a> {
             if self.asked.iter().any(|asked| asked.key == key) {
                 continue;
             }
-            let help = format!("the keys here are {}", listed(&named));
-            let message = match nearest(key, named.iter().copied()) {
-                Some(name) => format!("unknown key; did you mean `{name}`?"),
-                None => String::from("unknown key"),
+            let near = nearest(key, named.iter().copied());
+            let message = match (section_of(key), near) {
+                (Some(""), _) => String::from("unknown key; it belongs at the top, in no section"),
+                (Some(section), _) => format!("unknown key; it belongs in `{section}`"),
+                (None, Some(name)) => format!("unknown key; did you mean `{name}`?"),
+                (None, None) => String::from("unknown key"),
             };
-            self.problems.push(entry.place, &join(&self.path, key), message, Some(help));
+            self.problems.push(entry.place, &join(&self.path, key), message, Some(keys(&named)));
         }
+    }
+}
+
+fn keys(named: &[&str]) -> String {
+    match named {
+        [] => String::from("leave it out"),
+        [only] => format!("the key here is `{only}`"),
+        named => format!("the keys here are {}", listed(named)),
     }
 }
 

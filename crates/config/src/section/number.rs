@@ -58,7 +58,10 @@ impl Kind for Whole {
         match node.value {
             Value::Integer(number) => u64::try_from(number)
                 .map_err(|_| Complaints::one(node, format!("{number} is negative"))),
-            Value::Float(number) if number.abs() >= FIRST_BEYOND_I64 => {
+            Value::Float(number) if number <= -FIRST_BEYOND_I64 => {
+                Err(Complaints::one(node, format!("{number:e} is negative")))
+            }
+            Value::Float(number) if number >= FIRST_BEYOND_I64 => {
                 Err(Complaints::one(node, format!("too large, the largest number is {}", i64::MAX)))
             }
             Value::Float(number) => {
@@ -66,7 +69,7 @@ impl Kind for Whole {
                 let is_whole = number.fract() == 0.0;
                 Err(if is_whole { complaints.help(&format!("write {number}")) } else { complaints })
             }
-            _ => Err(Complaints::expected("a whole number", node)),
+            _ => Err(not_a_number("a whole number", node)),
         }
     }
 
@@ -119,11 +122,25 @@ fn number(node: &Node, range: &str, is_in_range: fn(f64) -> bool) -> Reading<f64
         #[expect(clippy::cast_precision_loss, reason = "a rate is no different at the 16th digit")]
         Value::Integer(number) => number as f64,
         Value::Float(number) => number,
-        _ => return Err(Complaints::expected("a number", node)),
+        _ => return Err(not_a_number("a number", node)),
     };
     if is_in_range(number) && number.is_finite() {
         Ok(number)
     } else {
         Err(Complaints::one(node, format!("{number} is out of range, the number must be {range}")))
+    }
+}
+
+/// A text that looks like a number says what makes it a text.
+fn not_a_number(what: &str, node: &Node) -> Complaints {
+    let complaints = Complaints::expected(what, node);
+    let Value::Text(text) = &node.value else { return complaints };
+    let is_number = |text: &str| text.parse().is_ok_and(f64::is_finite);
+    if is_number(text) {
+        complaints.help("remove the quotes")
+    } else if text.contains('_') && is_number(&text.replace('_', "")) {
+        complaints.help("remove every `_`")
+    } else {
+        complaints
     }
 }

@@ -62,9 +62,7 @@ impl Section<'_> {
     /// Reads `_target_`.
     pub(crate) fn target<T: Choice>(&mut self, doc: &str) -> Result<Option<T>, Reported> {
         let target = Target::OF.optional().read(self, "_target_", doc);
-        if let Some(asked) = self.asked.last_mut() {
-            asked.is_named = false;
-        }
+        self.hide();
         target
     }
 }

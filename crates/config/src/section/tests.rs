@@ -70,6 +70,57 @@ fn an_item_of_a_list_has_its_own_place() {
 }
 
 #[test]
+fn a_block_that_is_wrong_as_a_whole_stands_at_its_key() {
+    let source = "a:\n  - 1\nb:\n  c: 1\nd: [1]\ne:\n  long\nf: |\n  text\n";
+    let found = problems(source, |section| {
+        for key in ["a", "b", "d", "e", "f"] {
+            assert!(section.field(key, "", Size.required()).is_err());
+        }
+    });
+    let places: Vec<&str> = found.iter().filter_map(|problem| problem.split(' ').next()).collect();
+    assert_eq!(places, ["1:1", "3:1", "5:4", "7:3", "9:3"]);
+}
+
+#[test]
+fn numbers_beyond_the_largest_are_too_large_or_negative() {
+    let found = problems("a: -99999999999999999999\nb: 9223372036854775808\n", |section| {
+        assert!(section.field("a", "", Size.required()).is_err());
+        assert!(section.field("b", "", Size.required()).is_err());
+    });
+    assert_eq!(
+        found,
+        ["1:4 a: -1e20 is negative", "2:4 b: too large, the largest number is 9223372036854775807"]
+    );
+}
+
+#[test]
+fn a_number_that_is_written_as_text_is_told_so() {
+    let source = "a: '8'\nb: 1_000\nc: eight\nd: '1e400'\n";
+    let problems = Problems::new(Texts::new([("r.yaml".into(), source.into())]));
+    let document = parse(&problems).unwrap();
+    let _ = Section::read_root(&document, &problems, |root| {
+        for key in ["a", "b", "c", "d"] {
+            assert!(root.field(key, "", Size.required()).is_err());
+        }
+        Ok(())
+    });
+    let errors = problems.finish(Ok(())).unwrap_err();
+    let help: Vec<Option<&str>> = errors.problems().iter().map(|p| p.help.as_deref()).collect();
+    assert_eq!(help, [Some("remove the quotes"), Some("remove every `_`"), None, None]);
+}
+
+#[test]
+fn a_blank_that_is_missing_is_told() {
+    let help = |source: &str| {
+        let errors = crate::Recipe::parse(source, "r.yaml").unwrap_err();
+        errors.problems().iter().find(|problem| problem.key == "rng").unwrap().help.clone()
+    };
+    let blank = Some("write `key: value`, with a blank between".to_owned());
+    assert_eq!(help("rng:\n  seed:5\n"), blank);
+    assert_eq!(help("rng: off\n"), None);
+}
+
+#[test]
 fn a_refusal_stands_where_the_value_is() {
     let found = problems("a: { b: up }\n", |section| {
         let inner = section.within("a", "", |inner| {

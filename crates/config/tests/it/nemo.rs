@@ -142,6 +142,8 @@ fn the_same_keys_are_accepted_where_they_say_what_happens_anyway() {
                     TrainFinetuneRecipeForNextTokenPrediction }",
         ),
         ("wandb", "null"),
+        ("compile", "{ backend: inductor, enabled: false }"),
+        ("fp8", "{ enabled: false }"),
     ];
     let overrides: Vec<String> =
         fixed.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -149,6 +151,15 @@ fn the_same_keys_are_accepted_where_they_say_what_happens_anyway() {
     let recipe = recipe.unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(recipe.warnings, []);
     assert_eq!(recipe, parse(SMALL).unwrap(), "nothing of it makes a difference");
+}
+
+#[test]
+fn what_is_none_in_a_config_is_null() {
+    let config = "config: { rope_scaling: none, layers: [None, nil], a: null }";
+    let recipe = small_with("pretrained_model_name_or_path: models/tiny", config).unwrap();
+    let ModelSource::Scratch { config } = recipe.model.source else { panic!("{:?}", recipe.model) };
+    let json = r#"{"rope_scaling":null,"layers":[null,"nil"],"a":null}"#;
+    assert_eq!(config.to_string(), json);
 }
 
 #[test]

@@ -89,6 +89,19 @@ fn what_makes_no_difference_is_warned_about_with_its_line() {
 }
 
 #[test]
+fn a_schedule_beside_a_table_has_no_effect() {
+    let warnings = |options: &str| {
+        let text = format!("  pipeline: {{ pp_schedule_csv: a.csv, {options} }}");
+        short(&small_with("  pipeline:", &text).unwrap().warnings)
+    };
+    let warning = "distributed.pipeline.pp_schedule: `gpipe` has no effect";
+    assert_eq!(warnings("pp_schedule: gpipe"), [warning]);
+    for silent in ["pp_schedule: null", "pp_schedule: none", ""] {
+        assert_eq!(warnings(silent), [] as [&str; 0]);
+    }
+}
+
+#[test]
 fn a_problem_found_later_is_shown_like_the_others() {
     let recipe = parse(FULL).unwrap();
     let problems = vec![

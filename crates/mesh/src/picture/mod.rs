@@ -4,7 +4,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, iter};
 
 use self::series::Series;
 use crate::{Axis, DeviceMesh};
@@ -59,7 +59,7 @@ impl fmt::Display for DeviceMesh {
         let longest = cells.iter().flatten().map(|cell| cell.chars().count()).max();
         let width = longest.unwrap_or_default().max(columns.spacing());
         let margins: Vec<usize> = rows.labels.iter().map(|labels| longest_of(labels)).collect();
-        let widths = || margins.iter().copied().chain(std::iter::repeat(width));
+        let widths = || margins.iter().copied().chain(iter::repeat(width));
         for labels in &columns.labels {
             let blanks = margins.iter().map(|_| "");
             line(f, blanks.chain(labels.iter().map(String::as_str)).zip(widths()))?;
@@ -95,9 +95,12 @@ fn line<'a>(
     cells: impl Iterator<Item = (&'a str, usize)>,
 ) -> fmt::Result {
     let mut text = String::new();
-    let mut start = 0;
+    let (mut start, mut end) = (0_usize, 0);
     for (cell, width) in cells {
-        text = format!("{text:<start$}{cell}");
+        // A format's width would not do: it goes up to 65535, and names are as long as they like.
+        text.extend(iter::repeat_n(' ', start.saturating_sub(end)));
+        text.push_str(cell);
+        end = end.max(start) + cell.chars().count();
         start += width + SPACE;
     }
     writeln!(f, "{}", text.trim_end())

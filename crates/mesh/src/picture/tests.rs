@@ -115,6 +115,15 @@ fn a_mesh_that_just_fits_is_drawn_whole() {
 }
 
 #[test]
+fn a_name_of_any_length_is_drawn() {
+    let long = "x".repeat(70_000);
+    for axes in [[long.clone(), "y".into()], ["y".into(), long.clone()]] {
+        let drawing = DeviceMesh::new(axes.map(|axis| (axis, 2))).unwrap().to_string();
+        assert!(drawing.contains(&format!("{long} 1")) && drawing.ends_with("3\n"));
+    }
+}
+
+#[test]
 fn a_list_of_ranks_is_drawn_as_given() {
     let mesh = DeviceMesh::new([("pp", 2), ("x", 2)]).unwrap();
     let drawing = "\
