@@ -9,8 +9,12 @@ use crate::{
 choices! {
     /// A loss of NeMo.
     enum LossTarget("`_target_`") {
-        /// What [`LossName::MaskedCrossEntropy`] is.
-        MaskedCrossEntropy = "nemo_automodel.components.loss.masked_ce.MaskedCrossEntropy",
+        /// What [`LossName::MaskedCrossEntropy`] is. The others compute the same number in another
+        /// way: by parts of the batch, without the logits, or over parts of the vocabulary.
+        MaskedCrossEntropy = "nemo_automodel.components.loss.masked_ce.MaskedCrossEntropy"
+            | "nemo_automodel.components.loss.chunked_ce.ChunkedCrossEntropy"
+            | "nemo_automodel.components.loss.linear_ce.FusedLinearCrossEntropy"
+            | "nemo_automodel.components.loss.te_parallel_ce.TEParallelCrossEntropy",
     }
 }
 
@@ -24,6 +28,11 @@ const FIXED: &[Fixed] = &[
         key: "ignore_index",
         only: &[Only::Number(-100)],
         reason: "labels that do not count are -100",
+    },
+    Fixed {
+        key: "logit_softcapping",
+        only: &[Only::Number(0)],
+        reason: "logits are as the model makes them",
     },
     Fixed {
         key: "reduction",

@@ -87,6 +87,11 @@ const FIXED: &[Fixed] = &[
         only: &[Only::Flag(true), Only::Flag(false)],
         reason: "no code from a model's folder is run, whether or not it is trusted",
     },
+    Fixed {
+        key: "output_hidden_states",
+        only: &[Only::Flag(true), Only::Flag(false)],
+        reason: "the loss takes what it needs",
+    },
     Fixed { key: "force_hf", only: &[Only::Flag(false)], reason: "models are those built in" },
     Fixed {
         key: "use_liger_kernel",

@@ -178,7 +178,7 @@ model:
 dataset: { paths: [a.txt], seq_len: 8 }
 dataloader: { _target_: DataLoader, collate_fn: my.collate }
 optimizer: { _target_: torch.optim.SGD, lr: 1 }
-loss_fn: { _target_: nemo_automodel.components.loss.chunked_ce.ChunkedCrossEntropy }
+loss_fn: { _target_: nemo_automodel.components.loss.kd_loss.KDLoss }
 ";
     insta::assert_snapshot!(parse(text).unwrap_err());
     let model = "model: { _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_pretrain }\nx:";
@@ -193,8 +193,15 @@ loss_fn: { _target_: nemo_automodel.components.loss.chunked_ce.ChunkedCrossEntro
 
 #[test]
 fn a_loss_is_a_name_or_a_section() {
-    let target = "nemo_automodel.components.loss.masked_ce.MaskedCrossEntropy";
-    for loss in ["masked_cross_entropy", "none", "{}", &format!("{{ _target_: {target} }}")] {
+    let targets = [
+        "masked_ce.MaskedCrossEntropy",
+        "chunked_ce.ChunkedCrossEntropy",
+        "linear_ce.FusedLinearCrossEntropy",
+        "te_parallel_ce.TEParallelCrossEntropy",
+    ];
+    let target = |name| format!("{{ _target_: nemo_automodel.components.loss.{name} }}");
+    let words = ["masked_cross_entropy", "none", "{}"].map(str::to_owned);
+    for loss in words.into_iter().chain(targets.map(target)) {
         let recipe = parse(&format!("{SMALL}loss_fn: {loss}\n"));
         assert_eq!(recipe.map(|recipe| recipe.loss_fn.as_str()), Ok("masked_cross_entropy"));
     }
