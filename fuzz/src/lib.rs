@@ -1,6 +1,8 @@
-//! The bodies of the fuzz targets, as the tests of autopipe-schedule and autopipe-config run them too.
-//! Each says whether it accepts the input.
+//! The bodies of the fuzz targets, as the tests of autopipe-schedule, autopipe-config and
+//! autopipe-splitter run them too. Each says whether it accepts the input.
 
+#[path = "../../crates/splitter/tests/it/hf/fuzz_bodies.rs"]
+mod config_body;
 #[path = "../../crates/schedule/tests/it/fuzz_bodies.rs"]
 mod fuzz_bodies;
 #[path = "../../crates/schedule/tests/it/fuzz_program.rs"]
@@ -26,4 +28,9 @@ pub fn schedule(bytes: &[u8]) -> bool {
 /// A recipe and, after each zero byte, an override of it.
 pub fn recipe(bytes: &[u8]) -> bool {
     recipe_body::recipe(bytes)
+}
+
+/// A `config.json` that may describe a model.
+pub fn config(bytes: &[u8]) -> bool {
+    config_body::config(bytes)
 }

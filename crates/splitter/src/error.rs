@@ -5,6 +5,9 @@ use std::fmt::{Display, Write as _};
 use crate::LayoutProblem;
 use crate::nearest::did_you_mean;
 
+/// The most stages or layers that are listed by their numbers.
+pub(crate) const MOST_LISTED: usize = 1 << 20;
+
 /// Something that no split or placement can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -13,12 +16,22 @@ pub enum Error {
     #[error("0 stages hold no model, a pipeline needs at least 1")]
     NoStages,
     /// Some stage would be left without a layer.
-    #[error("{} at least {}, the model has {num_layers}", needing(*.num_stages), counted(*.num_stages, "layer"))]
+    #[error("{} at least {}, the model has {num_layers}", needing(*.num_stages), counted(*.num_needed, "layer"))]
     TooFewLayers {
         /// Stages asked for.
         num_stages: usize,
+        /// Layers without which one would be empty: one each, but for ends that count by themselves.
+        num_needed: usize,
         /// Layers of the model.
         num_layers: usize,
+    },
+    /// Far more than anybody has.
+    #[error("{number} {what} are more than can be listed, the limit is {}", MOST_LISTED)]
+    TooMany {
+        /// What there is too much of: stages or layers.
+        what: &'static str,
+        /// How many.
+        number: usize,
     },
     /// The stages as given, or as they would be, do not make up the model. Holds everything that is
     /// wrong, at least one problem.

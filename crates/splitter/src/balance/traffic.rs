@@ -1,8 +1,7 @@
 //! What travels between places in a row: each tensor once, as far as the last place that takes it.
 
-use std::collections::BTreeMap;
-
 use super::Link;
+use crate::route::crossings;
 use crate::{BatchShape, ElementType, Module, ModuleGraph};
 
 /// What passes from one place to the next, forward for one microbatch and back.
@@ -42,25 +41,15 @@ pub(crate) fn traffic<'a>(
     shape: BatchShape,
     place: impl Fn(&'a Module) -> Option<usize>,
 ) -> Vec<Traffic> {
-    // By source and tensor: from where to where, and what it is.
-    let mut tensors: BTreeMap<(&str, &str), (usize, usize, Traffic)> = BTreeMap::new();
-    for (from, to, specs) in graph.edges() {
-        let (Some(start), Some(end)) = (place(from), place(to)) else { continue };
-        for spec in specs {
-            let bytes = spec.num_bytes(shape);
-            let mut tensor = Traffic { num_tensors: 1, bytes, ..Traffic::default() };
-            if is_float(spec.dtype) {
-                (tensor.num_gradients, tensor.gradient_bytes) = (1, bytes);
-            }
-            let key = (from.name.as_str(), spec.name.as_str());
-            let known = tensors.entry(key).or_insert((start, end, tensor));
-            known.1 = known.1.max(end);
-        }
-    }
     // Each tensor is counted up where it starts and down where it ends.
     let mut changes = vec![Traffic::default(); num_places + 1];
-    for (start, end, tensor) in tensors.into_values().filter(|(start, end, _)| start < end) {
-        for (at, sign) in [(start, 1), (end, -1)] {
+    for crossing in crossings(graph, place).iter().filter(|tensor| tensor.start < tensor.end()) {
+        let bytes = crossing.spec.num_bytes(shape);
+        let mut tensor = Traffic { num_tensors: 1, bytes, ..Traffic::default() };
+        if is_float(crossing.spec.dtype) {
+            (tensor.num_gradients, tensor.gradient_bytes) = (1, bytes);
+        }
+        for (at, sign) in [(crossing.start, 1), (crossing.end(), -1)] {
             if let Some(change) = changes.get_mut(at) {
                 change.add(tensor, sign);
             }

@@ -1,5 +1,6 @@
 //! What can be wrong with a `config.json` of which a graph is to be made.
 
+use crate::error::listed;
 use crate::nearest::did_you_mean;
 
 /// A config that no graph can be made of.
@@ -165,9 +166,4 @@ pub enum HfProblem {
         /// The limit.
         max: u128,
     },
-}
-
-/// The problems as a list below the message.
-fn listed(problems: &[HfProblem]) -> String {
-    problems.iter().map(|problem| format!("\n  - {problem}")).collect()
 }

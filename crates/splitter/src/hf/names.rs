@@ -71,7 +71,7 @@ impl Default for HfNames {
 /// ```
 ///
 /// # Errors
-/// If there is no stage, or there are fewer layers than stages.
+/// If there is no stage, there are fewer layers than stages, or more than a million layers.
 pub fn generate_hf_model_fqn_per_model_part(
     num_stages: usize,
     num_layers: usize,

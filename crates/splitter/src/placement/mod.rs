@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::Error;
+use crate::error::MOST_LISTED;
 
 /// How the stages lie on the ranks.
 ///
@@ -34,7 +35,7 @@ pub enum PlacementStyle {
 ///
 /// # Errors
 /// If the rank is not one of `pp_size`, the ranks cannot share the stages evenly, or there is a V
-/// of another number than two stages per rank.
+/// of another number than two stages per rank; or if there are more than a million stages.
 pub fn stage_ids_this_rank(
     pp_rank: usize,
     pp_size: usize,
@@ -47,6 +48,9 @@ pub fn stage_ids_this_rank(
     match style {
         PlacementStyle::Loop if !num_stages.is_multiple_of(pp_size) => {
             Err(Error::UnevenPlacement { num_stages, pp_size })
+        }
+        PlacementStyle::Loop if num_stages > MOST_LISTED => {
+            Err(Error::TooMany { what: "stages", number: num_stages })
         }
         PlacementStyle::Loop => Ok((pp_rank..num_stages).step_by(pp_size).collect()),
         PlacementStyle::V if pp_size.checked_mul(2) != Some(num_stages) => {

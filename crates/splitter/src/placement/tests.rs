@@ -32,3 +32,14 @@ fn every_stage_is_on_one_rank() {
         assert_eq!(stages, (0..num_stages).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn more_stages_than_can_be_listed_are_refused() {
+    let error = stage_ids_this_rank(0, 1, usize::MAX, PlacementStyle::Loop).unwrap_err();
+    assert_eq!(error, Error::TooMany { what: "stages", number: usize::MAX });
+    let error = stage_ids_this_rank(0, 1, 1 << 21, PlacementStyle::Loop).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "2097152 stages are more than can be listed, the limit is 1048576"
+    );
+}

@@ -1,11 +1,11 @@
 //! Which tensors cross each stage boundary, and what each stage does with those that reach it.
 
+mod crossing;
 mod error;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
+pub(crate) use crossing::{Crossing, crossings};
 pub use error::RouteError;
 
 use crate::{ModuleGraph, Partition, TensorSpec};
@@ -81,99 +81,65 @@ impl Routes {
 /// tensor. Where an edge goes beyond the next stage, it has to name its tensors; between neighbours
 /// alone an edge may leave them open.
 pub fn routes(graph: &ModuleGraph, partition: &Partition) -> Result<Routes, RouteError> {
-    let tensors = tensors(graph, partition)?;
+    check(graph, partition)?;
+    let tensors = crossings(graph, |module| partition.stage_of(&module.name));
+    if let Some(tensor) = tensors.iter().find(|tensor| tensor.is_ambiguous) {
+        let (from, tensor) = (tensor.from.name.clone(), tensor.spec.name.clone());
+        return Err(RouteError::TwoShapes { from, tensor });
+    }
     let num_stages = partition.num_stages();
-    let mut stages = vec![StageRoute::default(); num_stages];
+    let mut made_on: Vec<Vec<usize>> = vec![Vec::new(); num_stages];
+    // In the partition of another graph an edge may lead back.
+    for (number, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.end() > t.start) {
+        made_on[tensor.start].push(number);
+    }
+    let mut stages = Vec::with_capacity(num_stages);
     let mut boundaries = Vec::new();
-    // By its place among all tensors: where it stands among those that reach the stage.
-    let mut arriving: BTreeMap<usize, usize> = BTreeMap::new();
-    for (stage, route) in stages.iter_mut().enumerate() {
+    // Those that reach the stage, by their places among all tensors.
+    let mut arriving: Vec<usize> = Vec::new();
+    for (stage, made) in made_on.into_iter().enumerate() {
         let is_used = |number: usize| tensors[number].takers.iter().any(|(at, _)| *at == stage);
-        route.used =
-            arriving.iter().filter(|(number, _)| is_used(**number)).map(|(_, at)| *at).collect();
-        let mut num_made = 0;
-        let mut leaving = BTreeMap::new();
-        let mut boundary = Vec::new();
-        for (number, tensor) in tensors.iter().enumerate() {
-            let later: Vec<String> = tensor
-                .takers
-                .iter()
-                .filter(|(at, _)| *at > stage)
-                .map(|(_, taker)| (*taker).to_owned())
-                .collect();
-            if tensor.stage > stage || later.is_empty() {
-                continue;
-            }
-            route.sent.push(match arriving.get(&number) {
-                Some(&place) => Sent::Passed(place),
-                None => {
-                    num_made += 1;
-                    Sent::Made(num_made - 1)
-                }
-            });
-            leaving.insert(number, boundary.len());
-            let (from, tensor) = (tensor.from.to_owned(), tensor.spec.clone());
-            boundary.push(RoutedTensor { from, to: later, tensor });
-        }
+        let places = arriving.iter().enumerate();
+        let used = places.filter(|(_, number)| is_used(**number)).map(|(place, _)| place).collect();
+        let passed = (arriving.iter().enumerate())
+            .filter(|(_, number)| tensors[**number].end() > stage)
+            .map(|(place, &number)| (number, Sent::Passed(place)));
+        let made = made.into_iter().enumerate().map(|(nth, number)| (number, Sent::Made(nth)));
+        let mut leaving: Vec<(usize, Sent)> = passed.chain(made).collect();
+        leaving.sort_by_key(|(number, _)| *number);
         if stage + 1 < num_stages {
-            boundaries.push(boundary);
+            let boundary = leaving.iter().map(|(number, _)| behind(&tensors[*number], stage));
+            boundaries.push(boundary.collect());
         }
-        arriving = leaving;
+        arriving = leaving.iter().map(|(number, _)| *number).collect();
+        let sent = leaving.into_iter().map(|(_, sent)| sent).collect();
+        stages.push(StageRoute { used, sent });
     }
     Ok(Routes { stages, boundaries })
 }
 
-/// A tensor that crosses at least one boundary.
-struct Crossing<'a> {
-    from: &'a str,
-    stage: usize,
-    spec: &'a TensorSpec,
-    /// The modules that take it, with their stages.
-    takers: Vec<(usize, &'a str)>,
+/// A tensor at the boundary behind `stage`.
+fn behind(tensor: &Crossing<'_>, stage: usize) -> RoutedTensor {
+    let takers = tensor.takers.iter().filter(|(at, _)| *at > stage);
+    RoutedTensor {
+        from: tensor.from.name.clone(),
+        to: takers.map(|(_, taker)| taker.name.clone()).collect(),
+        tensor: tensor.spec.clone(),
+    }
 }
 
-/// All tensors that leave their stage, in their order.
-fn tensors<'a>(
-    graph: &'a ModuleGraph,
-    partition: &Partition,
-) -> Result<Vec<Crossing<'a>>, RouteError> {
-    let mut tensors: Vec<Crossing<'a>> = Vec::new();
-    let mut first_of_module = 0;
-    let mut module = None;
+/// Whether each edge has its ends on stages, and says what passes where stages between have to know.
+fn check(graph: &ModuleGraph, partition: &Partition) -> Result<(), RouteError> {
+    let stage_of = |name: &str| {
+        let stage = partition.stage_of(name);
+        stage.ok_or_else(|| RouteError::NotPlaced { module: name.to_owned() })
+    };
     for (from, to, specs) in graph.edges() {
-        let stage_of = |name: &str| {
-            partition
-                .stage_of(name)
-                .ok_or_else(|| RouteError::NotPlaced { module: name.to_owned() })
-        };
-        let (stage, to_stage) = (stage_of(&from.name)?, stage_of(&to.name)?);
-        if stage == to_stage {
-            continue;
-        }
-        // Edges come in the order of their sources.
-        if module != Some(from.name.as_str()) {
-            (module, first_of_module) = (Some(from.name.as_str()), tensors.len());
-        }
-        if specs.is_empty() && to_stage > stage + 1 {
+        let (from_stage, to_stage) = (stage_of(&from.name)?, stage_of(&to.name)?);
+        if specs.is_empty() && to_stage > from_stage + 1 {
             let (from, to) = (from.name.clone(), to.name.clone());
-            return Err(RouteError::Unnamed { from, from_stage: stage, to, to_stage });
-        }
-        for spec in specs {
-            let known = tensors[first_of_module..].iter_mut().find(|t| t.spec.name == spec.name);
-            match known {
-                Some(known) if known.spec == spec => known.takers.push((to_stage, &to.name)),
-                Some(_) => {
-                    let (from, tensor) = (from.name.clone(), spec.name.clone());
-                    return Err(RouteError::TwoShapes { from, tensor });
-                }
-                None => tensors.push(Crossing {
-                    from: &from.name,
-                    stage,
-                    spec,
-                    takers: vec![(to_stage, &to.name)],
-                }),
-            }
+            return Err(RouteError::Unnamed { from, from_stage, to, to_stage });
         }
     }
-    Ok(tensors)
+    Ok(())
 }

@@ -112,10 +112,45 @@ fn one_name_is_one_tensor() {
 }
 
 #[test]
+fn an_edge_that_names_a_tensor_twice_carries_it_once() {
+    let twice = ways(&graph(3, &[("a", "b", &["x", "x"]), ("a", "c", &["x"])]));
+    assert_eq!(boundaries(&twice), [["a.x -> b c"], ["a.x -> c"]]);
+}
+
+#[test]
+fn many_tensors_past_many_stages_are_found_without_looking_at_all_of_them_on_each() {
+    // Ten thousand stages, each of which makes and takes a tensor.
+    let module = |i: usize| Module {
+        name: format!("m.{i}"),
+        parameters: Vec::new(),
+        submodules: Vec::new(),
+        role: Role::Layer,
+        flops: Cost::default(),
+        activation_bytes: Cost::default(),
+    };
+    let graph = ModuleGraph::chain((0..10_000).map(module), &[tensor("x")]).unwrap();
+    let routes = ways(&graph);
+    assert!(routes.is_plain());
+    assert!(routes.boundaries().iter().all(|boundary| boundary.len() == 1));
+}
+
+#[test]
 fn a_partition_of_another_model_is_refused() {
     let small = graph(2, &[("a", "b", &["x"])]);
     let large = graph(3, &[("a", "b", &["x"]), ("b", "c", &["x"])]);
     let partition = split_even(&small, 2).unwrap();
     let error = routes(&large, &partition).unwrap_err();
     assert_eq!(error, RouteError::NotPlaced { module: "c".to_owned() });
+}
+
+#[test]
+fn what_another_model_sends_back_is_not_sent() {
+    let there = graph(2, &[("a", "b", &["x"])]);
+    let mut back = ModuleGraph::new();
+    for name in ["b", "a"] {
+        back.add_module(there.module(name).unwrap().clone()).unwrap();
+    }
+    back.add_edge("b", "a", vec![tensor("y")]).unwrap();
+    let routes = routes(&back, &split_even(&there, 2).unwrap()).unwrap();
+    assert_eq!(boundaries(&routes), [Vec::<String>::new()]);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::MOST_LISTED;
 use crate::partition::assemble;
 use crate::{Error, ModuleGraph, Partition, Role};
 
@@ -14,8 +15,8 @@ use crate::{Error, ModuleGraph, Partition, Role};
 /// stage.
 ///
 /// # Errors
-/// If there is no stage, there are fewer layers than stages, or a module is not connected to the
-/// others.
+/// If there is no stage, there are fewer layers than stages or more than a million, or a module is
+/// not connected to the others.
 pub fn split_even(graph: &ModuleGraph, num_stages: usize) -> Result<Partition, Error> {
     let stage_of_layer = layer_stages(graph.num_layers(), num_stages)?;
     let mut num_seen = 0_usize;
@@ -41,7 +42,10 @@ pub(crate) fn layer_stages(
         return Err(Error::NoStages);
     }
     if num_layers < num_stages {
-        return Err(Error::TooFewLayers { num_stages, num_layers });
+        return Err(Error::TooFewLayers { num_stages, num_needed: num_stages, num_layers });
+    }
+    if num_layers > MOST_LISTED {
+        return Err(Error::TooMany { what: "layers", number: num_layers });
     }
     let (size, num_larger) = (num_layers / num_stages, num_layers % num_stages);
     let in_larger = num_larger * (size + 1);

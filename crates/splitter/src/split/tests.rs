@@ -123,7 +123,7 @@ fn ten_thousand_layers_are_split() {
     }
     assert_eq!(
         split_even(&graph, usize::MAX).unwrap_err(),
-        Error::TooFewLayers { num_stages: usize::MAX, num_layers: 10_000 }
+        Error::TooFewLayers { num_stages: usize::MAX, num_needed: usize::MAX, num_layers: 10_000 }
     );
 }
 
@@ -300,9 +300,9 @@ fn without_weights_the_split_is_the_even_one() {
 #[test]
 fn an_end_without_a_weight_needs_a_layer() {
     let error = split_even_weighted(&graph(2), 4, &Weights { first: 1, last: 0 }).unwrap_err();
-    assert_eq!(error, Error::TooFewLayers { num_stages: 4, num_layers: 2 });
+    assert_eq!(error.to_string(), "4 stages need at least 3 layers, the model has 2");
     let error = split_even_weighted(&graph(0), 2, &Weights { first: 1, last: 1 }).unwrap_err();
-    assert_eq!(error, Error::TooFewLayers { num_stages: 2, num_layers: 0 });
+    assert_eq!(error, Error::TooFewLayers { num_stages: 2, num_needed: 1, num_layers: 0 });
 }
 
 #[test]

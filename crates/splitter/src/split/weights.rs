@@ -40,8 +40,9 @@ pub fn split_even_weighted(
     let first_alone = is_alone(weights.first, own().next());
     let last_alone = is_alone(weights.last, own().last());
     let num_alone = usize::from(first_alone) + usize::from(last_alone);
-    if num_layers < num_stages - num_alone || num_layers == 0 {
-        return Err(Error::TooFewLayers { num_stages, num_layers });
+    let num_needed = (num_stages - num_alone).max(1);
+    if num_layers < num_needed {
+        return Err(Error::TooFewLayers { num_stages, num_needed, num_layers });
     }
     let mut stages = vec![Stage { weight: 0, least: 1, is_full: false }; num_stages];
     // The ends may be one stage.

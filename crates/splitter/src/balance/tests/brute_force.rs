@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::split_explicit;
+use crate::{RoutedTensor, routes, split_explicit};
 
 /// A small graph, and what a step on it takes.
 #[derive(Clone, Debug)]
@@ -93,6 +93,7 @@ fn all_cuts(graph: &ModuleGraph, model: &StepModel) -> (Option<f64>, f64) {
             .collect();
         let partition = split_explicit(graph, &lists).unwrap();
         let prediction = evaluate(graph, &partition, model).unwrap();
+        assert_eq!(sent(graph, &partition, model), prediction_sent(&prediction));
         if prediction.ranks.iter().all(RankPrediction::fits) {
             let step = prediction.step_time;
             shortest = Some(shortest.map_or(step, |other| other.min(step)));
@@ -111,6 +112,22 @@ fn all_cuts(graph: &ModuleGraph, model: &StepModel) -> (Option<f64>, f64) {
             ends[later] = ends[later - 1] + 1;
         }
     }
+}
+
+/// Bytes between each stage and the next, there and back, by the ways that tensors take.
+fn sent(graph: &ModuleGraph, partition: &Partition, model: &StepModel) -> Vec<f64> {
+    let bytes = |crossing: &RoutedTensor| {
+        let bytes = crossing.tensor.num_bytes(model.shape);
+        if crossing.tensor.dtype == ElementType::F32 { 2.0 * bytes } else { bytes }
+    };
+    let routes = routes(graph, partition).unwrap();
+    routes.boundaries().iter().map(|boundary| boundary.iter().map(bytes).sum()).collect()
+}
+
+/// The same as predicted.
+fn prediction_sent(prediction: &Prediction) -> Vec<f64> {
+    let stages = &prediction.stages[..prediction.stages.len() - 1];
+    stages.iter().map(|stage| stage.sent_bytes).collect()
 }
 
 /// Ranks in one of the shapes that schedules have: one stage each, a V, a loop, or anything.

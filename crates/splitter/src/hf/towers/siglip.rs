@@ -17,7 +17,7 @@ pub(super) fn siglip(fields: &Fields<'_>) -> Encoder {
     }
     // It takes all tokens of an image as one.
     let num_tokens = encoder.num_tokens;
-    let block = encoder.block.with_merged("head", num_tokens, pooling_head(sizes));
+    let block = encoder.block.with_merged("head", num_tokens, pooling_head(sizes, num_tokens));
     Encoder { block, ..encoder }
 }
 
@@ -44,11 +44,12 @@ fn encoder(sizes: VitSizes, patches: Patches) -> Encoder {
     Encoder { block, num_tokens, out: Features { num_tokens, width } }
 }
 
-/// One query that attends to all tokens.
-fn pooling_head(sizes: VitSizes) -> Block {
+/// One query that attends to all tokens, of each of which a key and a value are made.
+fn pooling_head(sizes: VitSizes, num_tokens: usize) -> Block {
     let VitSizes { width, inner, .. } = sizes;
+    let flops = 2 * (width as u128).pow(2) * (1 + 2 * num_tokens as u128);
     let attention = Block::empty()
-        .product("in_proj_weight", [3 * width, width], 1)
+        .tensor("in_proj_weight", [3 * width, width], flops)
         .vector("in_proj_bias", 3 * width)
         .with("out_proj", Block::linear_with(width, width, true.into()));
     Block::empty()

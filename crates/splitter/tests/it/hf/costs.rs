@@ -161,3 +161,24 @@ fn encoders_cost_per_sample() {
     let flops = 256 * 2 * (8 * 4096 + 4096 * 4096);
     assert_eq!(projector.flops, Cost { per_sample: flops, ..Cost::default() });
 }
+
+/// The head of SigLIP makes a query of its own, and keys and values of all 256 patches.
+#[test]
+fn a_head_that_pools_takes_keys_and_values_of_all_tokens() {
+    let flops = |with_head: bool| {
+        let config = json!({
+            "model_type": "llava", "text_config": {"model_type": "llama", "num_hidden_layers": 1},
+            "vision_config": {
+                "model_type": "siglip_vision_model", "hidden_size": 8, "intermediate_size": 16,
+                "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32, "patch_size": 2,
+                "vision_use_head": with_head
+            }
+        });
+        model(&config).graph.module("model.vision_tower").unwrap().flops.per_sample
+    };
+    let of_the_query = 2 * (8 * 8 + 8 * 8 + 2 * 8 * 16);
+    let head = of_the_query + 256 * 2 * (2 * 8 * 8);
+    let counted = flops(true) - flops(false);
+    // By the token, and so to the next number below.
+    assert!(counted <= head && head - counted < 256, "{counted} {head}");
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use autopipe_splitter::{
-    Dim, ElementType, HfModel, HfNesting, Role, generate_hf_model_fqn_per_model_part, hf_model,
-    split_even,
+    Dim, ElementType, HfModel, HfNames, HfNesting, Role, generate_hf_model_fqn_per_model_part,
+    hf_model, split_even,
 };
 use serde_json::{Value, json};
 
@@ -198,4 +198,16 @@ fn a_text_inside_may_give_the_type_and_be_tied() {
         Some("model.language_model.embed_tokens.weight"),
         "the head is the embedding"
     );
+}
+
+#[test]
+fn more_layers_than_can_be_listed_are_refused() {
+    let refused = |num_stages| {
+        let lists =
+            generate_hf_model_fqn_per_model_part(num_stages, usize::MAX, &HfNames::default());
+        lists.unwrap_err().to_string()
+    };
+    let message =
+        format!("{} layers are more than can be listed, the limit is 1048576", usize::MAX);
+    assert_eq!([1, usize::MAX].map(refused), [message.clone(), message]);
 }
