@@ -65,7 +65,7 @@ pub enum Error {
     Unsupported(Vec<Unsupported>),
     /// An axis that this version cannot use.
     #[error(
-        "the mesh's axis `{axis}` has size {size}; only the pipeline axis `pp` can be larger than 1 so far"
+        "the mesh's axis `{axis}` has size {size}; only the pipeline's axis can be larger than 1 so far"
     )]
     Axis {
         /// The axis.
@@ -169,6 +169,19 @@ pub enum Error {
         owner: String,
         /// Its stage.
         owner_stage: usize,
+    },
+    /// A layout whose stages the ranks cannot share.
+    #[error(
+        "the layout `{split}` has {stages} stages, which {pp_size} ranks cannot share evenly; write a \
+         multiple of {pp_size}"
+    )]
+    LayoutStages {
+        /// The layout.
+        split: Split,
+        /// Its stages.
+        stages: usize,
+        /// Ranks of the pipeline.
+        pp_size: usize,
     },
     /// Two ways to split at once.
     #[error(

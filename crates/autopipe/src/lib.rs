@@ -14,8 +14,8 @@ mod visualize;
 pub use args::PipelineArgs;
 pub use error::Error;
 pub use forecast::{
-    Forecast, ParameterBytes, RankForecast, Speed, StageForecast, Suggestion, Warning, Workload,
-    forecast, suggest, warnings,
+    Forecast, ParameterBytes, RankForecast, Shards, Speed, StageForecast, Suggestion, Warning,
+    Workload, forecast, suggest, warnings,
 };
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};

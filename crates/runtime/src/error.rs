@@ -189,19 +189,13 @@ pub enum ActionError {
         /// How many tensors of the graph start on this stage and end on a later one.
         expected: usize,
     },
-    /// The former stage sent fewer tensors than the module graph says.
-    #[error("{got} tensors came from the former stage, fewer than the module graph has")]
+    /// The former stage sent another number of tensors than the module graph says.
+    #[error("{got} tensors came from the former stage, the module graph has {expected}")]
     TensorCount {
         /// How many came.
         got: usize,
-    },
-    /// The former stage sent more tensors than the module graph says.
-    #[error(
-        "tensor {place} came from the former stage, and the module graph has no use for it here"
-    )]
-    Unrouted {
-        /// Its place among those that came.
-        place: usize,
+        /// How many cross the boundary.
+        expected: usize,
     },
     /// What this action computes with did not come.
     #[error(

@@ -34,7 +34,8 @@ fn times(flops: f64, attention: f64) -> [f64; 3] {
 
 pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload) -> StageCosts {
     let shape = workload.microbatch;
-    let per_second = workload.speed.map_or(1.0, |speed| speed.flops);
+    let shards = workload.shards;
+    let per_second = workload.speed.map_or(1.0, |speed| speed.flops) * shards.of_layers();
     let (mut forward, mut input, mut weight) = (Vec::new(), Vec::new(), Vec::new());
     for stage in partition.stages() {
         let [f, i, w] =
@@ -46,10 +47,16 @@ pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload)
     let times: Vec<f64> = (0..forward.len()).map(|s| forward[s] + input[s] + weight[s]).collect();
     let boundaries = routes.boundaries().iter();
     let mut message_bytes: Vec<f64> = boundaries
-        .map(|tensors| tensors.iter().map(|routed| routed.tensor.num_bytes(shape)).sum())
+        .map(|tensors| {
+            let bytes: f64 = tensors.iter().map(|routed| routed.tensor.num_bytes(shape)).sum();
+            bytes / super::float(shards.sequence.max(1))
+        })
         .collect();
-    let activations: Vec<f64> =
-        partition.stages().iter().map(|stage| stage.activation_bytes(shape)).collect();
+    let activations: Vec<f64> = partition
+        .stages()
+        .iter()
+        .map(|stage| stage.activation_bytes(shape) / shards.of_layers())
+        .collect();
 
     let largest = times.iter().copied().fold(0.0, f64::max);
     // A power of two, so that nothing is rounded on the way there and back.

@@ -17,16 +17,41 @@ pub use warning::{Warning, warnings};
 /// What goes through a pipeline, and on what it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Workload {
-    /// What one microbatch is made of.
+    /// What one microbatch is made of, in whole sequences.
     pub microbatch: BatchShape,
     /// What a parameter takes while it is trained.
     pub parameter_bytes: ParameterBytes,
-    /// How many ranks share out the parameters of each stage; at least 1.
-    pub num_shards: usize,
+    /// How many ranks share out what.
+    pub shards: Shards,
     /// The machine, if times are to be in seconds.
     pub speed: Option<Speed>,
     /// How many bytes a rank has room for.
     pub memory_limit: Option<f64>,
+}
+
+/// How many ranks share out each part of a stage's work and memory, evenly; each at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Shards {
+    /// Its parameters.
+    pub weights: usize,
+    /// Their gradients, which stay whole on each data-parallel rank as long as their sum is put off.
+    pub gradients: usize,
+    /// The optimiser's state.
+    pub optimizer: usize,
+    /// The tokens of each sequence: context parallelism.
+    pub sequence: usize,
+    /// The operations and activations of each layer: tensor parallelism.
+    pub layer: usize,
+}
+
+impl Shards {
+    /// Among how many ranks the operations and activations of a stage are shared out.
+    pub(crate) fn of_layers(self) -> f64 {
+        float(self.sequence.max(1)) * float(self.layer.max(1))
+    }
+
+    /// One rank for each stage, which has everything.
+    pub const NONE: Self = Self { weights: 1, gradients: 1, optimizer: 1, sequence: 1, layer: 1 };
 }
 
 /// How many bytes a parameter takes while it is trained.
@@ -65,8 +90,10 @@ pub struct Forecast {
     pub ranks: Vec<RankForecast>,
     /// How long a step takes: in seconds if the speed is known, and else in operations of one rank.
     pub step: f64,
-    /// The part of a step in which ranks wait, by the span of the busiest stage.
+    /// The part of a step in which even the busiest rank waits, by the papers' metric.
     pub bubble: f64,
+    /// The part of a step in which ranks wait, on the mean of all: what imbalance costs is in it.
+    pub idle: f64,
     /// Tokens of a step.
     pub tokens: f64,
 }
@@ -99,9 +126,9 @@ pub struct RankForecast {
     pub rank: usize,
     /// Its stages.
     pub stages: Vec<usize>,
-    /// How many numbers of its stages' parameters it holds.
-    pub num_parameters: f64,
-    /// The bytes of these.
+    /// How many numbers the parameters of its stages have, shared out or not.
+    pub num_parameters: usize,
+    /// The bytes of those that it holds.
     pub weights: f64,
     /// The bytes of their gradients.
     pub gradients: f64,
@@ -136,7 +163,7 @@ impl Forecast {
 /// # Examples
 /// ```
 /// use autopipe::splitter::{BatchShape, Cost, Module, ModuleGraph, ParameterSpec, Role};
-/// use autopipe::{ParameterBytes, PipelineConfig, Workload, forecast, plan};
+/// use autopipe::{ParameterBytes, PipelineConfig, Shards, Workload, forecast, plan};
 ///
 /// let layer = |i: usize| Module {
 ///     name: format!("layers.{i}"),
@@ -152,7 +179,7 @@ impl Forecast {
 /// let workload = Workload {
 ///     microbatch: BatchShape { batch_size: 1, seq_len: 10 },
 ///     parameter_bytes: ParameterBytes::adamw(4),
-///     num_shards: 1,
+///     shards: Shards::NONE,
 ///     speed: None,
 ///     memory_limit: None,
 /// };
@@ -176,15 +203,16 @@ fn of_parts(
     let costs = costs::costs(partition, routes, workload);
     let timeline = simulate_plan(table, &costs.scaled);
     let shape = workload.microbatch;
+    let shards = workload.shards;
     let placement = table.placement();
     let stages = (0..).zip(partition.stages()).map(|(stage, modules)| StageForecast {
         stage,
         rank: placement.rank_of(Stage::new(stage)).index(),
         modules: modules.modules().to_vec(),
         num_parameters: modules.num_parameters(),
-        flops: modules.flops(shape),
+        flops: modules.flops(shape) / shards.of_layers(),
         time: costs.times[stage],
-        activation_bytes: modules.activation_bytes(shape),
+        activation_bytes: modules.activation_bytes(shape) / shards.of_layers(),
         message_bytes: costs.message_bytes[stage],
     });
     let stages: Vec<StageForecast> = stages.collect();
@@ -193,27 +221,32 @@ fn of_parts(
     let ranks = (0..table.num_ranks()).map(|rank| {
         let mine = placement.stages_of(Rank::new(rank));
         let mine: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
-        let num_parameters: f64 =
-            mine.iter().map(|&stage| float(stages[stage].num_parameters)).sum();
-        let held = num_parameters / float(workload.num_shards.max(1));
+        let num_parameters = mine.iter().map(|&stage| stages[stage].num_parameters).sum();
+        let share =
+            |bytes: usize, among: usize| float(num_parameters) * float(bytes) / float(among.max(1));
         let ParameterBytes { weight, gradient, optimizer } = workload.parameter_bytes;
         RankForecast {
             rank,
             stages: mine,
-            num_parameters: held,
-            weights: held * float(weight),
-            gradients: held * float(gradient),
-            optimizer: held * float(optimizer),
+            num_parameters,
+            weights: share(weight, shards.weights),
+            gradients: share(gradient, shards.gradients),
+            optimizer: share(optimizer, shards.optimizer),
             activations: peaks[rank],
             num_activations: nums[rank],
         }
     });
     let microbatches = float(table.num_microbatches());
+    let step = timeline.makespan() * costs.unit;
+    let busy = microbatches * stages.iter().map(|stage| stage.time).sum::<f64>();
+    let ranks_time = float(table.num_ranks()) * step;
     Forecast {
         ranks: ranks.collect(),
         stages,
-        step: timeline.makespan() * costs.unit,
+        step,
         bubble: timeline.bubble_rate(),
+        // Of a model that tells no operations, stages are equal.
+        idle: if busy > 0.0 { (1.0 - busy / ranks_time).max(0.0) } else { timeline.bubble_rate() },
         tokens: microbatches * float(shape.batch_size) * float(shape.seq_len),
     }
 }

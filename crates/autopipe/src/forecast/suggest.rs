@@ -26,20 +26,23 @@ pub struct Suggestion {
     pub forecast: Forecast,
 }
 
-/// The schedule with which a step of the same batch on the same ranks is predicted to be shortest,
-/// if it is shorter than `now` by more than one part in fifty. It takes no more memory than the
-/// limit or, without one, hardly more than now.
+/// The schedule and split with which a step of the same batch on the same ranks is predicted to be
+/// shortest, if it is shorter than `now` by more than one part in fifty. It takes no more memory
+/// than the limit or, without one, hardly more than now; and if `now` is beyond the limit, it is the
+/// shortest of those that fit.
 ///
-/// Every schedule is tried that has a name, in as many stages as it is made for, split evenly and
-/// balanced.
+/// `split` is how the model is split now. Every schedule is tried that has a name, in as many stages
+/// as it is made for, split evenly and balanced.
 pub fn suggest(
     config: &PipelineConfig,
+    split: &Split,
     pp_size: usize,
     graph: &ModuleGraph,
     workload: &Workload,
     now: &Forecast,
 ) -> Option<Suggestion> {
     let limit = workload.memory_limit.unwrap_or(SAME_MEMORY * now.peak_bytes());
+    let fits_now = now.peak_bytes() <= limit;
     let mut best: Option<Suggestion> = None;
     for kind in Kind::ALL {
         let other = PipelineConfig {
@@ -51,23 +54,27 @@ pub fn suggest(
             ..config.clone()
         };
         let Ok(even) = decide(&other, None, pp_size, graph) else { continue };
-        // A balanced one is only worth its word where no limit stands in its way.
-        let within = Workload { memory_limit: Some(limit), ..*workload };
-        let balanced = balanced(graph, &even.table, &within).ok();
+        // As it would be cut if somebody asked for it.
+        let balanced = balanced(graph, &even.table, workload).ok();
         let balanced = balanced.and_then(|partition| {
             let routes = routes(graph, &partition).ok()?;
             Some((Split::Balanced, partition, routes))
         });
         let even_split = (Split::default(), even.partition, even.routes);
-        for (split, partition, routes) in [Some(even_split), balanced].into_iter().flatten() {
+        for (to_split, partition, routes) in [Some(even_split), balanced].into_iter().flatten() {
             let forecast = of_parts(&partition, &routes, &even.table, workload);
             // The balanced one has to be worth it beside the even one as well.
-            let to_beat = best.as_ref().map_or((1.0 - WORTH) * now.step, |best| {
-                let margin = if split == Split::Balanced { 1.0 - WORTH } else { 1.0 };
-                margin * best.forecast.step
-            });
+            let to_beat = match &best {
+                Some(best) if to_split == Split::Balanced => (1.0 - WORTH) * best.forecast.step,
+                Some(best) => best.forecast.step,
+                None if fits_now => (1.0 - WORTH) * now.step,
+                None => f64::INFINITY,
+            };
             if forecast.peak_bytes() <= limit && forecast.step < to_beat {
-                let options = differences(config, &other, &split);
+                let mut options = differences(config, &other);
+                if to_split != *split {
+                    options.push(("split", to_split.to_string()));
+                }
                 best = Some(Suggestion { options, forecast });
             }
         }
@@ -76,11 +83,7 @@ pub fn suggest(
 }
 
 /// The options in which `to` differs.
-fn differences(
-    from: &PipelineConfig,
-    to: &PipelineConfig,
-    split: &Split,
-) -> Vec<(&'static str, String)> {
+fn differences(from: &PipelineConfig, to: &PipelineConfig) -> Vec<(&'static str, String)> {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let mut options = Vec::new();
     if from.pp_schedule != to.pp_schedule {
@@ -95,9 +98,6 @@ fn differences(
         if is_set {
             options.push((option, "none".to_owned()));
         }
-    }
-    if *split != Split::default() {
-        options.push(("split", split.to_string()));
     }
     options
 }

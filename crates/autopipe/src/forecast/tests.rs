@@ -6,7 +6,9 @@ use autopipe_splitter::{
 };
 
 use super::suggest::SAME_MEMORY;
-use super::{Forecast, ParameterBytes, Speed, Warning, Workload, forecast, suggest, warnings};
+use super::{
+    Forecast, ParameterBytes, Shards, Speed, Warning, Workload, forecast, suggest, warnings,
+};
 use crate::{PipelinePlan, Split, plan, split};
 
 /// Layers of so many operations per token, and one head.
@@ -38,7 +40,7 @@ fn workload() -> Workload {
     Workload {
         microbatch: BatchShape { batch_size: 1, seq_len: 10 },
         parameter_bytes: ParameterBytes { weight: 2, gradient: 4, optimizer: 8 },
-        num_shards: 1,
+        shards: Shards::NONE,
         speed: None,
         memory_limit: None,
     }
@@ -62,6 +64,7 @@ fn equal_stages_take_what_the_formula_says() {
     assert_eq!(forecast.step, 7. * 3. * 600.);
     assert!((forecast.bubble - 1. / 7.).abs() < 1e-12, "{}", forecast.bubble);
     assert_eq!(forecast.tokens, 60.);
+    assert!((forecast.idle - 1. / 7.).abs() < 1e-12, "{}", forecast.idle);
     assert_eq!(forecast.stages[0].time, 1800.);
     assert_eq!(forecast.stages[0].message_bytes, 10. * 5. * 4.);
     assert_eq!(forecast.stages[1].message_bytes, 0.);
@@ -85,11 +88,19 @@ fn attention_has_no_weights_and_a_longer_backward() {
 fn shards_share_parameters_and_a_speed_makes_seconds() {
     let graph = graph(4, Cost::per_token(30), 0);
     let speed = Speed { flops: 600., bandwidth: Some(100.) };
-    let with = Workload { num_shards: 4, speed: Some(speed), ..workload() };
+    let with = Workload {
+        shards: Shards { weights: 4, gradients: 1, optimizer: 2, sequence: 2, layer: 3 },
+        speed: Some(speed),
+        ..workload()
+    };
     let (_, forecast) = made(&config("gpipe", 1), &graph, &with);
     assert_eq!(forecast.ranks[0].weights, 100.);
-    // Two stages one after the other, and 200 bytes there and back between them.
-    assert!((forecast.step - (2. * 3. + 2. * 2.)).abs() < 1e-9, "{}", forecast.step);
+    assert_eq!((forecast.ranks[0].gradients, forecast.ranks[0].optimizer), (800., 800.));
+    // Half of each sequence and a third of each layer.
+    assert_eq!(forecast.ranks[0].activations, 160. / 6.);
+    // Two stages one after the other, and 100 bytes there and back between them.
+    assert!((forecast.step - (2. * 3. / 6. + 2.)).abs() < 1e-9, "{}", forecast.step);
+    assert_eq!(forecast.tokens, 10., "whole sequences");
 }
 
 #[test]
@@ -121,7 +132,7 @@ fn what_is_probably_not_meant() {
     assert_eq!(text.len(), 4, "{text:#?}");
     assert!(text[0].starts_with("stage 1 takes 50% more time than the mean of 2 stages"));
     assert!(text[1].starts_with("1 microbatches do not fill 2 stages"));
-    assert!(text[2].starts_with("rank 1 needs 4.36 kB and has 3 kB; use"));
+    assert!(text[2].contains("rank 1 most: it needs 4.36 kB and has 3 kB; use"));
     assert!(text[3].contains("`patch_inner_model: false` has no effect"));
 
     let (plan, forecast) =
@@ -135,7 +146,7 @@ fn a_better_schedule_is_found_within_the_memory() {
     let base = PipelineConfig { layers_per_stage: Some(4), ..config("1f1b", 8) };
     let roomy = Workload { memory_limit: Some(1e6), ..workload() };
     let (_, now) = made(&base, &graph, &roomy);
-    let found = suggest(&base, 2, &graph, &roomy, &now).unwrap();
+    let found = suggest(&base, &Split::default(), 2, &graph, &roomy, &now).unwrap();
     assert!(found.forecast.step < 0.98 * now.step);
     assert_eq!(found.options[0].0, "pp_schedule");
     assert_eq!(found.options[1], ("layers_per_stage", "none".to_owned()));
@@ -144,12 +155,16 @@ fn a_better_schedule_is_found_within_the_memory() {
         PipelineConfig { pp_schedule: Some(found.options[0].1.clone()), ..config("1f1b", 8) };
     let (_, then) = made(&other, &graph, &roomy);
     assert_eq!(then, found.forecast);
-    assert_eq!(suggest(&other, 2, &graph, &roomy, &then), None, "nothing is better");
+    assert_eq!(
+        suggest(&other, &Split::default(), 2, &graph, &roomy, &then),
+        None,
+        "nothing is better"
+    );
 
     // A head that is worth eight layers: only a balanced split keeps the ranks busy.
     let heavy = self::graph(8, Cost::per_token(30), 240);
     let (_, now) = made(&base, &heavy, &roomy);
-    let found = suggest(&base, 2, &heavy, &roomy, &now).unwrap();
+    let found = suggest(&base, &Split::default(), 2, &heavy, &roomy, &now).unwrap();
     assert_eq!(found.options.last().unwrap(), &("split", "balanced".to_owned()));
     let other =
         PipelineConfig { pp_schedule: Some(found.options[0].1.clone()), ..config("1f1b", 8) };
@@ -159,8 +174,8 @@ fn a_better_schedule_is_found_within_the_memory() {
     // Without a limit, a step that is only shorter for more memory is not better.
     let (_, now) = made(&base, &graph, &roomy);
     let limit = SAME_MEMORY * now.peak_bytes();
-    let within = suggest(&base, 2, &graph, &workload(), &now);
+    let within = suggest(&base, &Split::default(), 2, &graph, &workload(), &now);
     assert!(within.is_none_or(|found| found.forecast.peak_bytes() <= limit));
     let none = Workload { memory_limit: Some(1.), ..workload() };
-    assert_eq!(suggest(&base, 2, &graph, &none, &now), None);
+    assert_eq!(suggest(&base, &Split::default(), 2, &graph, &none, &now), None);
 }

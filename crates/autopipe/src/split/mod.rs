@@ -16,7 +16,7 @@ use autopipe_splitter::{
 
 use crate::forecast::{costs, float};
 use crate::plan::schedule;
-use crate::{Error, Workload};
+use crate::{Error, ParameterBytes, Workload};
 
 /// How a model's layers are shared out over stages.
 ///
@@ -126,6 +126,10 @@ pub fn split(
                 let unsupported = Unsupported::new("layers_per_stage", layers, reason);
                 return Err(Error::Unsupported(vec![unsupported]));
             }
+            let (split, stages) = (split.clone(), layout.stages().len());
+            if pp_size == 0 || !stages.is_multiple_of(pp_size) {
+                return Err(Error::LayoutStages { split, stages, pp_size });
+            }
             split_layout(graph, layout)?
         }
         Split::Even(weights) => {
@@ -152,16 +156,20 @@ pub(crate) fn balanced(
     table: &Plan,
     workload: &Workload,
 ) -> Result<Partition, Error> {
-    let Workload { microbatch: shape, parameter_bytes, num_shards, speed, memory_limit } =
-        *workload;
+    let Workload { microbatch: shape, parameter_bytes, shards, speed, memory_limit } = *workload;
     // Without a machine, of one that computes an operation in a unit of time and sends at once.
-    let flops_per_second = speed.map_or(1.0, |speed| speed.flops);
+    let flops_per_second = speed.map_or(1.0, |speed| speed.flops) * shards.of_layers();
     let times = graph.modules().map(|module| {
         let attention = module.flops.of_pairs_at(shape);
         (module.name.clone(), costs::time(module.flops.at(shape), attention) / flops_per_second)
     });
-    let bytes = parameter_bytes.weight + parameter_bytes.gradient + parameter_bytes.optimizer;
-    let shards = float(num_shards.max(1));
+    let share = |bytes: usize, among: usize| float(bytes) / float(among.max(1));
+    let ParameterBytes { weight, gradient, optimizer } = parameter_bytes;
+    let weight = share(weight, shards.weights);
+    let bytes = weight + share(gradient, shards.gradients) + share(optimizer, shards.optimizer);
+    // The model counts activations whole; so everything else is counted as many times.
+    let whole = shards.of_layers();
+    let bandwidth = speed.and_then(|speed| speed.bandwidth);
     let placement = table.placement();
     let ranks = (0..table.num_stages()).map(|stage| placement.rank_of(Stage::new(stage)).index());
     let model = StepModel {
@@ -170,14 +178,16 @@ pub(crate) fn balanced(
         ranks: ranks.collect(),
         times: ModuleTimes::Measured(times.collect::<BTreeMap<_, _>>()),
         link: Link {
-            bytes_per_second: speed.and_then(|speed| speed.bandwidth).unwrap_or(1e60),
+            bytes_per_second: bandwidth
+                .map_or(1e60, |bandwidth| bandwidth * float(shards.sequence.max(1))),
             latency: 0.0,
         },
         memory: Memory {
-            bytes_per_trainable: float(bytes) / shards,
-            bytes_per_frozen: float(parameter_bytes.weight) / shards,
+            bytes_per_trainable: bytes * whole,
+            bytes_per_frozen: weight * whole,
             held: held(table),
-            limits: memory_limit.map_or(MemoryLimits::Unlimited, MemoryLimits::Each),
+            limits: memory_limit
+                .map_or(MemoryLimits::Unlimited, |limit| MemoryLimits::Each(limit * whole)),
         },
     };
     Ok(balance(graph, &model)?.partition)

@@ -4,7 +4,7 @@ use autopipe_config::PipelineConfig;
 use autopipe_splitter::{BatchShape, Cost, Module, ModuleGraph, ParameterSpec, Role, Weights};
 
 use super::{Split, split};
-use crate::{ParameterBytes, Workload, plan};
+use crate::{ParameterBytes, Shards, Workload, plan};
 
 fn graph(num_layers: usize, head: u64) -> ModuleGraph {
     let module = |name: String, role, flops| Module {
@@ -29,7 +29,7 @@ fn workload(memory_limit: Option<f64>) -> Workload {
     Workload {
         microbatch: BatchShape { batch_size: 1, seq_len: 1 },
         parameter_bytes: ParameterBytes::adamw(4),
-        num_shards: 1,
+        shards: Shards::NONE,
         speed: None,
         memory_limit,
     }

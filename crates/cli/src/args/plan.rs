@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopipe::Split;
+use autopipe::{ParameterBytes, Split};
 use autopipe_config::{DType, Rounding};
 
 pub(super) const EXAMPLES: &str = "\
@@ -97,14 +97,28 @@ pub(crate) struct Machine {
     /// Memory of a rank, in 10^9 bytes
     #[arg(long, value_name = "GB", value_parser = positive)]
     pub(crate) memory: Option<f64>,
+    /// Bytes of a parameter, of its gradient and of what the optimizer remembers of it, such as
+    /// 2,2,12 [default: the type's, 4 and 8]
+    #[arg(long, value_name = "W,G,O", value_parser = bytes)]
+    pub(crate) bytes: Option<ParameterBytes>,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    // Up to 10^12 times what any machine has, so that products stay finite.
-    if number > 0.0 && number <= 1e18 {
+    // Far beyond any machine, and so that what is computed stays a number.
+    if (1e-6..=1e12).contains(&number) {
         Ok(number)
     } else {
-        Err(format!("{text} is out of range, the number must be greater than 0 and at most 1e18"))
+        Err(format!("{text} is out of range, the number must be from 1e-6 to 1e12"))
+    }
+}
+
+fn bytes(text: &str) -> Result<ParameterBytes, String> {
+    let parts: Vec<Option<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    match parts[..] {
+        [Some(weight @ ..=64), Some(gradient @ ..=64), Some(optimizer @ ..=64)] => {
+            Ok(ParameterBytes { weight, gradient, optimizer })
+        }
+        _ => Err("three numbers from 0 to 64 are needed, such as 2,2,12".to_owned()),
     }
 }

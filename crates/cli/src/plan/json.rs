@@ -34,7 +34,7 @@ pub(super) fn json(planned: &Planned) -> Value {
             "seq_len": workload.microbatch.seq_len,
         },
         "bytes_per_parameter": workload.parameter_bytes,
-        "num_shards": workload.num_shards,
+        "shards": workload.shards,
         "stages": forecast.stages,
         "ranks": ranks.collect::<Vec<_>>(),
         "step": forecast.step,
@@ -42,6 +42,7 @@ pub(super) fn json(planned: &Planned) -> Value {
         "tokens": forecast.tokens,
         "tokens_per_second": in_seconds.then(|| planned.tokens_per_second()),
         "bubble": forecast.bubble,
+        "idle": forecast.idle,
         "notes": request.notes,
         "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "suggestion": suggestion.as_ref().map(|better| {
@@ -57,6 +58,7 @@ pub(super) fn json(planned: &Planned) -> Value {
                 "options": options.collect::<Map<_, _>>(),
                 "step": better.forecast.step,
                 "bubble": better.forecast.bubble,
+                "idle": better.forecast.idle,
                 "peak_bytes": better.forecast.peak_bytes(),
             })
         }),

@@ -50,8 +50,14 @@ impl Planned {
         let warnings = warnings(&plan, &forecast, workload);
         // The lists that a split comes to are not what somebody would have to take out.
         let asked = &request.config;
-        let suggestion = suggest(asked, *pp_size, graph, workload, &forecast);
+        let suggestion = suggest(asked, way, *pp_size, graph, workload, &forecast);
         Ok(Self { plan, forecast, warnings, suggestion, request })
+    }
+
+    /// Whether some rank has less memory than the plan takes.
+    fn is_too_large(&self) -> bool {
+        let limit = self.request.workload.memory_limit;
+        limit.is_some_and(|limit| self.forecast.peak_bytes() > limit)
     }
 
     /// Of all pipelines together; needs the speed of a rank.

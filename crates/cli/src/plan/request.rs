@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use autopipe::schedule::Plan;
 use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
-use autopipe::{DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Speed, Split, Workload};
+use autopipe::{
+    DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split, Workload,
+};
 use autopipe_config::{DType, ModelSource, Recipe, Strategy};
 use autopipe_trainer::{pipeline_config, read_schedule, split_of};
 use serde_json::{Value, json};
@@ -37,10 +39,12 @@ pub(super) enum Source {
     Flags,
 }
 
-/// How many ranks there are of each kind, and who shares the parameters.
+/// How many ranks there are of each kind, and who shares what.
 struct Ranks {
     sizes: MeshSizes,
     strategy: Strategy,
+    /// Whether gradients are summed over data-parallel ranks at the end of a step only.
+    defer_grad_sync: bool,
 }
 
 impl Request {
@@ -68,7 +72,10 @@ impl Request {
             }
         };
         // A run trains in float32 unless it is told otherwise.
-        let dtype = recipe.model.dtype.or(config.dtype).unwrap_or(DType::Float32);
+        let policy = distributed.mp_policy.as_ref();
+        let weights = recipe.model.dtype.unwrap_or(DType::Float32);
+        let computed = policy.and_then(|policy| policy.param_dtype);
+        let dtype = config.dtype.or(computed).unwrap_or(weights);
         let sizes = MeshSizes {
             pp: distributed.pp_size,
             dp_replicate: distributed.dp_replicate_size,
@@ -80,7 +87,12 @@ impl Request {
         let parts = Parts {
             json,
             dtype: Some(dtype),
-            ranks: Ranks { sizes, strategy: distributed.strategy },
+            weights: Some(weights),
+            ranks: Ranks {
+                sizes,
+                strategy: distributed.strategy,
+                defer_grad_sync: distributed.defer_fsdp_grad_sync,
+            },
             seq_len: recipe.dataset.seq_len,
             split: split_of(recipe)?,
             source: Source::Recipe,
@@ -110,7 +122,8 @@ impl Request {
         let parts = Parts {
             json: read_config(path)?,
             dtype: ask.dtype,
-            ranks: Ranks { sizes, strategy: Strategy::Fsdp2 },
+            weights: ask.dtype,
+            ranks: Ranks { sizes, strategy: Strategy::Fsdp2, defer_grad_sync: true },
             seq_len: ask.seq.ok_or_else(|| missing("seq"))?,
             split: ask.split.clone().unwrap_or_default(),
             source: Source::Flags,
@@ -122,7 +135,10 @@ impl Request {
 /// What both sources say, each in its own way.
 struct Parts {
     json: Value,
+    /// Of what is computed and sent; the model's own if nothing is said.
     dtype: Option<DType>,
+    /// Of the parameters as they are kept.
+    weights: Option<DType>,
     ranks: Ranks,
     seq_len: usize,
     split: Split,
@@ -154,19 +170,27 @@ impl Parts {
         let model = hf_model(&self.json, HfNesting::default())?;
         let table = read_schedule(&config)?;
         let workload = Workload {
-            microbatch: BatchShape {
-                batch_size: config.pp_microbatch_size,
-                seq_len: self.seq_len / sizes.cp,
-            },
-            parameter_bytes: ParameterBytes::adamw(model.dtype.size_in_bytes()),
-            num_shards: self.ranks.num_shards(),
+            microbatch: BatchShape { batch_size: config.pp_microbatch_size, seq_len: self.seq_len },
+            parameter_bytes: machine.bytes.unwrap_or_else(|| {
+                let weight = self.weights.map(size_in_bytes);
+                ParameterBytes::adamw(weight.unwrap_or(model.dtype.size_in_bytes()))
+            }),
+            shards: self.ranks.shards(),
             speed: machine.tflops.map(|tflops| Speed {
                 flops: 1e12 * tflops,
                 bandwidth: machine.bandwidth.map(|bandwidth| 1e9 * bandwidth),
             }),
             memory_limit: machine.memory.map(|gigabytes| 1e9 * gigabytes),
         };
-        let notes = notes(&model, sizes, self.seq_len);
+        let mut notes = notes(&model, &self.ranks, self.seq_len);
+        let knows_machine = machine.memory.is_some() || machine.tflops.is_some();
+        if self.source == Source::Recipe && self.split == Split::Balanced && knows_machine {
+            notes.push(
+                "a run of the recipe balances without regard to memory and speed; give it this \
+                 split as `distributed.pipeline.module_fqns_per_model_part`, from --json"
+                    .to_owned(),
+            );
+        }
         let pp_size = sizes.pp;
         #[expect(clippy::cast_precision_loss, reason = "ranks are far fewer than 2^53")]
         let num_pipelines = sizes.dp.unwrap_or(1) as f64;
@@ -187,24 +211,42 @@ impl Parts {
 }
 
 impl Ranks {
-    /// Among how many ranks the parameters of a stage are shared out.
-    fn num_shards(&self) -> usize {
+    fn shards(&self) -> Shards {
         let MeshSizes { dp_replicate, dp, cp, tp, .. } = self.sizes;
-        let data = match self.strategy {
+        let sharded = match self.strategy {
             Strategy::Fsdp2 => dp.unwrap_or(1) / dp_replicate.max(1) * cp,
             Strategy::Ddp => 1,
         };
-        data * tp
+        Shards {
+            weights: sharded * tp,
+            gradients: if self.defer_grad_sync { tp } else { sharded * tp },
+            optimizer: sharded * tp,
+            sequence: cp,
+            layer: tp,
+        }
+    }
+}
+
+fn size_in_bytes(dtype: DType) -> usize {
+    match dtype {
+        DType::Float64 => 8,
+        DType::Float32 => 4,
+        DType::BFloat16 | DType::Float16 => 2,
     }
 }
 
 /// What the numbers do not tell.
-fn notes(model: &HfModel, sizes: &MeshSizes, seq_len: usize) -> Vec<String> {
+fn notes(model: &HfModel, ranks: &Ranks, seq_len: usize) -> Vec<String> {
+    let sizes = &ranks.sizes;
     let mut notes = Vec::new();
     if sizes.tp > 1 {
         notes.push(
-            "activations and operations are those of a rank without tensor parallelism".to_owned(),
+            "tensor-parallel ranks are taken to share layers evenly and to talk in no time"
+                .to_owned(),
         );
+    }
+    if ranks.shards().weights > sizes.tp {
+        notes.push("weights that are gathered while a stage computes come on top".to_owned());
     }
     if sizes.ep > 1 {
         notes.push("experts are counted whole on every rank of their stage".to_owned());
@@ -244,6 +286,12 @@ pub(super) fn name(dtype: ElementType) -> &'static str {
 /// The content of a `config.json`, of which the folder may be given.
 fn read_config(path: &Path) -> anyhow::Result<Value> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
-    let text = std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    // Reading a pipe or a device might never end.
+    let metadata = std::fs::metadata(&file);
+    let text = metadata.and_then(|metadata| match metadata.is_file() {
+        true => std::fs::read(&file),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    });
+    let text = text.with_context(|| format!("cannot read `{}`", file.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("`{}` is no JSON", file.display()))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use autopipe::splitter::{short, short_bytes};
-use autopipe::{ParameterBytes, Suggestion};
+use autopipe::{ParameterBytes, Shards, Suggestion};
 
 use super::Planned;
 use super::request::{Source, name};
@@ -27,7 +27,7 @@ pub(super) fn text(planned: &Planned) -> String {
     let _ = writeln!(text, "Stages, for each microbatch\n{}", indented(&stages(planned)));
     let _ = writeln!(text, "Memory of each rank\n{}", indented(&memory(planned)));
     let workload = &request.workload;
-    let _ = writeln!(text, "  {}", per_parameter(workload.parameter_bytes, workload.num_shards));
+    let _ = writeln!(text, "  {}", per_parameter(workload.parameter_bytes, workload.shards));
 
     let shape = request.workload.microbatch;
     let _ = writeln!(
@@ -38,7 +38,11 @@ pub(super) fn text(planned: &Planned) -> String {
         counted(shape.batch_size, "sample"),
         counted(shape.seq_len, "token"),
     );
-    let mut predicted = format!("Predicted bubble {}", percent(forecast.bubble));
+    let mut predicted = format!(
+        "Predicted bubble {}, {} of all ranks' time idle",
+        percent(forecast.bubble),
+        percent(forecast.idle)
+    );
     if request.workload.speed.is_some() {
         let speed = short(planned.tokens_per_second());
         let ranks = counted(request.mesh.world_size(), "rank");
@@ -55,6 +59,9 @@ pub(super) fn text(planned: &Planned) -> String {
     }
     let _ = match suggestion {
         Some(better) => writeln!(text, "\n{}", suggested(planned, better)),
+        None if planned.is_too_large() => {
+            writeln!(text, "\nNo schedule and split that was tried fits this memory.")
+        }
         None => {
             writeln!(text, "\nNo other schedule or split is predicted to be faster in this memory.")
         }
@@ -112,15 +119,15 @@ fn memory(planned: &Planned) -> String {
     columns(&rows)
 }
 
-fn per_parameter(bytes: ParameterBytes, num_shards: usize) -> String {
+fn per_parameter(bytes: ParameterBytes, shards: Shards) -> String {
     let ParameterBytes { weight, gradient, optimizer } = bytes;
-    let shared = match num_shards {
-        1 => String::new(),
-        many => format!(", shared out over {many} ranks"),
-    };
+    let among = |num: usize| if num > 1 { format!(" over {num} ranks") } else { String::new() };
     format!(
-        "{} bytes a parameter: weight {weight}, gradient {gradient}, AdamW {optimizer}{shared}",
-        weight + gradient + optimizer
+        "{} bytes a parameter: weight {weight}{}, gradient {gradient}{}, AdamW {optimizer}{}",
+        weight + gradient + optimizer,
+        among(shards.weights),
+        among(shards.gradients),
+        among(shards.optimizer),
     )
 }
 
@@ -134,10 +141,17 @@ fn suggested(planned: &Planned, better: &Suggestion) -> String {
         Source::Flags => format!("  --{} {value}", flag(option)),
     });
     let options: Vec<String> = options.collect();
+    let saved = 1.0 - then.step / now.step;
+    let step = if saved >= 0.0 {
+        format!("a step {} shorter", percent(saved))
+    } else {
+        format!("a step {} longer", percent(-saved))
+    };
     format!(
-        "Better: a step {} shorter, bubble {}, at most {} on a rank (now {}), with\n{}",
-        percent(1.0 - then.step / now.step),
+        "{}: {step}, bubble {} and {} idle, at most {} on a rank (now {}), with\n{}",
+        if planned.is_too_large() { "What fits" } else { "Better" },
         percent(then.bubble),
+        percent(then.idle),
         short_bytes(then.peak_bytes()),
         short_bytes(now.peak_bytes()),
         options.join("\n")
@@ -159,7 +173,12 @@ fn indented(text: &str) -> String {
 }
 
 fn seconds(time: f64) -> String {
-    if time < 1.0 { format!("{:.1} ms", 1e3 * time) } else { format!("{time:.2} s") }
+    match time {
+        ..1e-3 => format!("{:.3} us", 1e6 * time),
+        ..1.0 => format!("{:.1} ms", 1e3 * time),
+        ..1e5 => format!("{time:.2} s"),
+        _ => format!("{}s", short_bytes(time).trim_end_matches('B')),
+    }
 }
 
 fn with_commas(number: usize) -> String {

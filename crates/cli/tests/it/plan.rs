@@ -105,16 +105,51 @@ fn what_programs_read() {
 #[test]
 fn what_is_suggested_keeps_its_word() {
     let desk = desk();
-    let now = planned_json(&desk, LARGE);
-    let better = &now["suggestion"];
-    assert!(better["step"].as_f64() < now["step"].as_f64());
-    let mut args = "--model llama --pp 8 --batch 32 --seq 4096 --dp 4".to_owned();
-    for (option, value) in better["options"].as_object().unwrap() {
-        let flag = if option == "split" { "split" } else { "schedule" };
-        args.push_str(&format!(" --{flag} {}", value.as_str().unwrap()));
+    let base = "--model llama --batch 32 --seq 4096 --dp 4";
+    let mut num_suggested = 0;
+    for now in [
+        "--pp 8 --schedule interleaved1f1b",
+        "--pp 8 --schedule interleaved1f1b --split balanced",
+        "--pp 4 --split even:1,1",
+        "--pp 4 --split Et*8|t*24|t*24|t*24L",
+        "--pp 4 --schedule gpipe --memory 600",
+        "--pp 4 --schedule gpipe --memory 400",
+        "--pp 2 --schedule zb-h2 --tflops 100 --bandwidth 10",
+        "--pp 8 --schedule interleaved1f1b --layers-per-stage 5",
+    ] {
+        let plan = planned_json(&desk, &format!("{base} {now}"));
+        let Some(better) = plan["suggestion"].as_object() else { continue };
+        num_suggested += 1;
+        let limit = now.split_once("--memory ").map(|(_, limit)| limit.parse::<f64>().unwrap());
+        let peak = better["peak_bytes"].as_f64().unwrap();
+        match limit {
+            Some(limit) => assert!(peak <= 1e9 * limit, "{now}: {peak}"),
+            None => assert!(better["step"].as_f64() < plan["step"].as_f64(), "{now}"),
+        }
+        // As a person would: what is named is set or taken out, everything else stays.
+        let mut flags: Vec<(String, String)> = now
+            .split("--")
+            .filter_map(|flag| flag.trim().split_once(' '))
+            .map(|(flag, value)| (flag.to_owned(), value.to_owned()))
+            .collect();
+        for (option, value) in better["options"].as_object().unwrap() {
+            let flag = match option.as_str() {
+                "pp_schedule" => "schedule".to_owned(),
+                other => other.replace('_', "-"),
+            };
+            flags.retain(|(name, _)| *name != flag);
+            if value != "none" {
+                flags.push((flag, value.as_str().unwrap().to_owned()));
+            }
+        }
+        let then: String = flags.iter().map(|(flag, value)| format!(" --{flag} {value}")).collect();
+        let then = planned_json(&desk, &format!("{base}{then}"));
+        let ranks = then["ranks"].as_array().unwrap().iter();
+        let then_peak = ranks.map(|rank| rank["total"].as_f64().unwrap()).fold(0.0, f64::max);
+        assert_eq!(then["step"], better["step"], "{now}");
+        assert_eq!((then_peak, &then["idle"]), (peak, &better["idle"]), "{now}");
     }
-    let then = planned_json(&desk, &args);
-    assert_eq!((&then["step"], &then["bubble"]), (&better["step"], &better["bubble"]));
+    assert!(num_suggested >= 6, "{num_suggested}");
 
     // In a recipe, by the same keys as its `--set` takes.
     let now = planned_json(&desk, "recipe.yaml --memory 1");
@@ -124,6 +159,41 @@ fn what_is_suggested_keeps_its_word() {
         args.push_str(&format!(" --set {key}={}", value.as_str().unwrap()));
     }
     assert_eq!(planned_json(&desk, &args)["step"], better["step"]);
+}
+
+#[test]
+fn ranks_share_what_their_axis_is_for() {
+    let desk = desk();
+    let base = "--model llama --pp 2 --batch 8 --seq 4096 --tflops 100";
+    let plan = |args: &str| planned_json(&desk, &format!("{base} {args}"));
+    let number = |plan: &Value, at: &str| plan.pointer(at).unwrap().as_f64().unwrap();
+    let one = plan("");
+    for (args, time, weights, gradients, tokens) in [
+        ("--dp 4", 1., 4., 1., 4.),
+        ("--cp 4", 4., 4., 1., 4.),
+        ("--tp 4", 4., 4., 4., 4.),
+        ("--dp 2 --cp 2 --tp 2", 4., 8., 2., 8.),
+    ] {
+        let many = plan(args);
+        let ratio = |at: &str| number(&one, at) / number(&many, at);
+        for (at, expected) in [
+            ("/step", time),
+            ("/stages/0/flops", time),
+            ("/stages/1/activation_bytes", time),
+            ("/ranks/0/weights", weights),
+            ("/ranks/1/optimizer", weights),
+            ("/ranks/0/gradients", gradients),
+        ] {
+            assert!((ratio(at) - expected).abs() < 1e-9, "{args} {at}: {}", ratio(at));
+        }
+        let per_second = 1. / ratio("/tokens_per_second");
+        assert!((per_second - tokens).abs() < 1e-9, "{args}: {per_second}");
+    }
+    let two = "recipe.yaml --set distributed.dp_size=2 --set step_scheduler.global_batch_size=16";
+    let shards = |args: &str| planned_json(&desk, args)["shards"]["gradients"].clone();
+    assert_eq!(shards(two), 1);
+    assert_eq!(shards(&format!("{two} --set distributed.defer_fsdp_grad_sync=false")), 2);
+    assert_eq!(plan("--bytes 2,2,12")["bytes_per_parameter"]["optimizer"], 12);
 }
 
 #[test]
@@ -189,9 +259,12 @@ fn what_is_wrong_is_said_with_a_way_out() {
         (&format!("{base} --schedule zigzag"), "zigzag"),
         (&format!("{base} --microbatch 3"), "microbatches of 3"),
         (&format!("{base} --pp 2 --split Ett|ttL"), "80"),
+        (&format!("{base} --pp 4 --split Et*80L"), "1 stages, which 4 ranks cannot share"),
+        (&format!("{base} --bytes 2,2"), "three numbers"),
+        ("--model /dev/null --batch 8 --seq 64", "not a regular file"),
         (&format!("{base} --pp 2 --split eveh"), "even:FIRST,LAST"),
         (&format!("{base} --pp 2 --split balanced --memory 1"), "has no room"),
-        (&format!("{base} --tflops 0"), "greater than 0"),
+        (&format!("{base} --tflops 0"), "from 1e-6 to 1e12"),
         (&format!("{base} --bandwidth 50"), "--tflops"),
         (&format!("{base} --cp 7"), "cannot share 64 tokens evenly"),
         (&format!("{base} -o split.png"), "the endings are .svg and .dot"),

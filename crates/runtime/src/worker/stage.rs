@@ -120,11 +120,23 @@ impl StageRun {
             Inputs::Received(inputs) => (inputs, false),
         };
         let route = self.route.as_ref().filter(|_| !from_batch);
+        if let Some(route) = route {
+            // Each tensor that comes is used, handed on, or both.
+            let passed = route.sent.iter().filter_map(|sent| match sent {
+                Sent::Passed(place) => Some(*place),
+                Sent::Made(_) => None,
+            });
+            let expected =
+                passed.chain(route.used.iter().copied()).max().map_or(0, |last| last + 1);
+            if came.len() != expected {
+                return Err(ActionError::TensorCount { got: came.len(), expected });
+            }
+        }
         let mut leaves = BTreeMap::new();
         let mut inputs = Vec::new();
         let used = route.map_or_else(|| (0..came.len()).collect(), |route| route.used.clone());
         for place in used {
-            let tensor = came.get(place).ok_or(ActionError::TensorCount { got: came.len() })?;
+            let tensor = &came[place];
             inputs.push(if train && !from_batch && is_differentiable(tensor) {
                 // candle makes a leaf of a copy only.
                 let leaf = Var::from_tensor(tensor)?;
@@ -141,13 +153,7 @@ impl StageRun {
         for source in self.sent(&outputs)? {
             let (tensor, grad_of) = match source {
                 Sent::Made(place) => (&outputs[place], GradOf::Root),
-                Sent::Passed(place) => {
-                    let tensor = came.get(place);
-                    (
-                        tensor.ok_or(ActionError::TensorCount { got: came.len() })?,
-                        GradOf::Passed(place),
-                    )
-                }
+                Sent::Passed(place) => (&came[place], GradOf::Passed(place)),
             };
             if is_differentiable(tensor) {
                 grads_of.push(grad_of);
@@ -233,7 +239,7 @@ impl StageRun {
                 (None, Some(&passed), _) => passed.clone(),
                 // The outputs do not depend on it; its maker waits for a gradient all the same.
                 (None, None, Some(leaf)) => leaf.zeros_like()?,
-                (None, None, None) => return Err(ActionError::Unrouted { place }),
+                (None, None, None) => unreachable!("checked by F: what comes is used or passed on"),
             });
         }
         self.input_grads.insert(index, input_grads);

@@ -5,7 +5,7 @@ use std::path::Path;
 use autopipe::schedule::Plan;
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
-    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, Workload, plan, split,
+    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Shards, Split, Workload, plan, split,
 };
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
 use autopipe_models::{AutoModel, from_config, load_folder, read_config};
@@ -130,7 +130,7 @@ pub(super) fn workload(recipe: &Recipe, config: &PipelineConfig) -> Workload {
             seq_len: recipe.dataset.seq_len,
         },
         parameter_bytes: ParameterBytes::adamw(size_of::<f32>()),
-        num_shards: 1,
+        shards: Shards::NONE,
         speed: None,
         memory_limit: None,
     }
