@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use autopipe_runtime::Parameters;
-use autopipe_splitter::ModuleGraph;
+use autopipe_splitter::{ModuleGraph, with_commas};
 
 use crate::AutoPipeline;
 
@@ -39,18 +39,6 @@ fn count(parameters: &Parameters, trainable_only: bool) -> usize {
         .filter(|parameter| !trainable_only || parameter.is_trainable())
         .map(|parameter| parameter.num_elements())
         .sum()
-}
-
-fn with_commas(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 impl AutoPipeline {

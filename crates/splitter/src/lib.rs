@@ -31,6 +31,6 @@ pub use partition::{Partition, StageModules, TiedParameter};
 pub use picture::Picture;
 pub use placement::{PlacementStyle, stage_ids_this_rank};
 pub use route::{RouteError, RoutedTensor, Routes, Sent, StageRoute, routes};
-pub use short::{short, short_bytes};
+pub use short::{short, short_bytes, with_commas};
 pub use split::{Weights, split_even, split_even_weighted, split_explicit};
 pub use virtual_stages::{RoundTo, ScheduleStyle, calculate_virtual_stages};

@@ -35,6 +35,19 @@ pub fn short_bytes(bytes: f64) -> String {
     format!("{number}{blank}B")
 }
 
+/// All digits of a count, a comma before every three: `1,234,567`.
+pub fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::short;

@@ -17,4 +17,6 @@ pub use error::Error;
 pub use lr::{Decay, LrProblem, LrSchedule};
 pub use metrics::{Event, MetricsWriter, StepRecord};
 pub use run_dir::{Checkpoint, RunDir};
-pub use train::{Finished, TrainError, pipeline_config, read_schedule, split_of, train};
+pub use train::{
+    Finished, TrainError, model_config, pipeline_config, read_schedule, split_of, train,
+};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Planned;
-use super::request::{Source, name};
+use super::request::name;
 
 pub(super) fn json(planned: &Planned) -> Value {
     let Planned { request, plan, forecast, warnings, suggestion } = planned;
@@ -47,12 +47,7 @@ pub(super) fn json(planned: &Planned) -> Value {
         "warnings": warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "suggestion": suggestion.as_ref().map(|better| {
             let options = better.options.iter().map(|(option, value)| {
-                let key = match request.source {
-                    Source::Flags => (*option).to_owned(),
-                    Source::Recipe if *option == "split" => "distributed.split".to_owned(),
-                    Source::Recipe => format!("distributed.pipeline.{option}"),
-                };
-                (key, Value::from(value.clone()))
+                (request.source.key(option), Value::from(value.clone()))
             });
             json!({
                 "options": options.collect::<Map<_, _>>(),

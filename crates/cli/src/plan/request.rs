@@ -8,8 +8,8 @@ use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
 use autopipe::{
     DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split, Workload,
 };
-use autopipe_config::{DType, ModelSource, Recipe, Strategy};
-use autopipe_trainer::{pipeline_config, read_schedule, split_of};
+use autopipe_config::{DType, Recipe, Strategy};
+use autopipe_trainer::{model_config, pipeline_config, read_schedule, split_of};
 use serde_json::{Value, json};
 
 use crate::args::{self, Ask, Machine};
@@ -39,6 +39,17 @@ pub(super) enum Source {
     Flags,
 }
 
+impl Source {
+    /// Where an option of a suggestion stands in a recipe; itself where there is none.
+    pub(super) fn key(self, option: &str) -> String {
+        match self {
+            Self::Flags => option.to_owned(),
+            Self::Recipe if option == "split" => "distributed.split".to_owned(),
+            Self::Recipe => format!("distributed.pipeline.{option}"),
+        }
+    }
+}
+
 /// How many ranks there are of each kind, and who shares what.
 struct Ranks {
     sizes: MeshSizes,
@@ -60,17 +71,7 @@ impl Request {
     fn of_recipe(recipe: &Recipe, machine: Machine) -> anyhow::Result<Self> {
         let config = pipeline_config(recipe);
         let distributed = &recipe.distributed;
-        let json = match &recipe.model.source {
-            ModelSource::Pretrained { folder } => read_config(Path::new(folder))?,
-            ModelSource::Scratch { config } => config.clone(),
-            ModelSource::ScratchLike { folder, changes } => {
-                let mut json = read_config(Path::new(folder))?;
-                if let Some(fields) = json.as_object_mut() {
-                    fields.extend(changes.clone());
-                }
-                json
-            }
-        };
+        let json = model_config(&recipe.model.source)?;
         // A run trains in float32 unless it is told otherwise.
         let policy = distributed.mp_policy.as_ref();
         let weights = recipe.model.dtype.unwrap_or(DType::Float32);

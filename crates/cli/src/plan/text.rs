@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use autopipe::splitter::{short, short_bytes};
+use autopipe::splitter::{short, short_bytes, with_commas};
 use autopipe::{ParameterBytes, Shards, Suggestion};
 
 use super::Planned;
@@ -134,9 +134,9 @@ fn per_parameter(bytes: ParameterBytes, shards: Shards) -> String {
 /// What to set, and what it brings.
 fn suggested(planned: &Planned, better: &Suggestion) -> String {
     let (now, then) = (&planned.forecast, &better.forecast);
-    let options = better.options.iter().map(|(option, value)| match planned.request.source {
-        Source::Recipe if *option == "split" => format!("  --set distributed.split={value}"),
-        Source::Recipe => format!("  --set distributed.pipeline.{option}={value}"),
+    let source = planned.request.source;
+    let options = better.options.iter().map(|(option, value)| match source {
+        Source::Recipe => format!("  --set {}={value}", source.key(option)),
         Source::Flags if value == "none" => format!("  no --{}", flag(option)),
         Source::Flags => format!("  --{} {value}", flag(option)),
     });
@@ -179,16 +179,4 @@ fn seconds(time: f64) -> String {
         ..1e5 => format!("{time:.2} s"),
         _ => format!("{}s", short_bytes(time).trim_end_matches('B')),
     }
-}
-
-fn with_commas(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use autopipe::schedule::{Plan, Program, csv};
 use autopipe::{PipelineConfig, Split};
-use autopipe_config::{Recipe, RecipeErrors};
+use autopipe_config::{ModelSource, Recipe, RecipeErrors};
+use autopipe_models::read_config;
+use serde_json::Value;
 
 use crate::Error;
 
@@ -19,6 +21,24 @@ pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
         loss_fn: Some(recipe.loss_fn),
         ..PipelineConfig::default()
     })
+}
+
+/// What stands in the `config.json` of the model, or would.
+///
+/// # Errors
+/// If a folder's cannot be read, or is no JSON.
+pub fn model_config(source: &ModelSource) -> Result<Value, Error> {
+    match source {
+        ModelSource::Pretrained { folder } => Ok(read_config(Path::new(folder))?),
+        ModelSource::Scratch { config } => Ok(config.clone()),
+        ModelSource::ScratchLike { folder, changes } => {
+            let mut config = read_config(Path::new(folder))?;
+            if let Some(fields) = config.as_object_mut() {
+                fields.extend(changes.clone());
+            }
+            Ok(config)
+        }
+    }
 }
 
 /// How the recipe wants the model split.

@@ -8,9 +8,9 @@ use autopipe::{
     DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Shards, Split, Workload, plan, split,
 };
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
-use autopipe_models::{AutoModel, from_config, load_folder, read_config};
+use autopipe_models::{AutoModel, from_config, load_folder};
 
-use super::from_recipe::{pipeline_config, read_schedule, split_of};
+use super::from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
@@ -148,13 +148,8 @@ fn mesh_error(error: autopipe::MeshError) -> Error {
 fn load_model(recipe: &Recipe) -> Result<AutoModel, Error> {
     Ok(match &recipe.model.source {
         ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
-        ModelSource::Scratch { config } => from_config(config, recipe.rng.seed)?,
-        ModelSource::ScratchLike { folder, changes } => {
-            let mut config = read_config(Path::new(folder))?;
-            if let Some(fields) = config.as_object_mut() {
-                fields.extend(changes.clone());
-            }
-            from_config(&config, recipe.rng.seed)?
+        source @ (ModelSource::Scratch { .. } | ModelSource::ScratchLike { .. }) => {
+            from_config(&model_config(source)?, recipe.rng.seed)?
         }
     })
 }

@@ -13,7 +13,7 @@ use autopipe::{RankError, ThreadOptions, threads};
 use autopipe_config::Recipe;
 
 use crate::{Error, Event, Stopwatch};
-pub use from_recipe::{pipeline_config, read_schedule, split_of};
+pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 use job::Job;
 use rank::RankRun;
 
