@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, LossFn, Model, Parameters, StageModel, StepOutput, Worker, WorkerParts,
+    Batch, Communicator, Input, LossFn, Model, Parameters, StageModel, StepOptions, StepOutput,
+    Worker, WorkerParts,
 };
-use autopipe_schedule::{Rank, Timeline};
+use autopipe_schedule::Rank;
 use candle_core::Device;
 
 use crate::plan::plan;
@@ -146,11 +147,10 @@ impl AutoPipeline {
     /// The pipeline for a batch of the length that was promised.
     fn ready(&mut self, method: &'static str, batch: &Batch) -> Result<&mut Built, Error> {
         let built = self.built.as_mut().ok_or(Error::NotBuilt { method })?;
-        let first = batch.inputs.first().map(|input| input.dims());
-        match (built.seq_len, first) {
-            (Some(expected), Some(&[_, got, ..])) if got != expected => {
-                Err(Error::SeqLen { got, expected })
-            }
+        let first = batch.inputs.first();
+        let lengths = first.into_iter().flat_map(Input::tensors).filter_map(|t| t.dims().get(1));
+        match (built.seq_len, lengths.copied().find(|&got| Some(got) != built.seq_len)) {
+            (Some(expected), Some(got)) => Err(Error::SeqLen { got, expected }),
             _ => Ok(built),
         }
     }
@@ -164,14 +164,14 @@ impl AutoPipeline {
         Ok(self.ready("step", batch)?.worker.step(batch)?)
     }
 
-    /// As [`step`](Self::step), and tells when every action of every rank happened, in seconds: to
-    /// be compared with what [`simulate`](crate::schedule::simulate) predicts. All ranks of the
-    /// pipeline have to call it.
+    /// As [`step`](Self::step), and brings what else is asked for: the last stage's outputs, or when
+    /// every action of every rank happened, in seconds, to be compared with what
+    /// [`simulate`](crate::schedule::simulate) predicts. All ranks have to ask for the same.
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
-        Ok(self.ready("step_measured", batch)?.worker.step_measured(batch)?)
+    pub fn step_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
+        Ok(self.ready("step_with", batch)?.worker.step_with(batch, options)?)
     }
 
     /// Computes the losses of one batch without touching gradients.
@@ -182,13 +182,13 @@ impl AutoPipeline {
         Ok(self.ready("eval", batch)?.worker.eval(batch)?)
     }
 
-    /// As [`eval`](Self::eval), and keeps the last stage's outputs of every microbatch on the rank
-    /// that owns it.
+    /// As [`eval`](Self::eval), and brings what else is asked for, as
+    /// [`step_with`](Self::step_with).
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn eval_with_outputs(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.ready("eval_with_outputs", batch)?.worker.eval_with_outputs(batch)?)
+    pub fn eval_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
+        Ok(self.ready("eval_with", batch)?.worker.eval_with(batch, options)?)
     }
 
     /// Announces the next batches' sequence length, dimension 1 of their first input, in place of

@@ -49,7 +49,7 @@ impl Picture {
 impl AutoPipeline {
     /// Draws the schedule that runs, of all ranks, and returns the picture: as a table, or as the
     /// ending of `filename` says (`.svg`, `.html`, `.csv` or `.txt`), and then writes it there too.
-    /// Stages take the same time in it; [`step_measured`](Self::step_measured) tells the true times.
+    /// Stages take the same time in it; [`step_with`](Self::step_with) measures the true times.
     ///
     /// # Errors
     /// Before [`build`](Self::build), for another ending, or if the file cannot be written.

@@ -102,7 +102,7 @@ pub enum Error {
     Batch(#[from] crate::batch::BatchError),
     /// The program has an action that a rank cannot run.
     #[error(
-        "a rank cannot run {action}; it runs F, B, I, W, OVERLAP_F_B, SEND, RECV and WAIT_SEND, so lower the schedule without the others"
+        "a rank cannot run {action}; it knows no tied parameters and no optimiser, so lower the schedule without REDUCE_TIED and OPTIMIZER_STEP"
     )]
     CannotRun {
         /// The first such action.
@@ -196,6 +196,12 @@ pub enum ActionError {
         got: usize,
         /// How many cross the boundary.
         expected: usize,
+    },
+    /// The loss is not one number.
+    #[error("the loss has shape {dims:?}; it has to be one number, such as a sum or a mean")]
+    LossShape {
+        /// Its dimensions.
+        dims: Vec<usize>,
     },
     /// What this action computes with did not come.
     #[error(

@@ -8,9 +8,9 @@ mod model;
 mod worker;
 
 pub use autopipe_nn::Parameters; // in the signature of `StageModel`
-pub use batch::{Batch, BatchError};
+pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
-pub use worker::{LossFn, Programs, StepOutput, Worker, WorkerParts};
+pub use worker::{LossFn, Outputs, Programs, StepOptions, StepOutput, Worker, WorkerParts};

@@ -4,6 +4,8 @@ use autopipe_nn::Parameters;
 use autopipe_splitter::ModuleGraph;
 use candle_core::{Device, Tensor};
 
+use crate::Keywords;
+
 /// Whatever went wrong inside a model that is not ours to name.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -40,9 +42,20 @@ pub trait StageModel: Send {
     /// make them, and of one module in the order in which its edges first name them. Along a chain
     /// that is what the former stage made. What only passes by is no concern of the stage.
     ///
+    /// `keywords` are the batch's keyword inputs of this microbatch, the same for every stage; no
+    /// gradient goes back to them.
+    ///
+    /// The same inputs have to give the same outputs: a program may recompute them.
+    ///
     /// # Errors
     /// Whatever candle reports; the runtime adds rank, step and action.
-    fn forward(&self, inputs: &[Tensor]) -> candle_core::Result<Vec<Tensor>>;
+    fn forward(&self, inputs: &[Tensor], keywords: &Keywords) -> candle_core::Result<Vec<Tensor>>;
+
+    /// The names of the keyword inputs that a batch may have: those that any stage of the model
+    /// uses, whether this one does or not. A batch with another is refused.
+    fn keywords(&self) -> &[&str] {
+        &[]
+    }
 
     /// The parameters of this stage, by their checkpoint names.
     fn parameters(&self) -> &Parameters;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use autopipe::splitter::ModuleGraph;
-use autopipe::{BoxError, Model, Parameters, PipelineConfig, StageModel};
+use autopipe::{BoxError, Keywords, Model, Parameters, PipelineConfig, StageModel};
 use candle_core::{Device, Tensor};
 
 use crate::pipeline::{llama, on_ranks, reference_batch};
@@ -40,12 +40,12 @@ impl Model for Faulty {
 }
 
 impl StageModel for FaultyStage {
-    fn forward(&self, inputs: &[Tensor]) -> candle_core::Result<Vec<Tensor>> {
+    fn forward(&self, inputs: &[Tensor], keywords: &Keywords) -> candle_core::Result<Vec<Tensor>> {
         if self.num_forwards.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
             assert!(!self.panics, "a layer lost its head");
             candle_core::bail!("a layer is out of order");
         }
-        self.stage.forward(inputs)
+        self.stage.forward(inputs, keywords)
     }
 
     fn parameters(&self) -> &Parameters {

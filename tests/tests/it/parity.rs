@@ -1,7 +1,7 @@
 //! Losses and gradients of a pipelined Llama equal the unsplit model's and transformers'.
 
 use autopipe::schedule::{Kind, csv};
-use autopipe::{AutoPipeline, PipelineConfig};
+use autopipe::{AutoPipeline, Outputs, PipelineConfig, StepOptions};
 use autopipe_models::from_config;
 use candle_core::{Device, Tensor};
 use serde_json::json;
@@ -10,6 +10,9 @@ use crate::pipeline::{
     Outcome, assert_same, fixture, llama, on_ranks_with, pipelined, pipelined_with,
     reference_batch, tensors, unsplit,
 };
+
+/// Keeps the logits on the rank that has them.
+const KEEP: StepOptions = StepOptions { outputs: Outputs::Keep, measure: false };
 
 fn config(schedule: &str, batch_size: usize, microbatch_size: usize) -> PipelineConfig {
     PipelineConfig {
@@ -82,7 +85,7 @@ fn evaluation_in_v_placement_has_its_logits_on_the_rank_of_the_last_stage() {
     let table = csv::read_plan(TABLES[2].as_bytes()).unwrap();
     let body = |pipeline: &mut AutoPipeline| {
         let info = pipeline.info();
-        Ok((info, pipeline.eval_with_outputs(&batch)?))
+        Ok((info, pipeline.eval_with(&batch, KEEP)?))
     };
     let ranks = on_ranks_with(&*model, &config("1f1b", 4, 1), Some(&table), 2, body).unwrap();
     let [(first, with_logits), (second, without)] = &ranks[..] else { unreachable!("two ranks") };
@@ -158,7 +161,7 @@ fn scaling_in_the_schedule_divides_by_the_microbatches_of_the_step_only() {
 fn logits_come_from_the_last_stage() {
     let (model, batch) = (llama(), reference_batch());
     let ranks = crate::pipeline::on_ranks(&*model, &config("1f1b", 4, 1), 3, |pipeline| {
-        Ok(pipeline.eval_with_outputs(&batch)?.outputs)
+        Ok(pipeline.eval_with(&batch, KEEP)?.outputs)
     })
     .unwrap();
     assert!(ranks[0].is_none() && ranks[1].is_none());

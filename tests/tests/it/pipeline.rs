@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use autopipe::schedule::Plan;
 use autopipe::{
-    AutoPipeline, Batch, DeviceMesh, LossFn, Model, PipelineArgs, PipelineConfig, RankError,
-    ThreadOptions, threads,
+    AutoPipeline, Batch, DeviceMesh, Keywords, LossFn, Model, PipelineArgs, PipelineConfig,
+    RankError, ThreadOptions, threads,
 };
 use autopipe_models::load_folder;
 use autopipe_nn::{count_labels, cross_entropy_sum};
@@ -52,8 +52,9 @@ pub(crate) fn loss() -> LossFn {
 pub(crate) fn unsplit(model: &dyn Model, batch: &Batch) -> Result<Outcome> {
     let all: Vec<String> = model.graph().modules().map(|module| module.name.clone()).collect();
     let stage = model.build_stage(&all, &Device::Cpu).map_err(anyhow::Error::from_boxed)?;
-    let outputs = stage.forward(&batch.inputs)?;
-    let loss = (loss()(&outputs, batch.target.as_ref().context("a target")?)? * batch.loss_scale)?;
+    let outputs = stage.forward(batch.inputs[0].tensors(), &Keywords::new())?;
+    let loss = (loss()(&outputs, &batch.target.as_ref().context("a target")?.tensors()[0])?
+        * batch.loss_scale)?;
     let mut store = loss.backward()?;
     stage.parameters().collect(&mut store)?;
     stage.parameters().take_deferred().run()?;

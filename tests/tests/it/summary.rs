@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use autopipe::schedule::csv;
 use autopipe::{
-    AutoPipeline, Axis, AxisNames, Batch, DeviceMesh, PipelineArgs, PipelineConfig, ThreadOptions,
-    threads,
+    AutoPipeline, Axis, AxisNames, Batch, DeviceMesh, Input, PipelineArgs, PipelineConfig,
+    ThreadOptions, threads,
 };
 use autopipe_config::Rounding;
 use autopipe_models::from_config;
@@ -163,8 +163,9 @@ fn a_promised_sequence_length_is_kept_until_another_is_announced() {
         let all = reference_batch();
         let part = |tensor: &Tensor, len| tensor.narrow(0, 0, 4)?.narrow(1, 0, len);
         let batch = |len| -> candle_core::Result<Batch> {
-            let target = all.target.as_ref().map(|target| part(target, len)).transpose()?;
-            Ok(Batch { inputs: vec![part(&all.inputs[0], len)?], target, ..all.clone() })
+            let first = |input: &Input| part(&input.tensors()[0], len).map(Input::from);
+            let target = all.target.as_ref().map(first).transpose()?;
+            Ok(Batch { inputs: vec![first(&all.inputs[0])?], target, ..all.clone() })
         };
         pipeline.step(&batch(32)?)?;
         let error = pipeline.step(&batch(16)?).unwrap_err().to_string();

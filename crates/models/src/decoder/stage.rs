@@ -1,7 +1,7 @@
 //! A consecutive piece of a decoder on one rank.
 
 use autopipe_nn::{Embedding, Linear, Parameters, RmsNorm, RotaryEmbedding, Rotation};
-use autopipe_runtime::StageModel;
+use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
 use crate::blocks::DecoderLayer;
@@ -44,7 +44,7 @@ impl DecoderStage {
 }
 
 impl StageModel for DecoderStage {
-    fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn forward(&self, inputs: &[Tensor], _: &Keywords) -> Result<Vec<Tensor>> {
         let [input] = inputs else { bail!("a decoder takes one input, got {}", inputs.len()) };
         let mut x = self.hidden_states(input)?;
         if !self.layers.is_empty() {

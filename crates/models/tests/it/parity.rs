@@ -1,7 +1,7 @@
 //! Loss, logits and gradients of the unsplit model equal what transformers computed.
 
 use autopipe_nn::{count_labels, cross_entropy_sum};
-use autopipe_runtime::StageModel;
+use autopipe_runtime::{Keywords, StageModel};
 
 use crate::fixture::{build, flat, llama, path, relative_l2, tensors};
 
@@ -14,7 +14,9 @@ fn whole() -> Box<dyn StageModel> {
 
 #[test]
 fn logits() {
-    let outputs = whole().forward(&[tensors("batch.safetensors")["input_ids"].clone()]).unwrap();
+    let outputs = whole()
+        .forward(&[tensors("batch.safetensors")["input_ids"].clone()], &Keywords::new())
+        .unwrap();
     let expected = &tensors("logits.safetensors")["logits"];
     assert_eq!(outputs[0].dims(), expected.dims());
     for (got, expected) in flat(&outputs[0]).into_iter().zip(flat(expected)) {
@@ -29,7 +31,7 @@ fn loss_and_gradients() {
     let batch = tensors("batch.safetensors");
     let stage = whole();
 
-    let logits = stage.forward(&[batch["input_ids"].clone()]).unwrap();
+    let logits = stage.forward(&[batch["input_ids"].clone()], &Keywords::new()).unwrap();
     let num_labels = count_labels(&batch["labels"]).unwrap();
     assert_eq!(num_labels, reference["num_label_tokens"]);
     let loss =

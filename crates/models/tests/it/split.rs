@@ -1,7 +1,7 @@
 //! A chain of stages computes what the model in one piece computes.
 
 use autopipe_models::from_config;
-use autopipe_runtime::Model;
+use autopipe_runtime::{Keywords, Model};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
@@ -102,10 +102,11 @@ fn inputs_that_do_not_fit_are_refused() {
             .starts_with("the first stage takes token ids [batch, sequence], got [1, 4, 32]")
     );
     assert!(
-        message(later.forward(&[narrow]))
+        message(later.forward(&[narrow], &Keywords::new()))
             .starts_with("a later stage takes hidden states [batch, sequence, 64], got [1, 4, 32]")
     );
     assert!(
-        message(later.forward(&[ids.clone(), ids])).starts_with("a decoder takes one input, got 2")
+        message(later.forward(&[ids.clone(), ids], &Keywords::new()))
+            .starts_with("a decoder takes one input, got 2")
     );
 }

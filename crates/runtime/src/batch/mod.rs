@@ -1,18 +1,35 @@
 //! A batch and how it is cut into microbatches.
 
+mod error;
+mod input;
+mod keywords;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::Tensor;
+
+pub use error::BatchError;
+pub use input::{Input, InputValue};
+pub use keywords::Keywords;
 
 /// What one pipeline step computes.
 ///
 /// Every rank may be given all of it; each takes what it needs: the inputs where the first stage
-/// is, the target where the last one is. What a rank does not need can be left out there. All ranks
-/// have to give batches that fit, or none: one that refuses its batch leaves the others waiting.
+/// is, the target where the last one is, the keyword inputs everywhere. What a rank does not need
+/// can be left out there. Batches may differ from step to step in all their sizes.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Inputs of the first stage; the samples lie along dimension 0 of each.
-    pub inputs: Vec<Tensor>,
-    /// What the loss compares with; samples along dimension 0.
-    pub target: Option<Tensor>,
+    /// Inputs of the first stage, in their order. They are tensors.
+    pub inputs: Vec<Input>,
+    /// Inputs that every stage gets, by name; each stage has to know the name
+    /// ([`StageModel::keywords`](crate::StageModel::keywords)).
+    pub keywords: BTreeMap<String, Input>,
+    /// What the loss compares with: a tensor of any shape.
+    pub target: Option<Input>,
     /// Each microbatch's loss is multiplied by this before its backward and in what is reported.
     ///
     /// With a loss that sums over tokens, one over the number of label tokens of the whole
@@ -20,59 +37,26 @@ pub struct Batch {
     pub loss_scale: f64,
 }
 
-/// A batch that does not fit its program.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BatchError {
-    /// Not every microbatch would have a sample.
-    #[error(
-        "{name} has {samples} samples along dimension 0, but the schedule has {num_microbatches} microbatches and each needs one"
-    )]
-    TooFewSamples {
-        /// `input 0`, `target`, ...
-        name: String,
-        /// Its length in dimension 0.
-        samples: usize,
-        /// Microbatches of the program.
-        num_microbatches: usize,
-    },
-    /// A tensor without dimensions.
-    #[error("{name} is a scalar; samples lie along dimension 0")]
-    Scalar {
-        /// `input 0`, `target`, ...
-        name: String,
-    },
-    /// Inputs and target of different length.
-    #[error("{name} has {samples} samples along dimension 0, input 0 has {expected}")]
-    Uneven {
-        /// `input 1`, `target`, ...
-        name: String,
-        /// Its length in dimension 0.
-        samples: usize,
-        /// Input 0's length.
-        expected: usize,
-    },
-    /// The first stage has nothing to compute from.
-    #[error("the batch has no input, which the first stage on this rank needs")]
-    NoInput,
-    /// The last stage has nothing to compare with.
-    #[error("the batch has no target, which the loss on this rank needs")]
-    NoTarget,
-}
-
 /// What a rank takes of a batch.
-#[derive(Clone, Copy)]
-pub(crate) struct Needs {
+pub(crate) struct Needs<'a> {
+    pub(crate) num_microbatches: usize,
     /// It has the first stage.
     pub(crate) inputs: bool,
     /// It has the last stage.
     pub(crate) target: bool,
+    /// Its stages and the keywords that each knows.
+    pub(crate) keywords: Vec<(Stage, &'a [&'a str])>,
 }
 
 impl Batch {
     /// A batch with one input, whose losses are summed as they are.
-    pub fn new(input: Tensor, target: Tensor) -> Self {
-        Self { inputs: vec![input], target: Some(target), loss_scale: 1.0 }
+    pub fn new(input: impl Into<Input>, target: impl Into<Input>) -> Self {
+        Self {
+            inputs: vec![input.into()],
+            keywords: BTreeMap::new(),
+            target: Some(target.into()),
+            loss_scale: 1.0,
+        }
     }
 
     /// The same batch with another [`loss_scale`](Self::loss_scale).
@@ -81,47 +65,109 @@ impl Batch {
         Self { loss_scale, ..self }
     }
 
-    /// Checks that the batch has what a rank needs and can be cut into `num_microbatches`.
-    pub(crate) fn check(&self, num_microbatches: usize, needs: Needs) -> Result<(), BatchError> {
+    /// The same batch with one more keyword input.
+    #[must_use]
+    pub fn with_keyword(mut self, name: impl Into<String>, input: impl Into<Input>) -> Self {
+        self.keywords.insert(name.into(), input.into());
+        self
+    }
+
+    /// Checks that the batch has what a rank needs and can be cut.
+    pub(crate) fn check(&self, needs: &Needs<'_>) -> Result<(), BatchError> {
+        let mut errors = Vec::new();
         if needs.inputs && self.inputs.is_empty() {
-            return Err(BatchError::NoInput);
+            errors.push(BatchError::NoInput);
         }
         if needs.target && self.target.is_none() {
-            return Err(BatchError::NoTarget);
+            errors.push(BatchError::NoTarget);
         }
-        let expected = self.inputs.first().and_then(|first| first.dims().first().copied());
-        let named = self.inputs.iter().enumerate().map(|(i, t)| (format!("input {i}"), t));
-        for (name, tensor) in named.chain(self.target.iter().map(|t| ("target".to_owned(), t))) {
-            let Some(&samples) = tensor.dims().first() else {
-                return Err(BatchError::Scalar { name });
-            };
-            if samples < num_microbatches {
-                return Err(BatchError::TooFewSamples { name, samples, num_microbatches });
-            }
-            if let Some(expected) = expected.filter(|&expected| expected != samples) {
-                return Err(BatchError::Uneven { name, samples, expected });
+        for (&(stage, known), name) in needs
+            .keywords
+            .iter()
+            .flat_map(|stage| self.keywords.keys().map(move |name| (stage, name)))
+        {
+            if !known.contains(&name.as_str()) {
+                let known = known.iter().map(|&known| known.to_owned()).collect();
+                let stage = stage.index();
+                errors.push(BatchError::UnknownKeyword { name: name.clone(), stage, known });
             }
         }
-        Ok(())
+        let inputs = self.inputs.iter().enumerate().map(|(i, input)| (format!("input {i}"), input));
+        let target = self.target.iter().map(|target| ("target".to_owned(), target));
+        let keywords =
+            self.keywords.iter().map(|(name, input)| (format!("keyword input {name}"), input));
+        for (name, input) in inputs.clone().chain(target.clone()) {
+            if let Input::Same(value) = input
+                && !matches!(value, InputValue::Tensor(_))
+            {
+                errors.push(BatchError::NoTensor { name, kind: value.kind() });
+            }
+        }
+        let mut first = None;
+        for (name, input) in inputs.chain(keywords).chain(target) {
+            errors.extend(check_cut(name, input, needs.num_microbatches, &mut first).err());
+        }
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(BatchError::Several(errors)),
+        }
+    }
+
+    /// The first stage's inputs of one microbatch.
+    pub(crate) fn inputs_of(
+        &self,
+        num_microbatches: usize,
+        index: MicroBatch,
+    ) -> candle_core::Result<Vec<Tensor>> {
+        let part = |input: &Input| input.tensor_part(num_microbatches, index.index());
+        self.inputs.iter().map(part).collect()
+    }
+
+    /// Every stage's keyword inputs of one microbatch.
+    pub(crate) fn keywords_of(
+        &self,
+        num_microbatches: usize,
+        index: MicroBatch,
+    ) -> candle_core::Result<Keywords> {
+        let part = |(name, input): (&String, &Input)| {
+            Ok((name.clone(), input.part(num_microbatches, index.index())?))
+        };
+        self.keywords.iter().map(part).collect()
     }
 }
 
-/// Rows of `index` among `num_chunks` near-even chunks of `len`: start and length. The first
-/// `len % num_chunks` chunks are one longer, as `torch.tensor_split` has it.
-pub(crate) fn chunk(len: usize, num_chunks: usize, index: usize) -> (usize, usize) {
-    let (base, longer) = (len / num_chunks, len % num_chunks);
-    (index * base + index.min(longer), base + usize::from(index < longer))
-}
-
-/// The samples of one microbatch of `tensor`.
-pub(crate) fn microbatch(
-    tensor: &Tensor,
+/// Checks that an input has something for every microbatch. `first` is the first that is cut, with
+/// its number of samples: the others have as many.
+fn check_cut(
+    name: String,
+    input: &Input,
     num_microbatches: usize,
-    index: usize,
-) -> candle_core::Result<Tensor> {
-    let (start, len) = chunk(tensor.dim(0)?, num_microbatches, index);
-    tensor.narrow(0, start, len)?.contiguous()
+    first: &mut Option<(String, usize)>,
+) -> Result<(), BatchError> {
+    match input {
+        Input::Same(_) => Ok(()),
+        Input::Each(tensors) if tensors.len() == num_microbatches => Ok(()),
+        Input::Each(tensors) => {
+            Err(BatchError::WrongPieces { name, pieces: tensors.len(), num_microbatches })
+        }
+        Input::Along { tensor, dim } => {
+            let dim = *dim;
+            let Some(&samples) = tensor.dims().get(dim) else {
+                return Err(BatchError::NoDimension { name, rank: tensor.rank(), dim });
+            };
+            if samples < num_microbatches {
+                return Err(BatchError::TooFewSamples { name, samples, dim, num_microbatches });
+            }
+            match first {
+                None => *first = Some((name, samples)),
+                Some((other, expected)) if *expected != samples => {
+                    let (other, expected) = (other.clone(), *expected);
+                    return Err(BatchError::Uneven { name, samples, dim, other, expected });
+                }
+                Some(_) => {}
+            }
+            Ok(())
+        }
+    }
 }
-
-#[cfg(test)]
-mod tests;

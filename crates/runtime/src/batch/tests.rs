@@ -1,11 +1,23 @@
 //! Tests of cutting a batch.
 
+use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::{DType, Device, Tensor};
 
-use super::{Batch, BatchError, Needs, chunk, microbatch};
+use super::input::chunk;
+use super::{Batch, BatchError, Input, InputValue, Needs};
 
-const ALL: Needs = Needs { inputs: true, target: true };
-const NOTHING: Needs = Needs { inputs: false, target: false };
+fn all(num_microbatches: usize) -> Needs<'static> {
+    let keywords = vec![(Stage::new(3), &["mask", "scale"][..])];
+    Needs { num_microbatches, inputs: true, target: true, keywords }
+}
+
+fn nothing(num_microbatches: usize) -> Needs<'static> {
+    Needs { num_microbatches, inputs: false, target: false, keywords: Vec::new() }
+}
+
+fn zeros(dims: &[usize]) -> Tensor {
+    Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap()
+}
 
 #[test]
 fn chunks_are_near_even_and_cover_everything() {
@@ -16,33 +28,70 @@ fn chunks_are_near_even_and_cover_everything() {
 }
 
 #[test]
-fn a_microbatch_is_a_range_of_rows() {
+fn a_microbatch_is_a_range_of_samples() {
     let tensor = Tensor::arange(0u32, 10, &Device::Cpu).unwrap().reshape((5, 2)).unwrap();
-    let rows = microbatch(&tensor, 2, 1).unwrap();
+    let rows = Input::from(tensor.clone()).tensor_part(2, 1).unwrap();
     assert_eq!(rows.to_vec2::<u32>().unwrap(), [[6, 7], [8, 9]]);
+    let columns = Input::along(tensor.t().unwrap(), 1).tensor_part(2, 1).unwrap();
+    assert_eq!(columns.to_vec2::<u32>().unwrap(), [[6, 8], [7, 9]]);
+    let whole = Input::same(tensor.clone()).tensor_part(2, 1).unwrap();
+    assert_eq!(whole.dims(), [5, 2]);
+    let pieces = Input::each([tensor.clone(), tensor.narrow(0, 2, 1).unwrap()]);
+    assert_eq!(pieces.tensor_part(2, 1).unwrap().to_vec2::<u32>().unwrap(), [[4, 5]]);
+}
+
+#[test]
+fn keywords_are_cut_or_the_same_for_all() {
+    let batch = Batch::new(zeros(&[4, 2]), zeros(&[4]))
+        .with_keyword("mask", Input::along(zeros(&[3, 4]), 1))
+        .with_keyword("scale", Input::same(0.5));
+    assert_eq!(batch.check(&all(2)), Ok(()));
+    let keywords = batch.keywords_of(2, MicroBatch::new(1)).unwrap();
+    assert_eq!(keywords.tensor("mask").unwrap().unwrap().dims(), [3, 2]);
+    assert!(matches!(keywords.get("scale"), Some(InputValue::Float(half)) if *half == 0.5));
+    assert!(keywords.tensor("nothing").unwrap().is_none());
+    let error = keywords.tensor("scale").unwrap_err().to_string();
+    assert!(error.contains("`scale` has to be a tensor, got a number"), "{error}");
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let zeros = |rows: usize| Tensor::zeros((rows, 2), DType::F32, &Device::Cpu).unwrap();
-    let check = |batch: &Batch, n| batch.check(n, ALL).unwrap_err().to_string();
+    let check = |batch: &Batch, n| batch.check(&all(n)).unwrap_err().to_string();
     assert_eq!(
-        check(&Batch::new(zeros(2), zeros(2)), 3),
+        check(&Batch::new(zeros(&[2, 2]), Input::same(zeros(&[]))), 3),
         "input 0 has 2 samples along dimension 0, but the schedule has 3 microbatches and each needs one"
     );
     assert_eq!(
-        check(&Batch::new(zeros(4), zeros(5)), 2),
+        check(&Batch::new(zeros(&[4, 2]), zeros(&[5])), 2),
         "target has 5 samples along dimension 0, input 0 has 4"
     );
-    let scalar = Tensor::new(1f32, &Device::Cpu).unwrap();
     assert_eq!(
-        check(&Batch::new(scalar, zeros(2)), 1),
-        "input 0 is a scalar; samples lie along dimension 0"
+        check(&Batch::new(zeros(&[]), zeros(&[2])), 1),
+        "input 0 has 0 dimensions, so it cannot be cut along dimension 0; `Input::same` gives all \
+         of it to every microbatch"
     );
-    let empty = Batch { inputs: Vec::new(), target: None, loss_scale: 1.0 };
-    assert_eq!(empty.check(1, ALL), Err(BatchError::NoInput));
-    assert_eq!(Batch::new(zeros(5), zeros(5)).check(2, ALL), Ok(()));
-    assert_eq!(empty.check(1, NOTHING), Ok(()), "a rank between the ends needs nothing");
-    let unlabelled = Batch { target: None, ..Batch::new(zeros(5), zeros(5)) };
-    assert_eq!(unlabelled.check(2, ALL), Err(BatchError::NoTarget));
+    assert_eq!(
+        check(&Batch::new(Input::each([zeros(&[2])]), zeros(&[2])), 2),
+        "input 0 comes in 1 pieces, the schedule has 2 microbatches"
+    );
+    let batch = Batch::new(Input::same("no"), zeros(&[2])).with_keyword("msk", Input::same(1i64));
+    assert_eq!(
+        check(&batch, 2),
+        "stage 3 takes no keyword input `msk`; it takes `mask`, `scale`; \
+         input 0 is a text; only a keyword input can be something other than a tensor"
+    );
+}
+
+#[test]
+fn a_rank_asks_for_what_it_needs() {
+    let batch = Batch::new(zeros(&[5]), zeros(&[5]));
+    assert_eq!(batch.check(&all(2)), Ok(()));
+    let empty = Batch { inputs: Vec::new(), target: None, ..batch.clone() };
+    assert_eq!(
+        empty.check(&all(1)),
+        Err(BatchError::Several(vec![BatchError::NoInput, BatchError::NoTarget]))
+    );
+    assert_eq!(empty.check(&nothing(1)), Ok(()), "a rank between the ends needs nothing");
+    let unlabelled = Batch { target: None, ..batch };
+    assert_eq!(unlabelled.check(&all(2)), Err(BatchError::NoTarget));
 }

@@ -123,6 +123,12 @@ impl Communicator for InProcess {
         Ok(PostedRecv { from, tag })
     }
 
+    fn has_arrived(&self, posted: &PostedRecv) -> Result<bool, Error> {
+        let (from, content) = (self.member(posted.from)?, Content::Tagged(posted.tag));
+        let address = Address { group: self.group, from, to: self.world_rank(), content };
+        self.office.has(address).map_err(Error::Stopped)
+    }
+
     fn wait(&self, PostedRecv { from, tag }: PostedRecv) -> Result<Vec<Tensor>, Error> {
         match self.fetch(from, Content::Tagged(tag))? {
             Message::Tensors(tensors) => Ok(tensors),

@@ -104,6 +104,15 @@ impl PostOffice {
         }
     }
 
+    /// Whether a message waits at an address.
+    pub(super) fn has(&self, address: Address) -> Result<bool, Failure> {
+        let state = self.lock();
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(state.messages.contains_key(&address)),
+        }
+    }
+
     /// Stops the world; the first failure is the one that counts.
     pub(super) fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);

@@ -25,6 +25,11 @@ impl Tag {
         let microbatch = (transfer.microbatch.index() as u64) << 32;
         Self(microbatch | stage | direction)
     }
+
+    /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.
+    pub(crate) fn of_outputs(microbatch: usize) -> Self {
+        Self(((microbatch as u64) << 32) | u64::from(u32::MAX))
+    }
 }
 
 /// A message that was asked for by [`Communicator::post_recv`] and has not been waited for.
@@ -89,6 +94,12 @@ pub trait Communicator {
     /// # Errors
     /// If there is no such rank.
     fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error>;
+
+    /// Whether a message that was asked for is here, so that waiting for it takes no time.
+    ///
+    /// # Errors
+    /// If the world has failed.
+    fn has_arrived(&self, posted: &PostedRecv) -> Result<bool, Error>;
 
     /// Waits for a message that was asked for.
     ///

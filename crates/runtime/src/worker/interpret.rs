@@ -7,41 +7,21 @@ use autopipe_schedule::{
 };
 use candle_core::Tensor;
 
-use super::stage::{Arriving, Inputs, StageRun};
+use super::arriving::Arriving;
+use super::compute::{Done, End, Job};
+use super::stage::{Inputs, Keep, StageRun};
 use super::trace::Trace;
-use super::{StepOutput, Worker};
-use crate::batch::microbatch;
-use crate::communicator::{Reduction, Tag};
-use crate::{ActionError, Batch, Error, Failure};
-
-/// What becomes of the last stage's outputs when their loss is computed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outputs {
-    Keep,
-    Drop,
-}
-
-/// Whether somebody wants to know when the actions happen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Times {
-    Measure,
-    Ignore,
-}
-
-/// What a run is to bring besides losses.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) outputs: Outputs,
-    pub(super) times: Times,
-}
+use super::{Outputs, Worker};
+use crate::communicator::Tag;
+use crate::{ActionError, Batch, Error};
 
 /// What one run of a program gathers.
 pub(super) struct Run<'a> {
-    program: &'a ValidProgram,
-    batch: &'a Batch,
-    wanted: Outputs,
-    losses: BTreeMap<MicroBatch, Tensor>,
-    outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
+    pub(super) program: &'a ValidProgram,
+    pub(super) batch: &'a Batch,
+    pub(super) wanted: Outputs,
+    pub(super) losses: BTreeMap<MicroBatch, Tensor>,
+    pub(super) outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// Notes when things happen, if somebody wants to know.
     pub(super) trace: Option<Trace>,
 }
@@ -50,6 +30,10 @@ impl<'a> Run<'a> {
     pub(super) fn new(program: &'a ValidProgram, batch: &'a Batch, wanted: Outputs) -> Self {
         let (losses, outputs) = (BTreeMap::new(), BTreeMap::new());
         Self { program, batch, wanted, losses, outputs, trace: None }
+    }
+
+    fn is_last(&self, stage: Stage) -> bool {
+        stage.index() + 1 == self.program.num_stages()
     }
 }
 
@@ -77,100 +61,134 @@ impl Worker {
     fn do_action(&mut self, run: &mut Run<'_>, action: Action) -> Result<(), ActionError> {
         match action {
             Action::Compute(compute) => self.compute(run, compute),
-            // One after the other, as torch does it: a rank has one stream of work.
-            Action::Overlap(overlap) => {
-                self.compute(run, overlap.forward())?;
-                self.compute(run, overlap.backward())
-            }
+            Action::Overlap(overlap) => self.overlap(run, overlap.forward(), overlap.backward()),
             Action::Send(transfer) => self.send(run, transfer),
             Action::Recv(transfer) => self.recv(run, transfer),
             // A communicator takes what is sent at once and frees it when it is through.
             Action::WaitSend(_) => Ok(()),
+            // Each rank has its parameters whole and alone: nothing is to be gathered or summed.
             Action::Unshard(_)
             | Action::Reshard(_)
             | Action::ReduceGrad(_)
-            | Action::WaitReduceGrad(_)
-            | Action::ReduceTied { .. }
-            | Action::OptimizerStep(_) => unreachable!("refused by `new`: {action}"),
-        }
-    }
-
-    fn compute(&mut self, run: &mut Run<'_>, compute: Compute) -> Result<(), ActionError> {
-        let Compute { op, stage, microbatch } = compute;
-        match op {
-            ComputeOp::Forward => self.forward(run, stage, microbatch),
-            ComputeOp::Backward => {
-                self.backward_input(run, stage, microbatch)?;
-                self.stage(stage).backward_weight(microbatch)
+            | Action::WaitReduceGrad(_) => Ok(()),
+            Action::ReduceTied { .. } | Action::OptimizerStep(_) => {
+                unreachable!("refused by `new`: {action}")
             }
-            ComputeOp::BackwardInput => self.backward_input(run, stage, microbatch),
-            ComputeOp::BackwardWeight => self.stage(stage).backward_weight(microbatch),
-            ComputeOp::Recompute => unreachable!("refused by `new`: {compute}"),
         }
     }
 
-    fn stage(&mut self, stage: Stage) -> &mut StageRun {
+    pub(super) fn compute(
+        &mut self,
+        run: &mut Run<'_>,
+        compute: Compute,
+    ) -> Result<(), ActionError> {
+        let job = self.prepare(run, compute)?;
+        let done = job.run(self.stage(compute.stage), compute.microbatch)?;
+        self.settle(run, compute, done);
+        Ok(())
+    }
+
+    pub(super) fn stage(&mut self, stage: Stage) -> &mut StageRun {
         self.stages.get_mut(&stage).expect("checked by `new`: this rank owns the stages of its row")
     }
 
-    fn forward(
+    /// Waits for whatever a computation takes from other ranks and puts it together with the rest.
+    pub(super) fn prepare(
         &mut self,
         run: &mut Run<'_>,
-        id: Stage,
-        index: MicroBatch,
-    ) -> Result<(), ActionError> {
-        let train = run.program.has_backward();
-        let (is_first, is_last) = (id.index() == 0, id.index() + 1 == run.program.num_stages());
-        let slice =
-            |tensor: &Tensor| microbatch(tensor, run.program.num_microbatches(), index.index());
-        let inputs = if is_first {
-            Inputs::Batch(run.batch.inputs.iter().map(slice).collect::<Result<_, _>>()?)
-        } else {
-            let arriving = self.stage(id).take_inputs(index);
-            Inputs::Received(self.arrived(run, arriving)?)
-        };
-        let outputs = self.stage(id).forward(index, inputs, train)?;
-        if !is_last {
-            if let Some(next) = self.local(run.program, id.index() + 1) {
-                let outputs = self.stage(id).take_outputs(index);
-                self.stage(next).receive_inputs(index, Arriving::Here(outputs));
+        Compute { op, stage, microbatch }: Compute,
+    ) -> Result<Job, ActionError> {
+        let num_microbatches = run.program.num_microbatches();
+        let batch = |run: &Run<'_>| run.batch.inputs_of(num_microbatches, microbatch);
+        let keywords = |run: &Run<'_>| run.batch.keywords_of(num_microbatches, microbatch);
+        let is_first = stage.index() == 0;
+        Ok(match op {
+            ComputeOp::Forward => {
+                let inputs = if is_first {
+                    Inputs::Batch(batch(run)?)
+                } else {
+                    let arriving = self.stage(stage).take_inputs(microbatch);
+                    Inputs::Received(self.arrived(run, arriving)?)
+                };
+                let keep = if !run.program.has_backward() {
+                    Keep::Nothing
+                } else if self.recomputed.contains(&(stage, microbatch)) {
+                    Keep::Inputs
+                } else {
+                    Keep::Graph
+                };
+                let end = self.end(run, stage, microbatch)?;
+                Job::Forward { inputs, keywords: keywords(run)?, keep, end }
             }
-            return Ok(());
-        }
-        let target = slice(run.batch.target.as_ref().expect("checked: the last stage has it"))?;
-        let mut scale = run.batch.loss_scale;
-        let loss = (self.loss)(&outputs, &target)?;
-        run.losses.insert(index, (loss.detach() * scale)?);
-        if run.wanted == Outputs::Keep {
-            run.outputs.insert(index, outputs.iter().map(Tensor::detach).collect());
-        }
-        if self.scale_grads {
-            #[expect(clippy::cast_precision_loss, reason = "microbatches are counted in 32 bits")]
-            let num_microbatches = run.program.num_microbatches() as f64;
-            scale /= num_microbatches;
-        }
-        self.stage(id).set_loss(index, &loss, scale, train)
+            ComputeOp::Recompute => Job::Recompute {
+                batch: if is_first { Some(batch(run)?) } else { None },
+                keywords: keywords(run)?,
+                end: self.end(run, stage, microbatch)?,
+            },
+            ComputeOp::Backward | ComputeOp::BackwardInput => {
+                let arriving = self.stage(stage).take_output_grads(microbatch);
+                let grads = self.arrived(run, arriving)?;
+                match op {
+                    ComputeOp::Backward => Job::Backward { grads },
+                    _ => Job::BackwardInput { grads },
+                }
+            }
+            ComputeOp::BackwardWeight => Job::BackwardWeight,
+        })
     }
 
-    fn backward_input(
-        &mut self,
-        run: &mut Run<'_>,
-        id: Stage,
+    /// What the last stage's forward ends with.
+    fn end(
+        &self,
+        run: &Run<'_>,
+        stage: Stage,
         index: MicroBatch,
-    ) -> Result<(), ActionError> {
-        let arriving = self.stage(id).take_output_grads(index);
-        let grads = self.arrived(run, arriving)?;
-        self.stage(id).backward_input(index, &grads)?;
-        let Some(former) = id.index().checked_sub(1) else {
-            // The batch's own gradient is nobody's.
-            drop(self.stage(id).take_input_grads(index));
-            return Ok(());
-        };
-        if let Some(former) = self.local(run.program, former) {
-            let grads = self.stage(id).take_input_grads(index);
-            self.stage(former).receive_output_grads(index, Arriving::Here(grads));
+    ) -> Result<Option<End>, ActionError> {
+        if !run.is_last(stage) {
+            return Ok(None);
         }
-        Ok(())
+        let num_microbatches = run.program.num_microbatches();
+        let target = run.batch.target.as_ref().expect("checked: the last stage has it");
+        let loss_scale = run.batch.loss_scale;
+        #[expect(clippy::cast_precision_loss, reason = "microbatches are counted in 32 bits")]
+        let grad_scale =
+            if self.scale_grads { loss_scale / num_microbatches as f64 } else { loss_scale };
+        Ok(Some(End {
+            loss: std::sync::Arc::clone(&self.loss),
+            target: target.tensor_part(num_microbatches, index.index())?,
+            loss_scale,
+            grad_scale,
+        }))
+    }
+
+    /// Gives what a computation made to whoever waits for it on this rank.
+    pub(super) fn settle(&mut self, run: &mut Run<'_>, compute: Compute, done: Done) {
+        let Compute { op, stage, microbatch } = compute;
+        match op {
+            ComputeOp::Forward => {
+                if let Some(loss) = done.loss {
+                    run.losses.insert(microbatch, loss);
+                    if run.wanted != Outputs::Drop {
+                        run.outputs.insert(microbatch, done.outputs);
+                    }
+                } else if let Some(next) = self.local(run.program, stage.index() + 1) {
+                    let outputs = self.stage(stage).take_outputs(microbatch);
+                    self.stage(next).receive_inputs(microbatch, Arriving::Here(outputs));
+                }
+            }
+            ComputeOp::Backward | ComputeOp::BackwardInput => {
+                let Some(former) = stage.index().checked_sub(1) else {
+                    // The batch's own gradient is nobody's.
+                    drop(self.stage(stage).take_input_grads(microbatch));
+                    return;
+                };
+                if let Some(former) = self.local(run.program, former) {
+                    let grads = self.stage(stage).take_input_grads(microbatch);
+                    self.stage(former).receive_output_grads(microbatch, Arriving::Here(grads));
+                }
+            }
+            ComputeOp::BackwardWeight | ComputeOp::Recompute => {}
+        }
     }
 
     /// The stage of this index if it is on this rank: then tensors change hands without a message.
@@ -222,30 +240,8 @@ impl Worker {
         }
         Ok(tensors)
     }
-
-    /// Brings the losses from the rank that computed them to all.
-    pub(super) fn finish(&self, run: Run<'_>) -> Result<StepOutput, Error> {
-        let mut losses = vec![0.0; run.program.num_microbatches()];
-        for (index, loss) in &run.losses {
-            losses[index.index()] = scalar(loss).map_err(|source| {
-                let rank = self.comm.world_rank();
-                let error = Error::Loss { rank, microbatch: index.index(), source };
-                self.comm.abort(Failure { rank, at: None, cause: error.to_string() });
-                error
-            })?;
-        }
-        let losses = self.comm.all_reduce(&losses, Reduction::Sum)?;
-        let owns_last = !run.losses.is_empty();
-        let is_kept = run.wanted == Outputs::Keep && owns_last;
-        let outputs = is_kept.then(|| run.outputs.into_values().collect());
-        Ok(StepOutput { losses, outputs })
-    }
 }
 
-fn communication(error: Error) -> ActionError {
+pub(super) fn communication(error: Error) -> ActionError {
     ActionError::Communication(Box::new(error))
-}
-
-fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
-    tensor.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()
 }

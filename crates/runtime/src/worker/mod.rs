@@ -2,28 +2,32 @@
 //!
 //! Nothing here is specific to a schedule: what a schedule does differently is in its program.
 
+mod arriving;
+mod compute;
 mod interpret;
+mod live;
+mod outcome;
+mod overlap;
 mod parts;
 mod stage;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
-use autopipe_schedule::{Action, ComputeOp, Rank, Span, Stage, Timeline, ValidProgram};
+use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
-use crate::communicator::Reduction;
 use crate::error::FailedAction;
 use crate::launch::message_of;
 use crate::{ActionError, Batch, Communicator, Error, Failure};
-use interpret::{Outputs, Run, Times, Wanted};
+use interpret::Run;
 use stage::StageRun;
 use trace::Trace;
 
-pub use parts::{LossFn, Programs, StepOutput, WorkerParts};
+pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
 pub struct Worker {
@@ -32,6 +36,8 @@ pub struct Worker {
     stages: BTreeMap<Stage, StageRun>,
     loss: LossFn,
     scale_grads: bool,
+    /// The pairs of stage and microbatch that keep their inputs only until their R.
+    recomputed: BTreeSet<(Stage, MicroBatch)>,
     num_steps: usize,
     failed: Option<String>,
 }
@@ -94,7 +100,17 @@ impl Worker {
         let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
         let stages =
             stages.into_iter().map(|(id, model)| (id, StageRun::new(model, route(id)))).collect();
-        Ok(Self { comm, programs, stages, loss, scale_grads, num_steps: 0, failed: None })
+        let recomputed = recomputed(&programs.train);
+        Ok(Self {
+            comm,
+            programs,
+            stages,
+            loss,
+            scale_grads,
+            recomputed,
+            num_steps: 0,
+            failed: None,
+        })
     }
 
     /// This rank's end of the pipeline's communicator.
@@ -118,49 +134,17 @@ impl Worker {
     /// The action of this rank that failed, or the failure of another rank. The pipeline cannot be
     /// used afterwards: the ranks are no longer at the same place.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        let program = Arc::clone(&self.programs.train);
-        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Ignore };
-        self.run(&program, batch, wanted).map(|(output, _)| output)
+        self.step_with(batch, StepOptions::default())
     }
 
-    /// As [`step`](Self::step), and measures: when every action of every rank happened, in the type
-    /// in which the simulator predicts it and in seconds since the ranks met at the beginning of the
-    /// step. All ranks have to call it, and all get the same.
-    ///
-    /// A computation starts when its tensors are there; a receive ends when the computation that
-    /// waits for it has them. After each computation the device is waited for, so that on a GPU a
-    /// measured step takes somewhat longer.
+    /// As [`step`](Self::step), and brings what else is asked for. All ranks have to ask for the
+    /// same.
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
+    pub fn step_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.train);
-        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Measure };
-        let (output, spans) = self.run(&program, batch, wanted)?;
-        Ok((output, self.gather(&program, &spans)?))
-    }
-
-    /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
-    fn gather(&self, program: &ValidProgram, spans: &[Span]) -> Result<Timeline, Error> {
-        let own = self.comm.rank();
-        let mut times = Vec::new();
-        for (rank, row) in program.rows().iter().enumerate() {
-            if rank == own {
-                times.extend(spans.iter().flat_map(|span| [span.start, span.end]));
-            } else {
-                times.resize(times.len() + 2 * row.len(), 0.0);
-            }
-        }
-        let times = self.comm.all_reduce(&times, Reduction::Sum)?;
-        let mut times = times.chunks_exact(2);
-        let span = |&action: &Action| {
-            let time = times.next().expect("two times for every action");
-            Span { action, start: time[0], end: time[1] }
-        };
-        let mut spans = program.rows().iter().flatten().map(span);
-        let rows = program.rows().iter().map(|row| spans.by_ref().take(row.len()).collect());
-        Ok(Timeline::from_rows(rows.collect())
-            .expect("measured: a whole step, one action at a time"))
+        self.run(&program, batch, options)
     }
 
     /// Computes the losses of one batch; no gradient changes.
@@ -168,37 +152,33 @@ impl Worker {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        let program = Arc::clone(&self.programs.eval);
-        let wanted = Wanted { outputs: Outputs::Drop, times: Times::Ignore };
-        self.run(&program, batch, wanted).map(|(output, _)| output)
+        self.eval_with(batch, StepOptions::default())
     }
 
-    /// As [`eval`](Self::eval), and keeps the last stage's outputs on the rank that owns it.
+    /// As [`eval`](Self::eval), and brings what else is asked for. All ranks have to ask for the
+    /// same.
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    pub fn eval_with_outputs(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
+    pub fn eval_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.eval);
-        let wanted = Wanted { outputs: Outputs::Keep, times: Times::Ignore };
-        self.run(&program, batch, wanted).map(|(output, _)| output)
+        self.run(&program, batch, options)
     }
 
     fn run(
         &mut self,
         program: &ValidProgram,
         batch: &Batch,
-        wanted: Wanted,
-    ) -> Result<(StepOutput, Vec<Span>), Error> {
+        options: StepOptions,
+    ) -> Result<StepOutput, Error> {
         if let Some(failure) = &self.failed {
             return Err(Error::Unusable(failure.clone()));
         }
         // Nothing has happened yet: a refused batch loses nothing.
-        let owns = |stage| self.local(program, stage).is_some();
-        let needs = Needs { inputs: owns(0), target: owns(program.num_stages() - 1) };
-        batch.check(program.num_microbatches(), needs)?;
+        batch.check(&self.needs(program))?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let result = self.run_actions(program, batch, wanted, step);
+        let result = self.run_actions(program, batch, options, step);
         if let Err(error) = &result {
             self.failed = Some(error.to_string());
             for stage in self.stages.values_mut() {
@@ -208,15 +188,26 @@ impl Worker {
         result
     }
 
+    /// What this rank takes of a batch.
+    fn needs(&self, program: &ValidProgram) -> Needs<'_> {
+        let owns = |stage| self.local(program, stage).is_some();
+        Needs {
+            num_microbatches: program.num_microbatches(),
+            inputs: owns(0),
+            target: owns(program.num_stages() - 1),
+            keywords: self.stages.iter().map(|(&id, stage)| (id, stage.keywords())).collect(),
+        }
+    }
+
     fn run_actions(
         &mut self,
         program: &ValidProgram,
         batch: &Batch,
-        wanted: Wanted,
+        options: StepOptions,
         step: usize,
-    ) -> Result<(StepOutput, Vec<Span>), Error> {
-        let mut run = Run::new(program, batch, wanted.outputs);
-        if wanted.times == Times::Measure {
+    ) -> Result<StepOutput, Error> {
+        let mut run = Run::new(program, batch, options.outputs);
+        if options.measure {
             self.comm.barrier()?;
             run.trace = Some(Trace::start());
         }
@@ -228,8 +219,7 @@ impl Worker {
                 .unwrap_or_else(|panic| Err(ActionError::Panic(message_of(&*panic))));
             done.map_err(|source| self.failure(step, action, source))?;
         }
-        let spans = run.trace.take().map_or_else(Vec::new, Trace::into_spans);
-        Ok((self.finish(run)?, spans))
+        self.finish(run)
     }
 
     /// Tells the world why this rank fails, unless it only repeats another's failure.
@@ -249,19 +239,22 @@ impl Worker {
 /// Whether a rank knows how to do an action.
 fn can_run(action: Action) -> bool {
     match action {
-        Action::Compute(compute) => match compute.op {
-            ComputeOp::Forward
-            | ComputeOp::Backward
-            | ComputeOp::BackwardInput
-            | ComputeOp::BackwardWeight => true,
-            ComputeOp::Recompute => false,
-        },
-        Action::Overlap(_) | Action::Send(_) | Action::Recv(_) | Action::WaitSend(_) => true,
-        Action::Unshard(_)
+        Action::Compute(_)
+        | Action::Overlap(_)
+        | Action::Send(_)
+        | Action::Recv(_)
+        | Action::WaitSend(_)
+        | Action::Unshard(_)
         | Action::Reshard(_)
         | Action::ReduceGrad(_)
-        | Action::WaitReduceGrad(_)
-        | Action::ReduceTied { .. }
-        | Action::OptimizerStep(_) => false,
+        | Action::WaitReduceGrad(_) => true,
+        Action::ReduceTied { .. } | Action::OptimizerStep(_) => false,
     }
+}
+
+/// The pairs of stage and microbatch whose activations a program computes again.
+fn recomputed(program: &ValidProgram) -> BTreeSet<(Stage, MicroBatch)> {
+    let computes = program.rows().iter().flatten().flat_map(|action| action.computes());
+    let again = computes.filter(|compute| compute.op == ComputeOp::Recompute);
+    again.map(|compute| (compute.stage, compute.microbatch)).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use autopipe_schedule::{Stage, ValidProgram};
+use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
@@ -21,19 +21,62 @@ pub struct Programs {
     pub eval: Arc<ValidProgram>,
 }
 
+/// What a step is to bring besides losses and gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepOptions {
+    /// What becomes of the last stage's outputs. They are large: logits of a language model.
+    pub outputs: Outputs,
+    /// Whether to measure when every action of every rank happened.
+    pub measure: bool,
+}
+
+/// What becomes of the last stage's outputs when their loss is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outputs {
+    /// They are freed, as soon as the backward has used them.
+    #[default]
+    Drop,
+    /// The rank that owns the last stage keeps them.
+    Keep,
+    /// Every rank gets them.
+    Everywhere,
+}
+
 /// What a step brought, the same on every rank but for the outputs.
 #[derive(Clone, Debug)]
 pub struct StepOutput {
     /// Each microbatch's loss times the batch's loss scale.
     pub losses: Vec<f64>,
-    /// The last stage's outputs per microbatch, on the rank that owns it and if they were asked for.
+    /// The last stage's outputs per microbatch, where [`StepOptions::outputs`] wants them.
     pub outputs: Option<Vec<Vec<Tensor>>>,
+    /// When every action of every rank happened, if it was to be measured: in the type in which the
+    /// simulator predicts it, in seconds since the ranks met at the beginning of the step.
+    ///
+    /// A computation starts when its tensors are there; a receive ends when the computation that
+    /// waits for it has them. After each computation the device is waited for, so that on a GPU a
+    /// measured step takes somewhat longer.
+    pub timeline: Option<Timeline>,
 }
 
 impl StepOutput {
     /// The sum of the microbatches' losses.
     pub fn loss(&self) -> f64 {
         self.losses.iter().sum()
+    }
+
+    /// The outputs with the microbatches put together along dimension 0; `None` where there are
+    /// none.
+    ///
+    /// # Errors
+    /// If they cannot be put together: other dimensions differ, or one is a scalar.
+    pub fn merged_outputs(&self) -> candle_core::Result<Option<Vec<Tensor>>> {
+        let Some(outputs) = &self.outputs else { return Ok(None) };
+        let num_outputs = outputs.iter().map(Vec::len).min().unwrap_or(0);
+        let merged = (0..num_outputs).map(|place| {
+            let parts: Vec<&Tensor> = outputs.iter().map(|outputs| &outputs[place]).collect();
+            Tensor::cat(&parts, 0)
+        });
+        merged.collect::<candle_core::Result<_>>().map(Some)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use autopipe_nn::{DeferredGrads, Parameters, vjp};
-use autopipe_schedule::{MicroBatch, Transfer};
-use autopipe_splitter::{Sent, StageRoute};
-use candle_core::{Tensor, Var};
+use autopipe_schedule::MicroBatch;
+use autopipe_splitter::StageRoute;
+use candle_core::Tensor;
 
-use crate::communicator::PostedRecv;
-use crate::{ActionError, StageModel};
+use super::arriving::Arriving;
+use super::live::{Forwarded, Live};
+use crate::{ActionError, Keywords, StageModel};
 
 /// A stage and, by microbatch, the tensors that wait for its next action. Each entry is taken by
 /// the action that uses it, so that memory is free when the program says so.
@@ -21,7 +22,9 @@ pub(super) struct StageRun {
     inputs: BTreeMap<MicroBatch, Arriving>,
     /// From F, until SEND_F.
     outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
-    /// From F, until B or I.
+    /// What came, from F until R, if there will be one.
+    came: BTreeMap<MicroBatch, Vec<Tensor>>,
+    /// From F or R, until B or I.
     live: BTreeMap<MicroBatch, Live>,
     /// From RECV_B or the next stage here, until B or I.
     output_grads: BTreeMap<MicroBatch, Arriving>,
@@ -29,14 +32,6 @@ pub(super) struct StageRun {
     input_grads: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// From I, until W.
     weight_grads: BTreeMap<MicroBatch, DeferredGrads>,
-}
-
-/// Tensors that the next action of a microbatch computes with.
-pub(super) enum Arriving {
-    /// From a stage of this rank, or from the loss.
-    Here(Vec<Tensor>),
-    /// Asked for from another rank, which sends it by `sent`.
-    Posted { posted: PostedRecv, sent: Transfer },
 }
 
 /// Where the inputs of a forward come from.
@@ -47,35 +42,15 @@ pub(super) enum Inputs {
     Received(Vec<Tensor>),
 }
 
-/// The graph of one forward.
-struct Live {
-    /// The received tensors that can have a gradient.
-    received: Vec<Received>,
-    /// The roots: outputs that can have a gradient; the loss alone on the last stage.
-    roots: Vec<Tensor>,
-    /// To what each gradient that comes belongs.
-    grads_of: Vec<GradOf>,
-}
-
-/// A tensor that came from the former stage, which waits for its gradient.
-struct Received {
-    /// Its place among all that came.
-    place: usize,
-    /// The leaf of the graph, if this stage computes with it.
-    leaf: Option<Var>,
-}
-
-/// To what a gradient belongs.
-#[derive(Clone, Copy)]
-enum GradOf {
-    /// To the next of the roots.
-    Root,
-    /// To the received tensor of this place, which was handed on.
-    Passed(usize),
-}
-
-fn is_differentiable(tensor: &Tensor) -> bool {
-    tensor.dtype().is_float()
+/// What a forward keeps for a backward.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing: there will be none.
+    Nothing,
+    /// What came, from which R makes the graph again.
+    Inputs,
+    /// The graph.
+    Graph,
 }
 
 impl StageRun {
@@ -85,6 +60,7 @@ impl StageRun {
             route,
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            came: BTreeMap::new(),
             live: BTreeMap::new(),
             output_grads: BTreeMap::new(),
             input_grads: BTreeMap::new(),
@@ -96,10 +72,15 @@ impl StageRun {
         self.model.parameters()
     }
 
+    pub(super) fn keywords(&self) -> &[&str] {
+        self.model.keywords()
+    }
+
     /// Drops everything that a failed step left.
     pub(super) fn clear(&mut self) {
         self.inputs.clear();
         self.outputs.clear();
+        self.came.clear();
         self.live.clear();
         self.output_grads.clear();
         self.input_grads.clear();
@@ -107,106 +88,71 @@ impl StageRun {
         drop(self.model.parameters().take_deferred());
     }
 
-    /// F: computes the outputs from `inputs`, and keeps the graph if a backward will come. Returns
-    /// the outputs with their graph.
+    /// F: computes the outputs from `inputs`, and keeps what a backward will need. Returns the
+    /// outputs, with their graph if it is kept.
     pub(super) fn forward(
         &mut self,
         index: MicroBatch,
         inputs: Inputs,
-        train: bool,
+        keywords: &Keywords,
+        keep: Keep,
     ) -> Result<Vec<Tensor>, ActionError> {
-        let (came, from_batch) = match inputs {
-            Inputs::Batch(inputs) => (inputs, true),
-            Inputs::Received(inputs) => (inputs, false),
-        };
-        let route = self.route.as_ref().filter(|_| !from_batch);
-        if let Some(route) = route {
-            // Each tensor that comes is used, handed on, or both.
-            let passed = route.sent.iter().filter_map(|sent| match sent {
-                Sent::Passed(place) => Some(*place),
-                Sent::Made(_) => None,
-            });
-            let expected =
-                passed.chain(route.used.iter().copied()).max().map_or(0, |last| last + 1);
-            if came.len() != expected {
-                return Err(ActionError::TensorCount { got: came.len(), expected });
-            }
-        }
-        let mut leaves = BTreeMap::new();
-        let mut inputs = Vec::new();
-        let used = route.map_or_else(|| (0..came.len()).collect(), |route| route.used.clone());
-        for place in used {
-            let tensor = &came[place];
-            inputs.push(if train && !from_batch && is_differentiable(tensor) {
-                // candle makes a leaf of a copy only.
-                let leaf = Var::from_tensor(tensor)?;
-                let input = leaf.as_tensor().clone();
-                leaves.insert(place, leaf);
-                input
-            } else {
-                tensor.clone()
-            });
-        }
-        let outputs = self.model.forward(&inputs)?;
-
-        let (mut sent, mut roots, mut grads_of) = (Vec::new(), Vec::new(), Vec::new());
-        for source in self.sent(&outputs)? {
-            let (tensor, grad_of) = match source {
-                Sent::Made(place) => (&outputs[place], GradOf::Root),
-                Sent::Passed(place) => (&came[place], GradOf::Passed(place)),
-            };
-            if is_differentiable(tensor) {
-                grads_of.push(grad_of);
-                if let GradOf::Root = grad_of {
-                    roots.push(tensor.clone());
-                }
-            }
-            sent.push(tensor.detach());
-        }
-        self.outputs.insert(index, sent);
-        if train {
-            let mut received = Vec::new();
-            if !from_batch {
-                let places =
-                    came.iter().enumerate().filter(|(_, tensor)| is_differentiable(tensor));
-                received.extend(
-                    places.map(|(place, _)| Received { place, leaf: leaves.remove(&place) }),
-                );
-            }
-            self.live.insert(index, Live { received, roots, grads_of });
+        let is_tracked = keep == Keep::Graph;
+        let done =
+            Forwarded::compute(&*self.model, self.route.as_ref(), inputs, keywords, is_tracked)?;
+        self.outputs.insert(index, done.sent());
+        let outputs = done.outputs.clone();
+        match keep {
+            Keep::Nothing => {}
+            Keep::Inputs => drop(self.came.insert(index, done.into_came())),
+            Keep::Graph => drop(self.live.insert(index, done.into_live())),
         }
         Ok(outputs)
     }
 
-    /// What leaves the stage, when the model has made `outputs`.
-    fn sent(&self, outputs: &[Tensor]) -> Result<Vec<Sent>, ActionError> {
-        let Some(route) = self.route.as_ref().filter(|route| !route.sent.is_empty()) else {
-            return Ok((0..outputs.len()).map(Sent::Made).collect());
-        };
-        let expected = route.sent.iter().filter(|sent| matches!(sent, Sent::Made(_))).count();
-        if outputs.len() != expected {
-            return Err(ActionError::OutputCount { got: outputs.len(), expected });
-        }
-        Ok(route.sent.clone())
+    /// R: makes the graph that F did not keep. `batch` are the first stage's inputs, which F did
+    /// not keep either: the batch has them.
+    pub(super) fn recompute(
+        &mut self,
+        index: MicroBatch,
+        batch: Option<Vec<Tensor>>,
+        keywords: &Keywords,
+    ) -> Result<Vec<Tensor>, ActionError> {
+        let came = self.came.remove(&index).expect("validated: F comes before R");
+        let inputs = batch.map_or(Inputs::Received(came), Inputs::Batch);
+        let done = Forwarded::compute(&*self.model, self.route.as_ref(), inputs, keywords, true)?;
+        let outputs = done.outputs.clone();
+        self.live.insert(index, done.into_live());
+        Ok(outputs)
     }
 
-    /// The last stage's F ends with the loss, from which its backward starts at `scale`.
+    /// The last stage's outputs go no further than to their loss.
+    pub(super) fn drop_outputs(&mut self, index: MicroBatch) {
+        self.outputs.remove(&index);
+    }
+
+    /// The backward of the last stage starts from its loss, at `scale`.
     pub(super) fn set_loss(
         &mut self,
         index: MicroBatch,
         loss: &Tensor,
         scale: f64,
-        train: bool,
     ) -> Result<(), ActionError> {
-        self.outputs.remove(&index);
-        if train {
-            let live = self.live.get_mut(&index).expect("F has just put it there");
-            live.roots = vec![loss.clone()];
-            live.grads_of = vec![GradOf::Root];
-            let seed = (loss.ones_like()? * scale)?;
-            self.output_grads.insert(index, Arriving::Here(vec![seed]));
-        }
+        let live = self.live.get_mut(&index).expect("F or R has just put it there");
+        live.start_from(loss.clone());
+        let seed = (loss.ones_like()? * scale)?;
+        self.output_grads.insert(index, Arriving::Here(vec![seed]));
         Ok(())
+    }
+
+    /// B: all gradients at once. `grads` are those of the outputs.
+    pub(super) fn backward(
+        &mut self,
+        index: MicroBatch,
+        grads: Vec<Tensor>,
+    ) -> Result<(), ActionError> {
+        self.backward_input(index, grads)?;
+        self.backward_weight(index)
     }
 
     /// I: the gradients of the inputs now, those of the weights later. `grads` are those of the
@@ -214,34 +160,10 @@ impl StageRun {
     pub(super) fn backward_input(
         &mut self,
         index: MicroBatch,
-        grads: &[Tensor],
+        grads: Vec<Tensor>,
     ) -> Result<(), ActionError> {
-        let Live { received, roots, grads_of } =
-            self.live.remove(&index).expect("validated: F comes before B and I");
-        if grads.len() != grads_of.len() {
-            return Err(ActionError::GradientCount { got: grads.len(), expected: grads_of.len() });
-        }
-        let (mut of_roots, mut passed) = (Vec::new(), BTreeMap::new());
-        for (grad, of) in grads.iter().zip(grads_of) {
-            match of {
-                GradOf::Root => of_roots.push(grad.clone()),
-                GradOf::Passed(place) => drop(passed.insert(place, grad)),
-            }
-        }
-        let mut store = vjp(&roots, &of_roots)?;
-        drop((roots, of_roots));
-        let mut input_grads = Vec::with_capacity(received.len());
-        for Received { place, leaf } in received {
-            let used = leaf.as_ref().and_then(|leaf| store.remove(leaf.as_tensor()));
-            input_grads.push(match (used, passed.get(&place), leaf) {
-                (Some(used), Some(&passed), _) => (used.detach() + passed)?,
-                (Some(used), None, _) => used.detach(),
-                (None, Some(&passed), _) => passed.clone(),
-                // The outputs do not depend on it; its maker waits for a gradient all the same.
-                (None, None, Some(leaf)) => leaf.zeros_like()?,
-                (None, None, None) => unreachable!("checked by F: what comes is used or passed on"),
-            });
-        }
+        let live = self.live.remove(&index).expect("validated: F or R comes before B and I");
+        let (input_grads, mut store) = live.backward(grads, |roots, grads| vjp(roots, grads))?;
         self.input_grads.insert(index, input_grads);
         let parameters = self.model.parameters();
         parameters.collect(&mut store)?;
@@ -267,12 +189,20 @@ impl StageRun {
         self.inputs.insert(index, inputs);
     }
 
+    pub(super) fn inputs(&self, index: MicroBatch) -> Option<&Arriving> {
+        self.inputs.get(&index)
+    }
+
     pub(super) fn take_inputs(&mut self, index: MicroBatch) -> Arriving {
         self.inputs.remove(&index).expect("validated: every F has its inputs")
     }
 
     pub(super) fn receive_output_grads(&mut self, index: MicroBatch, grads: Arriving) {
         self.output_grads.insert(index, grads);
+    }
+
+    pub(super) fn output_grads(&self, index: MicroBatch) -> Option<&Arriving> {
+        self.output_grads.get(&index)
     }
 
     pub(super) fn take_output_grads(&mut self, index: MicroBatch) -> Arriving {

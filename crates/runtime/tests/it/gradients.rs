@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use autopipe_runtime::{Programs, ThreadOptions};
+use autopipe_runtime::{Outputs, Programs, StepOptions, ThreadOptions};
 use autopipe_schedule::lower::{Lowering, Receives, WaitSends, lower_with};
 use autopipe_schedule::{
     Action, Compute, ComputeOp, Direction, Extent, Kind, Plan, Transfer, csv, generate, lower,
@@ -154,7 +154,9 @@ fn a_measured_step_computes_the_same_and_says_when() {
         NUM_LAYERS,
         |_, layers| Block::new(layers, true),
         |worker| {
-            let (output, timeline) = worker.step_measured(&batch(6))?;
+            let options = StepOptions { measure: true, ..StepOptions::default() };
+            let output = worker.step_with(&batch(6), options)?;
+            let timeline = output.timeline.clone().unwrap();
             Ok((output.loss(), grads(worker.stages().map(|(_, p)| p)), timeline))
         },
     )
@@ -202,7 +204,10 @@ fn steps_accumulate_and_evaluation_changes_nothing() {
             worker.step(&batch(6))?;
             worker.eval(&batch(9))?; // another batch size in between
             worker.step(&batch(6))?;
-            let after = worker.eval_with_outputs(&batch(6))?;
+            let after = worker.eval_with(
+                &batch(6),
+                StepOptions { outputs: Outputs::Keep, ..StepOptions::default() },
+            )?;
             assert_eq!(after.loss(), before);
             assert_eq!(after.outputs.is_some(), worker.communicator().rank() == 1);
             Ok((before, grads(worker.stages().map(|(_, p)| p))))

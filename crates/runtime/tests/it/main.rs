@@ -7,4 +7,6 @@ mod failure;
 mod gradients;
 mod launch;
 mod net;
+mod random;
 mod skips;
+mod web;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, LossFn, Programs, StageModel, ThreadOptions, Worker, WorkerParts,
-    threads,
+    Batch, Communicator, Error, Keywords, LossFn, Programs, StageModel, ThreadOptions, Worker,
+    WorkerParts, threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate, lower, validate};
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
@@ -89,7 +89,7 @@ impl Block {
 }
 
 impl StageModel for Block {
-    fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn forward(&self, inputs: &[Tensor], _: &Keywords) -> Result<Vec<Tensor>> {
         match self.fail {
             Some(Fail::Error) => candle_core::bail!("the stage is broken"),
             Some(Fail::Weight) => {
@@ -150,9 +150,10 @@ pub(crate) fn grads<'a>(
 /// The whole network on the whole batch, in candle's own way.
 pub(crate) fn unsplit(num_layers: usize, batch: &Batch) -> Outcome {
     let net = Block::new(0..num_layers, true);
-    let outputs = net.forward(&batch.inputs).unwrap();
-    let loss =
-        (loss()(&outputs, batch.target.as_ref().unwrap()).unwrap() * batch.loss_scale).unwrap();
+    let outputs = net.forward(batch.inputs[0].tensors(), &Keywords::new()).unwrap();
+    let loss = (loss()(&outputs, &batch.target.as_ref().unwrap().tensors()[0]).unwrap()
+        * batch.loss_scale)
+        .unwrap();
     let mut store = loss.backward().unwrap();
     net.parameters().collect(&mut store).unwrap();
     net.parameters().take_deferred().run().unwrap();

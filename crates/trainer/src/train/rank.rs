@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use autopipe::communicator::Reduction;
 use autopipe::schedule::Timeline;
-use autopipe::{AutoPipeline, Batch, Communicator, LossFn, PipelineArgs};
+use autopipe::{AutoPipeline, Batch, Communicator, LossFn, PipelineArgs, StepOptions};
 use autopipe_config::{LossName, OptimizerName};
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
@@ -107,9 +107,10 @@ impl<'a> RankRun<'a> {
             let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
             // By the last one, caches and allocators are warm.
             if step == self.job.num_steps() && number == num_batches {
-                let (output, timeline) = self.pipeline.step_measured(&batch)?;
+                let options = StepOptions { measure: true, ..StepOptions::default() };
+                let output = self.pipeline.step_with(&batch, options)?;
                 loss += output.loss();
-                self.timeline = Some(timeline);
+                self.timeline = output.timeline;
             } else {
                 loss += self.pipeline.step(&batch)?.loss();
             }

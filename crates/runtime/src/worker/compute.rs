@@ -1,0 +1,88 @@
+//! The computations of a stage, apart from its rank: two of them may run side by side.
+
+use autopipe_schedule::MicroBatch;
+use candle_core::Tensor;
+
+use super::LossFn;
+use super::stage::{Inputs, Keep, StageRun};
+use crate::{ActionError, Keywords};
+
+/// One computation with all that it takes, ready to run.
+pub(super) enum Job {
+    /// F.
+    Forward { inputs: Inputs, keywords: Keywords, keep: Keep, end: Option<End> },
+    /// R; the first stage's inputs come from the batch again.
+    Recompute { batch: Option<Vec<Tensor>>, keywords: Keywords, end: Option<End> },
+    /// B.
+    Backward { grads: Vec<Tensor> },
+    /// I.
+    BackwardInput { grads: Vec<Tensor> },
+    /// W.
+    BackwardWeight,
+}
+
+/// How the pipeline ends: what the last stage's forward does beyond its model.
+pub(super) struct End {
+    pub(super) loss: LossFn,
+    pub(super) target: Tensor,
+    /// What the reported loss is multiplied by.
+    pub(super) loss_scale: f64,
+    /// What the loss is multiplied by before its backward.
+    pub(super) grad_scale: f64,
+}
+
+/// What a forward brought.
+pub(super) struct Done {
+    /// What the last stage made, without its graph; empty elsewhere.
+    pub(super) outputs: Vec<Tensor>,
+    /// On the last stage, the loss that is reported.
+    pub(super) loss: Option<Tensor>,
+}
+
+impl Job {
+    /// Computes, with the stage's own tensors of the microbatch.
+    pub(super) fn run(self, stage: &mut StageRun, index: MicroBatch) -> Result<Done, ActionError> {
+        let nothing = Done { outputs: Vec::new(), loss: None };
+        match self {
+            Self::Forward { inputs, keywords, keep, end } => {
+                let outputs = stage.forward(index, inputs, &keywords, keep)?;
+                let Some(end) = end else { return Ok(nothing) };
+                stage.drop_outputs(index);
+                end.reach(stage, index, &outputs, keep == Keep::Graph)
+            }
+            Self::Recompute { batch, keywords, end } => {
+                let outputs = stage.recompute(index, batch, &keywords)?;
+                if let Some(end) = end {
+                    end.reach(stage, index, &outputs, true)?;
+                }
+                Ok(nothing)
+            }
+            Self::Backward { grads } => stage.backward(index, grads).map(|()| nothing),
+            Self::BackwardInput { grads } => stage.backward_input(index, grads).map(|()| nothing),
+            Self::BackwardWeight => stage.backward_weight(index).map(|()| nothing),
+        }
+    }
+}
+
+impl End {
+    /// Computes the loss and, if the graph is kept, lets the backward start from it.
+    fn reach(
+        self,
+        stage: &mut StageRun,
+        index: MicroBatch,
+        outputs: &[Tensor],
+        is_tracked: bool,
+    ) -> Result<Done, ActionError> {
+        let loss = (self.loss)(outputs, &self.target)?;
+        if loss.elem_count() != 1 {
+            return Err(ActionError::LossShape { dims: loss.dims().to_vec() });
+        }
+        if is_tracked {
+            stage.set_loss(index, &loss, self.grad_scale)?;
+        }
+        Ok(Done {
+            outputs: outputs.iter().map(Tensor::detach).collect(),
+            loss: Some((loss.detach() * self.loss_scale)?),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! `OVERLAP_F_B`: a forward and a backward that need not wait for each other.
+
+use autopipe_schedule::{Compute, ComputeOp};
+
+use super::Worker;
+use super::arriving::Arriving;
+use super::compute::{Done, Job};
+use super::interpret::{Run, communication};
+use super::stage::StageRun;
+use crate::ActionError;
+
+impl Worker {
+    /// Runs both parts, together where there is something to overlap: side by side if the rank
+    /// computes with several threads and they are of different stages; else the forward first,
+    /// unless its tensors are still on their way and the backward's are not. Neither reads what the
+    /// other writes, so that the result has the same bits in any order.
+    pub(super) fn overlap(
+        &mut self,
+        run: &mut Run<'_>,
+        forward: Compute,
+        backward: Compute,
+    ) -> Result<(), ActionError> {
+        if rayon::current_num_threads() > 1 && forward.stage != backward.stage {
+            return self.side_by_side(run, forward, backward);
+        }
+        let same = (forward.stage, forward.microbatch) == (backward.stage, backward.microbatch);
+        if !same && !self.is_ready(forward)? && self.is_ready(backward)? {
+            self.compute(run, backward)?;
+            return self.compute(run, forward);
+        }
+        self.compute(run, forward)?;
+        self.compute(run, backward)
+    }
+
+    fn side_by_side(
+        &mut self,
+        run: &mut Run<'_>,
+        forward: Compute,
+        backward: Compute,
+    ) -> Result<(), ActionError> {
+        let jobs = [self.prepare(run, forward)?, self.prepare(run, backward)?];
+        let (mut of_forward, mut of_backward) = (None, None);
+        for (&id, stage) in &mut self.stages {
+            if id == forward.stage {
+                of_forward = Some(stage);
+            } else if id == backward.stage {
+                of_backward = Some(stage);
+            }
+        }
+        let [forward_job, backward_job] = jobs;
+        let go = |stage: Option<&mut StageRun>, job: Job, compute: Compute| {
+            let stage = stage.expect("checked by `new`: this rank owns the stages of its row");
+            job.run(stage, compute.microbatch)
+        };
+        let (forwarded, backwarded): (Result<Done, _>, Result<Done, _>) = rayon::join(
+            || go(of_forward, forward_job, forward),
+            || go(of_backward, backward_job, backward),
+        );
+        self.settle(run, forward, forwarded?);
+        self.settle(run, backward, backwarded?);
+        Ok(())
+    }
+
+    /// Whether what a computation takes from other ranks is here.
+    fn is_ready(&self, compute: Compute) -> Result<bool, ActionError> {
+        let Some(stage) = self.stages.get(&compute.stage) else { return Ok(true) };
+        let awaited = match compute.op {
+            ComputeOp::Forward => stage.inputs(compute.microbatch),
+            ComputeOp::Backward | ComputeOp::BackwardInput => {
+                stage.output_grads(compute.microbatch)
+            }
+            ComputeOp::BackwardWeight | ComputeOp::Recompute => None,
+        };
+        match awaited {
+            Some(Arriving::Posted { posted, .. }) => {
+                self.comm.has_arrived(posted).map_err(communication)
+            }
+            Some(Arriving::Here(_)) | None => Ok(true),
+        }
+    }
+}
