@@ -4,6 +4,7 @@ mod batch;
 pub mod communicator;
 mod error;
 mod launch;
+pub mod memory;
 mod model;
 mod worker;
 

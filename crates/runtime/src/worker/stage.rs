@@ -163,7 +163,7 @@ impl StageRun {
         grads: Vec<Tensor>,
     ) -> Result<(), ActionError> {
         let live = self.live.remove(&index).expect("validated: F or R comes before B and I");
-        let (input_grads, mut store) = live.backward(grads, |roots, grads| vjp(roots, grads))?;
+        let (input_grads, mut store) = live.backward(grads, vjp)?;
         self.input_grads.insert(index, input_grads);
         let parameters = self.model.parameters();
         parameters.collect(&mut store)?;

@@ -6,6 +6,7 @@ mod communicator;
 mod failure;
 mod gradients;
 mod launch;
+mod memory;
 mod net;
 mod random;
 mod skips;
