@@ -5,12 +5,13 @@ pub mod communicator;
 mod error;
 mod launch;
 mod model;
+mod panic;
 mod worker;
 
 pub use autopipe_nn::Parameters; // in the signature of `StageModel`
 pub use batch::{Batch, BatchError};
 pub use communicator::Communicator;
-pub use error::{ActionError, Error, Failure};
+pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
-pub use worker::{LossFn, Programs, StepOutput, Worker, WorkerParts};
+pub use worker::{Guard, LossFn, Programs, Recovered, StepOutput, Worker, WorkerParts};

@@ -5,8 +5,8 @@ use candle_core::Tensor;
 /// What one pipeline step computes.
 ///
 /// Every rank may be given all of it; each takes what it needs: the inputs where the first stage
-/// is, the target where the last one is. What a rank does not need can be left out there. All ranks
-/// have to give batches that fit, or none: one that refuses its batch leaves the others waiting.
+/// is, the target where the last one is. What a rank does not need can be left out there. If the
+/// batch of one rank does not fit, all ranks refuse the step and name that rank.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Inputs of the first stage; the samples lie along dimension 0 of each.

@@ -12,7 +12,7 @@ use super::trace::Trace;
 use super::{StepOutput, Worker};
 use crate::batch::microbatch;
 use crate::communicator::{Reduction, Tag};
-use crate::{ActionError, Batch, Error, Failure};
+use crate::{ActionError, Batch, Error};
 
 /// What becomes of the last stage's outputs when their loss is computed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl Worker {
             Inputs::Received(self.arrived(run, arriving)?)
         };
         let outputs = self.stage(id).forward(index, inputs, train)?;
+        self.guard.outputs(id, index, &outputs)?;
         if !is_last {
             if let Some(next) = self.local(run.program, id.index() + 1) {
                 let outputs = self.stage(id).take_outputs(index);
@@ -140,7 +141,9 @@ impl Worker {
         let target = slice(run.batch.target.as_ref().expect("checked: the last stage has it"))?;
         let mut scale = run.batch.loss_scale;
         let loss = (self.loss)(&outputs, &target)?;
-        run.losses.insert(index, (loss.detach() * scale)?);
+        let scaled = (loss.detach() * scale)?;
+        self.guard.loss(index, &scaled)?;
+        run.losses.insert(index, scaled);
         if run.wanted == Outputs::Keep {
             run.outputs.insert(index, outputs.iter().map(Tensor::detach).collect());
         }
@@ -161,6 +164,7 @@ impl Worker {
         let arriving = self.stage(id).take_output_grads(index);
         let grads = self.arrived(run, arriving)?;
         self.stage(id).backward_input(index, &grads)?;
+        self.guard.input_grads(id, index, self.stages[&id].input_grads(index))?;
         let Some(former) = id.index().checked_sub(1) else {
             // The batch's own gradient is nobody's.
             drop(self.stage(id).take_input_grads(index));
@@ -224,17 +228,13 @@ impl Worker {
     }
 
     /// Brings the losses from the rank that computed them to all.
-    pub(super) fn finish(&self, run: Run<'_>) -> Result<StepOutput, Error> {
+    pub(super) fn finish(&self, run: Run<'_>) -> Result<StepOutput, ActionError> {
         let mut losses = vec![0.0; run.program.num_microbatches()];
         for (index, loss) in &run.losses {
-            losses[index.index()] = scalar(loss).map_err(|source| {
-                let rank = self.comm.world_rank();
-                let error = Error::Loss { rank, microbatch: index.index(), source };
-                self.comm.abort(Failure { rank, at: None, cause: error.to_string() });
-                error
-            })?;
+            losses[index.index()] = scalar(loss)
+                .map_err(|source| ActionError::Loss { microbatch: index.index(), source })?;
         }
-        let losses = self.comm.all_reduce(&losses, Reduction::Sum)?;
+        let losses = self.comm.all_reduce(&losses, Reduction::Sum).map_err(communication)?;
         let owns_last = !run.losses.is_empty();
         let is_kept = run.wanted == Outputs::Keep && owns_last;
         let outputs = is_kept.then(|| run.outputs.into_values().collect());
@@ -242,10 +242,10 @@ impl Worker {
     }
 }
 
-fn communication(error: Error) -> ActionError {
+pub(super) fn communication(error: Error) -> ActionError {
     ActionError::Communication(Box::new(error))
 }
 
-fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
+pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
     tensor.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()
 }

@@ -2,28 +2,31 @@
 //!
 //! Nothing here is specific to a schedule: what a schedule does differently is in its program.
 
+mod failure;
+mod guard;
 mod interpret;
 mod parts;
+mod recover;
 mod stage;
 mod trace;
+mod vote;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
 use autopipe_schedule::{Action, ComputeOp, Rank, Span, Stage, Timeline, ValidProgram};
 
-use crate::batch::Needs;
 use crate::communicator::Reduction;
-use crate::error::FailedAction;
-use crate::launch::message_of;
-use crate::{ActionError, Batch, Communicator, Error, Failure};
-use interpret::{Outputs, Run, Times, Wanted};
+use crate::{ActionError, Batch, Communicator, Error, Place, StepPart};
+use failure::Failed;
+use interpret::{Outputs, Run, Times, Wanted, communication};
 use stage::StageRun;
 use trace::Trace;
 
+pub use guard::Guard;
 pub use parts::{LossFn, Programs, StepOutput, WorkerParts};
+pub use recover::Recovered;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
 pub struct Worker {
@@ -32,8 +35,9 @@ pub struct Worker {
     stages: BTreeMap<Stage, StageRun>,
     loss: LossFn,
     scale_grads: bool,
+    guard: Guard,
     num_steps: usize,
-    failed: Option<String>,
+    failed: Option<Failed>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -54,7 +58,7 @@ impl Worker {
     /// If the programs are for another number of ranks or for other stages, or have an action that
     /// a rank cannot run.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
-        let WorkerParts { programs, stages, routes, loss, scale_grads } = parts;
+        let WorkerParts { programs, stages, routes, loss, scale_grads, guard } = parts;
         let (train, eval) = (&programs.train, &programs.eval);
         let (backward, forward) = (train.has_backward(), !eval.has_backward());
         if !backward || !forward || train.num_microbatches() != eval.num_microbatches() {
@@ -94,7 +98,7 @@ impl Worker {
         let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
         let stages =
             stages.into_iter().map(|(id, model)| (id, StageRun::new(model, route(id)))).collect();
-        Ok(Self { comm, programs, stages, loss, scale_grads, num_steps: 0, failed: None })
+        Ok(Self { comm, programs, stages, loss, scale_grads, guard, num_steps: 0, failed: None })
     }
 
     /// This rank's end of the pipeline's communicator.
@@ -115,8 +119,10 @@ impl Worker {
     /// Trains on one batch: runs the training program, adding to the parameters' gradients.
     ///
     /// # Errors
-    /// The action of this rank that failed, or the failure of another rank. The pipeline cannot be
-    /// used afterwards: the ranks are no longer at the same place.
+    /// The action of this rank that failed, or the failure of another rank. The ranks are then no
+    /// longer at the same place, and every step is refused until all [`recover`](Self::recover).
+    /// If a rank refuses its batch, or is asked for something else than the others, all ranks say so
+    /// and nothing has happened.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         let program = Arc::clone(&self.programs.train);
         let wanted = Wanted { outputs: Outputs::Drop, times: Times::Ignore };
@@ -136,12 +142,12 @@ impl Worker {
     pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
         let program = Arc::clone(&self.programs.train);
         let wanted = Wanted { outputs: Outputs::Drop, times: Times::Measure };
-        let (output, spans) = self.run(&program, batch, wanted)?;
-        Ok((output, self.gather(&program, &spans)?))
+        let (output, timeline) = self.run(&program, batch, wanted)?;
+        Ok((output, timeline.expect("measured: it was asked for")))
     }
 
     /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
-    fn gather(&self, program: &ValidProgram, spans: &[Span]) -> Result<Timeline, Error> {
+    fn gather(&self, program: &ValidProgram, spans: &[Span]) -> Result<Timeline, ActionError> {
         let own = self.comm.rank();
         let mut times = Vec::new();
         for (rank, row) in program.rows().iter().enumerate() {
@@ -151,7 +157,7 @@ impl Worker {
                 times.resize(times.len() + 2 * row.len(), 0.0);
             }
         }
-        let times = self.comm.all_reduce(&times, Reduction::Sum)?;
+        let times = self.comm.all_reduce(&times, Reduction::Sum).map_err(communication)?;
         let mut times = times.chunks_exact(2);
         let span = |&action: &Action| {
             let time = times.next().expect("two times for every action");
@@ -188,22 +194,13 @@ impl Worker {
         program: &ValidProgram,
         batch: &Batch,
         wanted: Wanted,
-    ) -> Result<(StepOutput, Vec<Span>), Error> {
-        if let Some(failure) = &self.failed {
-            return Err(Error::Unusable(failure.clone()));
-        }
-        // Nothing has happened yet: a refused batch loses nothing.
-        let owns = |stage| self.local(program, stage).is_some();
-        let needs = Needs { inputs: owns(0), target: owns(program.num_stages() - 1) };
-        batch.check(program.num_microbatches(), needs)?;
+    ) -> Result<(StepOutput, Option<Timeline>), Error> {
+        self.agree(program, batch, wanted)?;
         let step = self.num_steps;
         self.num_steps += 1;
         let result = self.run_actions(program, batch, wanted, step);
         if let Err(error) = &result {
-            self.failed = Some(error.to_string());
-            for stage in self.stages.values_mut() {
-                stage.clear();
-            }
+            self.note_failure(error, program.has_backward());
         }
         result
     }
@@ -214,35 +211,26 @@ impl Worker {
         batch: &Batch,
         wanted: Wanted,
         step: usize,
-    ) -> Result<(StepOutput, Vec<Span>), Error> {
+    ) -> Result<(StepOutput, Option<Timeline>), Error> {
+        let at = |part| Place { step, part };
         let mut run = Run::new(program, batch, wanted.outputs);
         if wanted.times == Times::Measure {
-            self.comm.barrier()?;
+            self.guarded(at(StepPart::Start), |rank| rank.comm.barrier().map_err(communication))?;
             run.trace = Some(Trace::start());
         }
         for &action in program.row(Rank::new(self.comm.rank())) {
-            self.comm.check()?;
-            // A stage that panics has left no lock and no shared state half-changed that anyone
-            // looks at again: the worker refuses every later step.
-            let done = catch_unwind(AssertUnwindSafe(|| self.run_action(&mut run, action)))
-                .unwrap_or_else(|panic| Err(ActionError::Panic(message_of(&*panic))));
-            done.map_err(|source| self.failure(step, action, source))?;
+            self.guarded(at(StepPart::Action(action)), |rank| {
+                rank.comm.check().map_err(communication)?;
+                rank.run_action(&mut run, action)
+            })?;
         }
-        let spans = run.trace.take().map_or_else(Vec::new, Trace::into_spans);
-        Ok((self.finish(run)?, spans))
-    }
-
-    /// Tells the world why this rank fails, unless it only repeats another's failure.
-    fn failure(&self, step: usize, action: Action, source: ActionError) -> Error {
-        if let ActionError::Communication(error) = &source
-            && let Error::Stopped(failure) = &**error
-        {
-            return Error::Stopped(failure.clone());
-        }
-        let rank = self.comm.world_rank();
-        let at = FailedAction { step, action };
-        self.comm.abort(Failure { rank, at: Some(at), cause: source.to_string() });
-        Error::Action { rank, at, source }
+        let trace = run.trace.take();
+        let output = self.guarded(at(StepPart::Losses), |rank| rank.finish(run))?;
+        let gather = |rank: &mut Self, spans: &[Span]| {
+            rank.guarded(at(StepPart::Times), |rank| rank.gather(program, spans))
+        };
+        let timeline = trace.map(|trace| gather(self, &trace.into_spans())).transpose()?;
+        Ok((output, timeline))
     }
 }
 

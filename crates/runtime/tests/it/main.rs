@@ -8,3 +8,4 @@ mod gradients;
 mod launch;
 mod net;
 mod skips;
+mod vote;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use autopipe_nn::Parameters;
 use autopipe_runtime::{
-    Batch, Communicator, Error, StageModel, ThreadOptions, Worker, WorkerParts, threads,
+    Batch, Communicator, Error, Guard, StageModel, ThreadOptions, Worker, WorkerParts, threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
 use autopipe_splitter::{
@@ -163,6 +163,7 @@ fn run(plan: &Plan, batch: &Batch) -> Outcome {
                 routes: Some(routes.clone()),
                 loss: loss(),
                 scale_grads: false,
+                guard: Guard::default(),
             };
             let mut worker = Worker::new(world, parts)?;
             let output = worker.step(batch)?;
@@ -226,6 +227,7 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             routes: Some(routes.clone()),
             loss: loss(),
             scale_grads: false,
+            guard: Guard::default(),
         };
         Worker::new(world, parts)?.step(&batch(4)).map(drop)
     })
