@@ -75,7 +75,7 @@ pub enum ActionError {
         /// Which microbatch's.
         microbatch: usize,
         /// What candle says.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
     /// [`Guard::Loss`](crate::Guard::Loss) found a loss that no training can go on with.
     #[error(

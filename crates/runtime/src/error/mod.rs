@@ -94,7 +94,7 @@ pub enum Error {
         /// Who refused, in the world's numbers, and why.
         refusals: Vec<(usize, String)>,
         /// What this rank has against its batch, if it is one of them.
-        own: Option<BatchError>,
+        own: Option<Box<BatchError>>,
     },
     /// The ranks were asked for different things, so that none did anything. The next step can be
     /// taken.

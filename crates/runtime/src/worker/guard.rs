@@ -47,7 +47,8 @@ impl Guard {
             return Ok(());
         }
         let microbatch = microbatch.index();
-        let loss = scalar(loss).map_err(|source| ActionError::Loss { microbatch, source })?;
+        let loss = scalar(loss)
+            .map_err(|source| ActionError::Loss { microbatch, source: Box::new(source) })?;
         if loss.is_finite() {
             return Ok(());
         }
@@ -89,5 +90,5 @@ fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
     if tensor.elem_count() == 0 {
         return Ok(true);
     }
-    Ok(scalar(&(tensor - tensor)?.sum_all()?)? == 0.0)
+    Ok(scalar(&tensor.sub(tensor)?.sum_all()?)? == 0.0)
 }

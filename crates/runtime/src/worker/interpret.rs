@@ -231,8 +231,10 @@ impl Worker {
     pub(super) fn finish(&self, run: Run<'_>) -> Result<StepOutput, ActionError> {
         let mut losses = vec![0.0; run.program.num_microbatches()];
         for (index, loss) in &run.losses {
-            losses[index.index()] = scalar(loss)
-                .map_err(|source| ActionError::Loss { microbatch: index.index(), source })?;
+            losses[index.index()] = scalar(loss).map_err(|source| ActionError::Loss {
+                microbatch: index.index(),
+                source: Box::new(source),
+            })?;
         }
         let losses = self.comm.all_reduce(&losses, Reduction::Sum).map_err(communication)?;
         let owns_last = !run.losses.is_empty();

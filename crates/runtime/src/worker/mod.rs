@@ -142,8 +142,10 @@ impl Worker {
     pub fn step_measured(&mut self, batch: &Batch) -> Result<(StepOutput, Timeline), Error> {
         let program = Arc::clone(&self.programs.train);
         let wanted = Wanted { outputs: Outputs::Drop, times: Times::Measure };
-        let (output, timeline) = self.run(&program, batch, wanted)?;
-        Ok((output, timeline.expect("measured: it was asked for")))
+        let (output, spans) = self.run(&program, batch, wanted)?;
+        let at = Place { step: self.num_steps - 1, part: StepPart::Times };
+        let timeline = self.guarded(at, |rank| rank.gather(&program, &spans));
+        Ok((output, timeline.inspect_err(|error| self.note_failure(error, true))?))
     }
 
     /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
@@ -194,7 +196,7 @@ impl Worker {
         program: &ValidProgram,
         batch: &Batch,
         wanted: Wanted,
-    ) -> Result<(StepOutput, Option<Timeline>), Error> {
+    ) -> Result<(StepOutput, Vec<Span>), Error> {
         self.agree(program, batch, wanted)?;
         let step = self.num_steps;
         self.num_steps += 1;
@@ -211,7 +213,7 @@ impl Worker {
         batch: &Batch,
         wanted: Wanted,
         step: usize,
-    ) -> Result<(StepOutput, Option<Timeline>), Error> {
+    ) -> Result<(StepOutput, Vec<Span>), Error> {
         let at = |part| Place { step, part };
         let mut run = Run::new(program, batch, wanted.outputs);
         if wanted.times == Times::Measure {
@@ -224,13 +226,8 @@ impl Worker {
                 rank.run_action(&mut run, action)
             })?;
         }
-        let trace = run.trace.take();
-        let output = self.guarded(at(StepPart::Losses), |rank| rank.finish(run))?;
-        let gather = |rank: &mut Self, spans: &[Span]| {
-            rank.guarded(at(StepPart::Times), |rank| rank.gather(program, spans))
-        };
-        let timeline = trace.map(|trace| gather(self, &trace.into_spans())).transpose()?;
-        Ok((output, timeline))
+        let spans = run.trace.take().map_or_else(Vec::new, Trace::into_spans);
+        Ok((self.guarded(at(StepPart::Losses), |rank| rank.finish(run))?, spans))
     }
 }
 

@@ -19,7 +19,7 @@ impl Worker {
     ) -> Result<(), Error> {
         let owns = |stage| self.local(program, stage).is_some();
         let needs = Needs { inputs: owns(0), target: owns(program.num_stages() - 1) };
-        let own = batch.check(program.num_microbatches(), needs).err();
+        let own = batch.check(program.num_microbatches(), needs).err().map(Box::new);
         let unusable = self.failed.as_ref().map(|failed| Error::Unusable(failed.words.clone()));
         let objection = unusable.as_ref().map(ToString::to_string);
         let objection = objection.or_else(|| own.as_ref().map(ToString::to_string));
