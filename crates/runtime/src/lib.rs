@@ -6,12 +6,15 @@ mod error;
 mod launch;
 pub mod memory;
 mod model;
+mod panic;
 mod worker;
 
 pub use autopipe_nn::Parameters; // in the signature of `StageModel`
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
-pub use error::{ActionError, Error, Failure};
+pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
-pub use worker::{LossFn, Outputs, Programs, StepOptions, StepOutput, Worker, WorkerParts};
+pub use worker::{
+    Guard, LossFn, Outputs, Programs, Recovered, StepOptions, StepOutput, Worker, WorkerParts,
+};

@@ -20,7 +20,8 @@ pub use keywords::Keywords;
 ///
 /// Every rank may be given all of it; each takes what it needs: the inputs where the first stage
 /// is, the target where the last one is, the keyword inputs everywhere. What a rank does not need
-/// can be left out there. Batches may differ from step to step in all their sizes.
+/// can be left out there. If the batch of one rank does not fit, all ranks refuse the step and name
+/// that rank. Batches may differ from step to step in all their sizes.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Inputs of the first stage, in their order. They are tensors.

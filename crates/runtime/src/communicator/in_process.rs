@@ -23,8 +23,21 @@ pub struct InProcess {
     rank: usize,
     /// World rank of each rank of the group.
     members: Vec<usize>,
-    /// How many collectives this rank has taken part in; the same on all ranks of the group.
-    num_collectives: AtomicU64,
+    /// Shared by all ends of one rank.
+    presence: Arc<Presence>,
+}
+
+/// A rank is there as long as it has an end, of the world or of a group, or is watched over.
+#[derive(Debug)]
+struct Presence {
+    office: Arc<PostOffice>,
+    world_rank: usize,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.office.end(self.world_rank);
+    }
 }
 
 /// Makes a world of `size` ranks, to be given to a thread each. A rank that waits longer than
@@ -39,30 +52,31 @@ pub fn in_process(size: usize, timeout: Duration) -> Vec<InProcess> {
             group: WORLD,
             rank,
             members: (0..size).collect(),
-            num_collectives: AtomicU64::new(0),
+            presence: Arc::new(Presence { office: Arc::clone(&office), world_rank: rank }),
         })
         .collect()
 }
 
-/// Stops a world of threads and tells why it stopped.
-pub(crate) struct Watcher(Arc<PostOffice>);
+/// Stops a world of threads and tells why it stopped. Its rank counts as there: before the others
+/// learn that it has ended, its watcher has told them why.
+pub(crate) struct Watcher(Arc<Presence>);
 
 impl Watcher {
     /// As [`Communicator::abort`].
     pub(crate) fn abort(&self, failure: Failure) {
-        self.0.fail(failure);
+        self.0.office.fail(failure);
     }
 
     /// The first failure of the world.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        self.0.failure()
+        self.0.office.failure()
     }
 }
 
 impl InProcess {
     /// A handle that outlives this end, for whoever watches over the rank.
     pub(crate) fn watcher(&self) -> Watcher {
-        Watcher(Arc::clone(&self.office))
+        Watcher(Arc::clone(&self.presence))
     }
 
     fn member(&self, rank: usize) -> Result<usize, Error> {
@@ -81,12 +95,15 @@ impl InProcess {
         self.office.fetch(address).map_err(|missing| match missing {
             Missing::Failed(failure) => Error::Stopped(failure),
             Missing::Late(waited) => Error::Timeout { from, waited },
+            Missing::Ended => Error::Ended { ranks: vec![address.from] },
+            Missing::Recovering => Error::Recovering { rank: address.from },
         })
     }
 
     /// Everybody's words, by rank: each sends its own to all others.
     fn all_gather(&self, words: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
-        let content = Content::Collective(self.num_collectives.fetch_add(1, Ordering::Relaxed));
+        let number = self.office.begin_collective(self.group, self.world_rank());
+        let content = Content::Collective(number);
         for to in (0..self.size()).filter(|&to| to != self.rank) {
             self.post(to, content, Message::Words(words.to_vec()))?;
         }
@@ -171,7 +188,7 @@ impl Communicator for InProcess {
             group,
             rank: rank.expect("this rank gave its own color"),
             members: chosen.iter().map(|&rank| self.members[rank]).collect(),
-            num_collectives: AtomicU64::new(0),
+            presence: Arc::clone(&self.presence),
         }))
     }
 
@@ -181,5 +198,9 @@ impl Communicator for InProcess {
 
     fn check(&self) -> Result<(), Error> {
         self.office.failure().map_or(Ok(()), |failure| Err(Error::Stopped(failure)))
+    }
+
+    fn reset(&self) -> Result<(), Error> {
+        self.office.reset(self.world_rank())
     }
 }

@@ -1,13 +1,13 @@
 //! The post office that all threads of one world share: messages wait here until they are fetched.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
 use super::Tag;
-use crate::Failure;
+use crate::{Error, Failure};
 
 /// Which message: world ranks, the group it belongs to, and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +38,23 @@ pub(super) enum Message {
 pub(super) enum Missing {
     Failed(Failure),
     Late(Duration),
+    /// The sender has ended.
+    Ended,
+    /// The sender waits for all to recover, the addressee included.
+    Recovering,
 }
 
 #[derive(Debug, Default)]
 struct State {
     messages: BTreeMap<Address, VecDeque<Message>>,
+    /// How many collectives each world rank has begun in each group.
+    num_collectives: BTreeMap<(u64, usize), u64>,
     failure: Option<Failure>,
+    /// The world ranks that have no end of a communicator any more.
+    ended: BTreeSet<usize>,
+    /// The world ranks that wait in `reset`.
+    resetting: BTreeSet<usize>,
+    num_resets: u64,
 }
 
 #[derive(Debug)]
@@ -65,6 +76,12 @@ impl PostOffice {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        for rank in &self.arrived {
+            rank.notify_all();
+        }
     }
 
     pub(super) fn post(&self, address: Address, message: Message) -> Result<(), Failure> {
@@ -93,14 +110,17 @@ impl PostOffice {
                 }
                 return Ok(message);
             }
+            if state.ended.contains(&address.from) {
+                return Err(Missing::Ended);
+            }
+            if state.resetting.contains(&address.from) {
+                return Err(Missing::Recovering);
+            }
             let waited = start.elapsed();
             let Some(left) = self.timeout.checked_sub(waited) else {
                 return Err(Missing::Late(waited));
             };
-            state = self.arrived[address.to]
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.wait(address.to, state, left);
         }
     }
 
@@ -113,15 +133,77 @@ impl PostOffice {
         }
     }
 
+    fn wait<'a>(
+        &self,
+        rank: usize,
+        state: MutexGuard<'a, State>,
+        left: Duration,
+    ) -> MutexGuard<'a, State> {
+        self.arrived[rank].wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The number of the collective that a rank begins in a group, counted from 0.
+    pub(super) fn begin_collective(&self, group: u64, rank: usize) -> u64 {
+        let mut state = self.lock();
+        let count = state.num_collectives.entry((group, rank)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
     /// Stops the world; the first failure is the one that counts.
     pub(super) fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);
-        for rank in &self.arrived {
-            rank.notify_all();
-        }
+        self.wake_all();
     }
 
     pub(super) fn failure(&self) -> Option<Failure> {
         self.lock().failure.clone()
+    }
+
+    /// Nothing comes of this world rank any more.
+    pub(super) fn end(&self, rank: usize) {
+        self.lock().ended.insert(rank);
+        self.wake_all();
+    }
+
+    /// Begins anew, without messages and without a failure, when all world ranks ask for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a rank that does not come is not waited for long"
+    )]
+    pub(super) fn reset(&self, rank: usize) -> Result<(), Error> {
+        let start = Instant::now();
+        let mut state = self.lock();
+        state.resetting.insert(rank);
+        if state.resetting.len() == self.arrived.len() {
+            state.failure = None;
+            state.resetting.clear();
+            state.num_collectives.clear();
+            state.num_resets += 1;
+            let messages = std::mem::take(&mut state.messages);
+            drop(state);
+            self.wake_all();
+            // Outside of the lock: tensors can bring anything along.
+            drop(messages);
+            return Ok(());
+        }
+        // Those who wait for a message of this rank wait in vain.
+        self.wake_all();
+        let num_resets = state.num_resets;
+        while state.num_resets == num_resets {
+            if !state.ended.is_empty() {
+                state.resetting.remove(&rank);
+                return Err(Error::Ended { ranks: state.ended.iter().copied().collect() });
+            }
+            let waited = start.elapsed();
+            let Some(left) = self.timeout.checked_sub(waited) else {
+                state.resetting.remove(&rank);
+                let here = |other: &usize| state.resetting.contains(other) || *other == rank;
+                let ranks = (0..self.arrived.len()).filter(|other| !here(other)).collect();
+                return Err(Error::NotAllRecover { ranks, waited });
+            };
+            state = self.wait(rank, state, left);
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::{Error, Failure};
 
 mod in_process;
 mod mailbox;
+mod text;
 
 pub use in_process::{InProcess, in_process};
 
@@ -142,4 +143,26 @@ pub trait Communicator {
     /// # Errors
     /// [`Error::Stopped`] with the first failure of the world.
     fn check(&self) -> Result<(), Error>;
+
+    /// Makes the world usable again after a failure: forgets the failure and drops every message
+    /// that is under way, in all groups. All ranks of the world have to call it, each on any of its
+    /// ends; whoever comes first waits for the others.
+    ///
+    /// A transport that has no way back keeps this answer: an error that says so.
+    ///
+    /// # Errors
+    /// If the transport cannot, a rank has ended, or not all ranks come in time; the failure then
+    /// stays.
+    fn reset(&self) -> Result<(), Error> {
+        Err(Error::CannotReset)
+    }
+
+    /// What each rank has to say, by rank. For messages to people: it takes two reductions and
+    /// eight bytes for one, on every rank.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    fn all_gather_text(&self, text: &str) -> Result<Vec<String>, Error> {
+        text::all_gather(self, text)
+    }
 }

@@ -1,10 +1,10 @@
 //! The computations of a stage, apart from its rank: two of them may run side by side.
 
-use autopipe_schedule::MicroBatch;
+use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::Tensor;
 
-use super::LossFn;
 use super::stage::{Inputs, Keep, StageRun};
+use super::{Guard, LossFn};
 use crate::{ActionError, Keywords};
 
 /// One computation with all that it takes, ready to run.
@@ -19,6 +19,14 @@ pub(super) enum Job {
     BackwardInput { grads: Vec<Tensor> },
     /// W.
     BackwardWeight,
+}
+
+/// Which computation of which microbatch, and what to look for in what it makes.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) stage: Stage,
+    pub(super) microbatch: MicroBatch,
+    pub(super) guard: Guard,
 }
 
 /// How the pipeline ends: what the last stage's forward does beyond its model.
@@ -41,26 +49,39 @@ pub(super) struct Done {
 
 impl Job {
     /// Computes, with the stage's own tensors of the microbatch.
-    pub(super) fn run(self, stage: &mut StageRun, index: MicroBatch) -> Result<Done, ActionError> {
+    pub(super) fn run(self, stage: &mut StageRun, at: At) -> Result<Done, ActionError> {
+        let At { stage: id, microbatch, guard } = at;
         let nothing = Done { outputs: Vec::new(), loss: None };
         match self {
             Self::Forward { inputs, keywords, keep, end } => {
-                let outputs = stage.forward(index, inputs, &keywords, keep)?;
+                let outputs = stage.forward(microbatch, inputs, &keywords, keep)?;
+                guard.outputs(id, microbatch, &outputs)?;
                 let Some(end) = end else { return Ok(nothing) };
-                stage.drop_outputs(index);
-                end.reach(stage, index, &outputs, keep == Keep::Graph)
+                stage.drop_outputs(microbatch);
+                let loss_scale = end.loss_scale;
+                let loss = end.reach(stage, microbatch, &outputs, keep == Keep::Graph)?;
+                let scaled = (loss.detach() * loss_scale)?;
+                guard.loss(microbatch, &scaled)?;
+                let outputs = outputs.iter().map(Tensor::detach).collect();
+                return Ok(Done { outputs, loss: Some(scaled) });
             }
             Self::Recompute { batch, keywords, end } => {
-                let outputs = stage.recompute(index, batch, &keywords)?;
+                let outputs = stage.recompute(microbatch, batch, &keywords)?;
                 if let Some(end) = end {
-                    end.reach(stage, index, &outputs, true)?;
+                    end.reach(stage, microbatch, &outputs, true)?;
                 }
-                Ok(nothing)
             }
-            Self::Backward { grads } => stage.backward(index, grads).map(|()| nothing),
-            Self::BackwardInput { grads } => stage.backward_input(index, grads).map(|()| nothing),
-            Self::BackwardWeight => stage.backward_weight(index).map(|()| nothing),
+            Self::Backward { grads } => {
+                stage.backward(microbatch, grads)?;
+                guard.input_grads(id, microbatch, stage.input_grads(microbatch))?;
+            }
+            Self::BackwardInput { grads } => {
+                stage.backward_input(microbatch, grads)?;
+                guard.input_grads(id, microbatch, stage.input_grads(microbatch))?;
+            }
+            Self::BackwardWeight => stage.backward_weight(microbatch)?,
         }
+        Ok(nothing)
     }
 }
 
@@ -72,7 +93,7 @@ impl End {
         index: MicroBatch,
         outputs: &[Tensor],
         is_tracked: bool,
-    ) -> Result<Done, ActionError> {
+    ) -> Result<Tensor, ActionError> {
         let loss = (self.loss)(outputs, &self.target)?;
         if loss.elem_count() != 1 {
             return Err(ActionError::LossShape { dims: loss.dims().to_vec() });
@@ -80,9 +101,6 @@ impl End {
         if is_tracked {
             stage.set_loss(index, &loss, self.grad_scale)?;
         }
-        Ok(Done {
-            outputs: outputs.iter().map(Tensor::detach).collect(),
-            loss: Some((loss.detach() * self.loss_scale)?),
-        })
+        Ok(loss)
     }
 }

@@ -8,7 +8,7 @@ use autopipe_schedule::{
 use candle_core::Tensor;
 
 use super::arriving::Arriving;
-use super::compute::{Done, End, Job};
+use super::compute::{At, Done, End, Job};
 use super::stage::{Inputs, Keep, StageRun};
 use super::trace::Trace;
 use super::{Outputs, Worker};
@@ -83,9 +83,14 @@ impl Worker {
         compute: Compute,
     ) -> Result<(), ActionError> {
         let job = self.prepare(run, compute)?;
-        let done = job.run(self.stage(compute.stage), compute.microbatch)?;
+        let at = self.at(compute);
+        let done = job.run(self.stage(compute.stage), at)?;
         self.settle(run, compute, done);
         Ok(())
+    }
+
+    pub(super) fn at(&self, Compute { stage, microbatch, .. }: Compute) -> At {
+        At { stage, microbatch, guard: self.guard }
     }
 
     pub(super) fn stage(&mut self, stage: Stage) -> &mut StageRun {

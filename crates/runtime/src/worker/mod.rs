@@ -4,30 +4,34 @@
 
 mod arriving;
 mod compute;
+mod failure;
+mod guard;
 mod interpret;
 mod live;
 mod outcome;
 mod overlap;
 mod parts;
+mod recover;
 mod stage;
 mod trace;
+mod vote;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use autopipe_nn::Parameters;
 use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
-use crate::error::FailedAction;
-use crate::launch::message_of;
-use crate::{ActionError, Batch, Communicator, Error, Failure};
-use interpret::Run;
+use crate::{Batch, Communicator, Error, Place, StepPart};
+use failure::Failed;
+use interpret::{Run, communication};
 use stage::StageRun;
 use trace::Trace;
 
+pub use guard::Guard;
 pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
+pub use recover::Recovered;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
 pub struct Worker {
@@ -38,8 +42,9 @@ pub struct Worker {
     scale_grads: bool,
     /// The pairs of stage and microbatch that keep their inputs only until their R.
     recomputed: BTreeSet<(Stage, MicroBatch)>,
+    guard: Guard,
     num_steps: usize,
-    failed: Option<String>,
+    failed: Option<Failed>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -60,7 +65,7 @@ impl Worker {
     /// If the programs are for another number of ranks or for other stages, or have an action that
     /// a rank cannot run.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
-        let WorkerParts { programs, stages, routes, loss, scale_grads } = parts;
+        let WorkerParts { programs, stages, routes, loss, scale_grads, guard } = parts;
         let (train, eval) = (&programs.train, &programs.eval);
         let (backward, forward) = (train.has_backward(), !eval.has_backward());
         if !backward || !forward || train.num_microbatches() != eval.num_microbatches() {
@@ -107,6 +112,7 @@ impl Worker {
             stages,
             loss,
             scale_grads,
+            guard,
             recomputed,
             num_steps: 0,
             failed: None,
@@ -131,8 +137,10 @@ impl Worker {
     /// Trains on one batch: runs the training program, adding to the parameters' gradients.
     ///
     /// # Errors
-    /// The action of this rank that failed, or the failure of another rank. The pipeline cannot be
-    /// used afterwards: the ranks are no longer at the same place.
+    /// The action of this rank that failed, or the failure of another rank. The ranks are then no
+    /// longer at the same place, and every step is refused until all [`recover`](Self::recover).
+    /// If a rank refuses its batch, or is asked for something else than the others, all ranks say so
+    /// and nothing has happened.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
         self.step_with(batch, StepOptions::default())
     }
@@ -171,19 +179,12 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        if let Some(failure) = &self.failed {
-            return Err(Error::Unusable(failure.clone()));
-        }
-        // Nothing has happened yet: a refused batch loses nothing.
-        batch.check(&self.needs(program))?;
+        self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
         let result = self.run_actions(program, batch, options, step);
         if let Err(error) = &result {
-            self.failed = Some(error.to_string());
-            for stage in self.stages.values_mut() {
-                stage.clear();
-            }
+            self.note_failure(error, program.has_backward());
         }
         result
     }
@@ -206,33 +207,25 @@ impl Worker {
         options: StepOptions,
         step: usize,
     ) -> Result<StepOutput, Error> {
+        let at = |part| Place { step, part };
         let mut run = Run::new(program, batch, options.outputs);
         if options.measure {
-            self.comm.barrier()?;
+            self.guarded(at(StepPart::Start), |rank| rank.comm.barrier().map_err(communication))?;
             run.trace = Some(Trace::start());
         }
         for &action in program.row(Rank::new(self.comm.rank())) {
-            self.comm.check()?;
-            // A stage that panics has left no lock and no shared state half-changed that anyone
-            // looks at again: the worker refuses every later step.
-            let done = catch_unwind(AssertUnwindSafe(|| self.run_action(&mut run, action)))
-                .unwrap_or_else(|panic| Err(ActionError::Panic(message_of(&*panic))));
-            done.map_err(|source| self.failure(step, action, source))?;
+            self.guarded(at(StepPart::Action(action)), |rank| {
+                rank.comm.check().map_err(communication)?;
+                rank.run_action(&mut run, action)
+            })?;
         }
-        self.finish(run)
-    }
-
-    /// Tells the world why this rank fails, unless it only repeats another's failure.
-    fn failure(&self, step: usize, action: Action, source: ActionError) -> Error {
-        if let ActionError::Communication(error) = &source
-            && let Error::Stopped(failure) = &**error
-        {
-            return Error::Stopped(failure.clone());
-        }
-        let rank = self.comm.world_rank();
-        let at = FailedAction { step, action };
-        self.comm.abort(Failure { rank, at: Some(at), cause: source.to_string() });
-        Error::Action { rank, at, source }
+        let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;
+        let outputs = self.guarded(at(StepPart::Outputs), |rank| rank.outputs(&mut run))?;
+        let spans = run.trace.take().map(Trace::into_spans);
+        let timeline = self.guarded(at(StepPart::Times), |rank| {
+            spans.map(|spans| rank.gather(program, &spans)).transpose()
+        })?;
+        Ok(StepOutput { losses, outputs, timeline })
     }
 }
 

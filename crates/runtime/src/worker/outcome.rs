@@ -3,37 +3,29 @@
 use autopipe_schedule::{Action, Rank, Span, Stage, Timeline, ValidProgram};
 use candle_core::Tensor;
 
-use super::interpret::Run;
-use super::{Outputs, StepOutput, Worker};
+use super::interpret::{Run, communication};
+use super::{Outputs, Worker};
+use crate::ActionError;
 use crate::communicator::{Reduction, Tag};
-use crate::{Error, Failure};
 
 impl Worker {
-    /// Ends a run on all ranks.
-    pub(super) fn finish(&self, mut run: Run<'_>) -> Result<StepOutput, Error> {
-        let spans = run.trace.take().map(super::Trace::into_spans);
-        let losses = self.losses(&run)?;
-        let outputs = self.outputs(&mut run)?;
-        let timeline = spans.map(|spans| self.gather(run.program, &spans)).transpose()?;
-        Ok(StepOutput { losses, outputs, timeline })
-    }
-
     /// Brings the losses from the rank that computed them to all.
-    fn losses(&self, run: &Run<'_>) -> Result<Vec<f64>, Error> {
+    pub(super) fn losses(&self, run: &Run<'_>) -> Result<Vec<f64>, ActionError> {
         let mut losses = vec![0.0; run.program.num_microbatches()];
         for (index, loss) in &run.losses {
-            losses[index.index()] = number(loss).map_err(|source| {
-                let rank = self.comm.world_rank();
-                let error = Error::Loss { rank, microbatch: index.index(), source };
-                self.comm.abort(Failure { rank, at: None, cause: error.to_string() });
-                error
+            losses[index.index()] = scalar(loss).map_err(|source| ActionError::Loss {
+                microbatch: index.index(),
+                source: Box::new(source),
             })?;
         }
-        self.comm.all_reduce(&losses, Reduction::Sum)
+        self.comm.all_reduce(&losses, Reduction::Sum).map_err(communication)
     }
 
     /// Brings the outputs to those who want them.
-    fn outputs(&self, run: &mut Run<'_>) -> Result<Option<Vec<Vec<Tensor>>>, Error> {
+    pub(super) fn outputs(
+        &self,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Vec<Vec<Tensor>>>, ActionError> {
         let last = Stage::new(run.program.num_stages() - 1);
         let owner = run.program.placement().rank_of(last).index();
         let is_owner = owner == self.comm.rank();
@@ -44,7 +36,8 @@ impl Worker {
             Outputs::Everywhere if is_owner => {
                 for to in (0..self.comm.size()).filter(|&to| to != owner) {
                     for (index, outputs) in own.iter().enumerate() {
-                        self.comm.send(outputs.clone(), to, Tag::of_outputs(index))?;
+                        let tag = Tag::of_outputs(index);
+                        self.comm.send(outputs.clone(), to, tag).map_err(communication)?;
                     }
                 }
                 Ok(Some(own))
@@ -52,13 +45,17 @@ impl Worker {
             Outputs::Everywhere => {
                 let indices = 0..run.program.num_microbatches();
                 let all = indices.map(|index| self.comm.recv(owner, Tag::of_outputs(index)));
-                all.collect::<Result<_, _>>().map(Some)
+                all.collect::<Result<_, _>>().map(Some).map_err(communication)
             }
         }
     }
 
     /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
-    fn gather(&self, program: &ValidProgram, spans: &[Span]) -> Result<Timeline, Error> {
+    pub(super) fn gather(
+        &self,
+        program: &ValidProgram,
+        spans: &[Span],
+    ) -> Result<Timeline, ActionError> {
         let own = self.comm.rank();
         let mut times = Vec::new();
         for (rank, row) in program.rows().iter().enumerate() {
@@ -68,7 +65,7 @@ impl Worker {
                 times.resize(times.len() + 2 * row.len(), 0.0);
             }
         }
-        let times = self.comm.all_reduce(&times, Reduction::Sum)?;
+        let times = self.comm.all_reduce(&times, Reduction::Sum).map_err(communication)?;
         let mut times = times.chunks_exact(2);
         let span = |&action: &Action| {
             let time = times.next().expect("two times for every action");
@@ -82,6 +79,7 @@ impl Worker {
     }
 }
 
-fn number(tensor: &Tensor) -> candle_core::Result<f64> {
+/// The one number of a tensor.
+pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
     tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.get(0)?.to_scalar::<f64>()
 }

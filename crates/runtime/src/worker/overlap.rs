@@ -4,7 +4,7 @@ use autopipe_schedule::{Compute, ComputeOp};
 
 use super::Worker;
 use super::arriving::Arriving;
-use super::compute::{Done, Job};
+use super::compute::{At, Done, Job};
 use super::interpret::{Run, communication};
 use super::stage::StageRun;
 use crate::ActionError;
@@ -38,6 +38,7 @@ impl Worker {
         forward: Compute,
         backward: Compute,
     ) -> Result<(), ActionError> {
+        let of = [self.at(forward), self.at(backward)];
         let jobs = [self.prepare(run, forward)?, self.prepare(run, backward)?];
         let (mut of_forward, mut of_backward) = (None, None);
         for (&id, stage) in &mut self.stages {
@@ -48,13 +49,13 @@ impl Worker {
             }
         }
         let [forward_job, backward_job] = jobs;
-        let go = |stage: Option<&mut StageRun>, job: Job, compute: Compute| {
+        let go = |stage: Option<&mut StageRun>, job: Job, at: At| {
             let stage = stage.expect("checked by `new`: this rank owns the stages of its row");
-            job.run(stage, compute.microbatch)
+            job.run(stage, at)
         };
         let (forwarded, backwarded): (Result<Done, _>, Result<Done, _>) = rayon::join(
-            || go(of_forward, forward_job, forward),
-            || go(of_backward, backward_job, backward),
+            || go(of_forward, forward_job, of[0]),
+            || go(of_backward, backward_job, of[1]),
         );
         self.settle(run, forward, forwarded?);
         self.settle(run, backward, backwarded?);

@@ -7,6 +7,7 @@ use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
+use super::Guard;
 use crate::StageModel;
 
 /// The loss of one microbatch: `(outputs of the last stage, target)` to a scalar.
@@ -94,6 +95,8 @@ pub struct WorkerParts {
     /// Whether to divide the gradients of a step by its number of microbatches. Those accumulated
     /// before are left alone, unlike torch's `scale_grads`.
     pub scale_grads: bool,
+    /// Where a NaN or an infinity ends the step.
+    pub guard: Guard,
 }
 
 impl std::fmt::Debug for WorkerParts {
@@ -101,6 +104,7 @@ impl std::fmt::Debug for WorkerParts {
         f.debug_struct("WorkerParts")
             .field("stages", &self.stages.keys().collect::<Vec<_>>())
             .field("scale_grads", &self.scale_grads)
+            .field("guard", &self.guard)
             .finish_non_exhaustive()
     }
 }

@@ -185,6 +185,11 @@ impl StageRun {
         self.input_grads.remove(&index).expect("validated: B or I comes before its SEND_B")
     }
 
+    /// What B or I has just made.
+    pub(super) fn input_grads(&self, index: MicroBatch) -> &[Tensor] {
+        self.input_grads.get(&index).map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn receive_inputs(&mut self, index: MicroBatch, inputs: Arriving) {
         self.inputs.insert(index, inputs);
     }

@@ -104,23 +104,6 @@ fn a_batch_that_does_not_fit_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_missing_target_is_refused_where_the_last_stage_is() {
-    let error = run(
-        &named(Kind::OneFOneB, 2, 2),
-        4,
-        |_, layers| Block::new(layers, true),
-        |worker| {
-            let mut batch = batch(2);
-            batch.target = None;
-            worker.step(&batch).map(drop)
-        },
-    )
-    .unwrap_err();
-    assert_eq!(error.rank, 1);
-    assert!(error.to_string().contains("the batch has no target"), "{error}");
-}
-
-#[test]
 fn what_a_rank_does_not_need_can_be_left_out() {
     let losses = run(
         &named(Kind::OneFOneB, 3, 3),

@@ -49,7 +49,7 @@ fn an_error_ends_all_ranks() {
     assert!(matches!(*error.cause, Cause::Error(Error::Unusable(_))));
     assert_eq!(
         error.to_string(),
-        "rank 1 failed: a former step failed (broken); build the pipeline again to go on"
+        "rank 1 failed: a former step failed (broken); call `recover` on every rank to go on"
     );
 }
 

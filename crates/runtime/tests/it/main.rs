@@ -10,4 +10,5 @@ mod memory;
 mod net;
 mod random;
 mod skips;
+mod vote;
 mod web;

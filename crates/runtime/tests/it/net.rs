@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, Keywords, LossFn, Programs, StageModel, ThreadOptions, Worker,
-    WorkerParts, threads,
+    Batch, Communicator, Error, Guard, Keywords, LossFn, Programs, StageModel, ThreadOptions,
+    Worker, WorkerParts, threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate, lower, validate};
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
@@ -225,6 +225,7 @@ pub(crate) fn run_programs<T: Send>(
             routes: None,
             loss: loss(),
             scale_grads: false,
+            guard: Guard::default(),
         };
         let mut worker = Worker::new(world, parts)?;
         body(&mut worker)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use autopipe_nn::Parameters;
 use autopipe_runtime::{
-    Communicator, Keywords, StageModel, ThreadOptions, Worker, WorkerParts, threads,
+    Communicator, Guard, Keywords, StageModel, ThreadOptions, Worker, WorkerParts, threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
 use autopipe_splitter::routes;
@@ -82,6 +82,7 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             routes: Some(routes.clone()),
             loss: Arc::clone(&loss()),
             scale_grads: false,
+            guard: Guard::default(),
         };
         Worker::new(world, parts)?.step(&batch(4)).map(drop)
     })

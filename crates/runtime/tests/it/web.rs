@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, InputValue, Keywords, Programs, StageModel, ThreadOptions, Worker,
-    WorkerParts, threads,
+    Batch, Communicator, Error, Guard, InputValue, Keywords, Programs, StageModel, ThreadOptions,
+    Worker, WorkerParts, threads,
 };
 use autopipe_schedule::Rank;
 use autopipe_splitter::{
@@ -139,6 +139,7 @@ impl Web {
                 routes: Some(routes.clone()),
                 loss: loss(),
                 scale_grads: false,
+                guard: Guard::default(),
             };
             let mut worker = Worker::new(world, parts)?;
             let before = worker.eval(batch)?;

@@ -1,18 +1,15 @@
 //! Starts every rank of a world as a thread of this process, and brings back what they made.
 
-use std::any::Any;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
 use crate::communicator::{InProcess, in_process};
+use crate::panic::{catch, message_of};
 use crate::{Communicator, Failure};
 
-/// candle's walk over a graph recurses, and so does dropping one: a default stack ends at about
-/// 8,000 chained operations.
-const STACK_BYTES: usize = 64 << 20;
+mod pool;
 
 /// How ranks run as threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +130,7 @@ where
             .map(|rank| match rank {
                 Ok(thread) => thread
                     .join()
-                    .unwrap_or_else(|panic| Err(Ended::first(Cause::Panic(message_of(&*panic))))),
+                    .unwrap_or_else(|panic| Err(Ended::first(Cause::Panic(message_of(panic))))),
                 Err(error) => Err(Ended::first(Cause::Start(error.to_string()))),
             })
             .collect()
@@ -174,18 +171,20 @@ where
 {
     let rank = end.rank();
     let watcher = end.watcher();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(num_threads)
-        .stack_size(STACK_BYTES)
-        .thread_name(move |thread| format!("rank {rank} compute {thread}"))
-        .build();
-    let cause = match pool {
+    let of_compute = end.watcher();
+    let on_panic = move |message| {
+        let cause = format!("a compute thread panicked: {message}");
+        of_compute.abort(Failure { rank, at: None, cause });
+    };
+    // Joined at the end: the others are told first.
+    let pool = pool::start(rank, num_threads, on_panic);
+    let cause = match &pool {
         Err(error) => Cause::Start(error.to_string()),
         // Everything that the body owned is lost with a panic; only its message goes on.
-        Ok(pool) => match catch_unwind(AssertUnwindSafe(|| pool.install(|| body(Box::new(end))))) {
+        Ok(pool) => match catch(|| pool.install(|| body(Box::new(end)))) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => Cause::Error(error),
-            Err(panic) => Cause::Panic(message_of(&*panic)),
+            Err(message) => Cause::Panic(message),
         },
     };
     let text = match &cause {
@@ -197,13 +196,4 @@ where
     watcher.abort(Failure { rank, at: None, cause: text });
     let is_first = watcher.failure().is_some_and(|failure| failure.rank == rank);
     Err(Ended { is_first, cause })
-}
-
-/// The words of a panic.
-pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|message| (*message).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -1,0 +1,180 @@
+//! How a rank fails, and what the other ranks learn of it.
+
+mod action;
+mod failure;
+
+use std::time::Duration;
+
+use autopipe_schedule::Action;
+
+use crate::batch::BatchError;
+use crate::model::BoxError;
+
+pub use action::{ActionError, Made};
+pub use failure::{Failure, Place, StepPart};
+
+/// An error of the runtime.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An action of this rank failed, or another part of a step.
+    #[error("{at}: {source}")]
+    Action {
+        /// The rank in the world.
+        rank: usize,
+        /// Step and action.
+        at: Place,
+        /// What went wrong.
+        source: ActionError,
+    },
+    /// Another rank failed, and this one stopped.
+    #[error("stopped because another rank failed: {0}")]
+    Stopped(Failure),
+    /// A message did not come.
+    #[error(
+        "waited {waited:?} for a message of rank {from}; if its work takes longer than that, raise the timeout"
+    )]
+    Timeout {
+        /// The rank, in this communicator, that should have sent.
+        from: usize,
+        /// How long this rank waited.
+        waited: Duration,
+    },
+    /// Ranks that others wait for have come to their end.
+    #[error("{} ended and can be waited for no more; start all ranks again to go on", listed(.ranks))]
+    Ended {
+        /// The ranks in the world.
+        ranks: Vec<usize>,
+    },
+    /// A rank waits for this one to recover, which waits for a message of it.
+    #[error("rank {rank} waits in `recover`; call it on this rank too")]
+    Recovering {
+        /// The rank in the world.
+        rank: usize,
+    },
+    /// Not all ranks of the world came to forget its failure.
+    #[error(
+        "waited {waited:?} for {} to recover as well; all ranks of the world have to",
+        listed(.ranks)
+    )]
+    NotAllRecover {
+        /// The ranks, in the world, that did not.
+        ranks: Vec<usize>,
+        /// How long this rank waited.
+        waited: Duration,
+    },
+    /// The communicator has no way back from a failure.
+    #[error("a communicator of this kind cannot forget a failure; start all ranks again to go on")]
+    CannotReset,
+    /// What a communicator of another kind could not do, in its own words.
+    #[error("the transport failed: {0}")]
+    Transport(BoxError),
+    /// A peer that the communicator does not have.
+    #[error("rank {rank} is not in a communicator of {size} ranks")]
+    NoSuchRank {
+        /// The rank asked for.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+    },
+    /// Ranks gave values of different number to one reduction.
+    #[error("rank {rank} gave {got} values to an all-reduce in which rank 0 gave {expected}")]
+    UnevenReduction {
+        /// The rank that differs.
+        rank: usize,
+        /// How many values it gave.
+        got: usize,
+        /// How many rank 0 gave.
+        expected: usize,
+    },
+    /// Ranks refused to take the step, so that none took it. Nothing has happened on any rank, and
+    /// the next step can be taken.
+    #[error("the step is refused by {}", grouped(.refusals, ": "))]
+    Refused {
+        /// Who refused, in the world's numbers, and why.
+        refusals: Vec<(usize, String)>,
+        /// What this rank has against its batch, if it is one of them.
+        own: Option<Box<BatchError>>,
+    },
+    /// The ranks were asked for different things, so that none did anything. The next step can be
+    /// taken.
+    #[error("the ranks are asked for different steps, {}; make the same call on all", grouped(.calls, " for "))]
+    DifferentCalls {
+        /// What each rank was asked for, in the world's numbers.
+        calls: Vec<(usize, String)>,
+    },
+    /// The program has an action that a rank cannot run.
+    #[error(
+        "a rank cannot run {action}; it knows no tied parameters and no optimiser, so lower the schedule without REDUCE_TIED and OPTIMIZER_STEP"
+    )]
+    CannotRun {
+        /// The first such action.
+        action: Action,
+    },
+    /// The worker was given another set of stages than its program computes.
+    #[error(
+        "the program gives rank {rank} the stages {expected:?}, but the stages {got:?} were built"
+    )]
+    WrongStages {
+        /// The rank in the pipeline's communicator.
+        rank: usize,
+        /// The stages of the program.
+        expected: Vec<usize>,
+        /// The stages that came.
+        got: Vec<usize>,
+    },
+    /// The ways of the tensors are those of another split.
+    #[error("the program has {stages} stages, the routes of the tensors are for {routes}")]
+    WrongRoutes {
+        /// Stages that the routes are for.
+        routes: usize,
+        /// Stages of the program.
+        stages: usize,
+    },
+    /// Program and communicator disagree.
+    #[error("the program is for {program} ranks, the communicator has {communicator}")]
+    WrongWorld {
+        /// Ranks in the program.
+        program: usize,
+        /// Ranks in the communicator.
+        communicator: usize,
+    },
+    /// Programs that do not go together.
+    #[error(
+        "a worker trains with a program of {train} microbatches that goes backward ({backward}) and \
+         evaluates with one of {eval} that only goes forward ({forward}); both have to hold, with as \
+         many microbatches"
+    )]
+    WrongPrograms {
+        /// Microbatches of the one to train with.
+        train: usize,
+        /// Whether it has a backward.
+        backward: bool,
+        /// Microbatches of the one to evaluate with.
+        eval: usize,
+        /// Whether it has none.
+        forward: bool,
+    },
+    /// A step after a failed one.
+    #[error("a former step failed ({0}); call `recover` on every rank to go on")]
+    Unusable(String),
+}
+
+/// `rank 2`, or `ranks 0, 2`.
+fn listed(ranks: &[usize]) -> String {
+    let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    format!("rank{} {}", if ranks.len() == 1 { "" } else { "s" }, numbers.join(", "))
+}
+
+/// What ranks say, each thing once: `ranks 0, 2: too few; rank 1: too many`.
+fn grouped(said: &[(usize, String)], between: &str) -> String {
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (rank, words) in said {
+        match groups.iter_mut().find(|(known, _)| known == words) {
+            Some((_, same)) => same.push(*rank),
+            None => groups.push((words, vec![*rank])),
+        }
+    }
+    let groups = groups.iter().map(|(words, same)| format!("{}{between}{words}", listed(same)));
+    groups.collect::<Vec<_>>().join("; ")
+}
