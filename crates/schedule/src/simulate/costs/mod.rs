@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use table::StageCosts;
 
 use crate::{Action, Compute, MicroBatch, Overlap, Stage, Transfer};
+use error::MOST;
 use read::Document;
 
 /// How long things take and how much memory they need, by stage and by microbatch if they differ.

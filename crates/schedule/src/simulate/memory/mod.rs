@@ -93,8 +93,8 @@ fn curve(row: &[Span], costs: &Costs, trains: bool) -> Vec<MemoryPoint> {
 }
 
 /// A rank on its way through its row, as far as its memory goes.
-struct Memory<'a> {
-    costs: &'a Costs,
+pub(super) struct Memory<'a> {
+    pub(super) costs: &'a Costs,
     /// Whether activations are kept at all.
     trains: bool,
     /// Whether the spans say what is held, so that nobody has to reckon.
@@ -107,10 +107,10 @@ struct Memory<'a> {
 }
 
 /// What an action has taken.
-struct Passed {
+pub(super) struct Passed {
     /// How many pairs of stage and microbatch the rank holds something of while it runs.
     activations: usize,
-    held: Held,
+    pub(super) held: Held,
 }
 
 impl<'a> Memory<'a> {
@@ -120,7 +120,8 @@ impl<'a> Memory<'a> {
         Self { is_measured, ..Self::of_costs(row, costs, trains) }
     }
 
-    fn of_costs(row: &[Span], costs: &'a Costs, trains: bool) -> Self {
+    /// As the costs say, whatever was measured.
+    pub(super) fn of_costs(row: &[Span], costs: &'a Costs, trains: bool) -> Self {
         let parts = || computes(row).flat_map(|(work, _)| work.parts());
         let cell = |part: Compute| (part.stage, part.microbatch);
         let stages: BTreeSet<Stage> = parts().map(|part| part.stage).collect();
@@ -137,7 +138,7 @@ impl<'a> Memory<'a> {
     }
 
     /// Goes past an action.
-    fn pass(&mut self, span: &Span) -> Passed {
+    pub(super) fn pass(&mut self, span: &Span) -> Passed {
         let (mut begun, mut ended) = (0, 0);
         let mut sum = Need::default();
         for part in span.action.computes() {
@@ -164,6 +165,12 @@ impl<'a> Memory<'a> {
         Passed { activations: during, held }
     }
 
+    /// Whether the activations of a computation's forward are computed again.
+    pub(super) fn is_recomputed(&self, part: Compute) -> bool {
+        let cell = (part.stage, part.microbatch);
+        !self.recomputed.is_empty() && self.recomputed.contains(&cell)
+    }
+
     /// What one computation changes.
     ///
     /// A forward needs its memory from its start, whatever is left of it, as does a recomputation. A
@@ -171,9 +178,6 @@ impl<'a> Memory<'a> {
     fn need(&self, part: Compute) -> Need {
         let stage = self.costs.stage(part.stage);
         let size = self.costs.size_of(part.microbatch);
-        let is_recomputed = || {
-            !self.recomputed.is_empty() && self.recomputed.contains(&(part.stage, part.microbatch))
-        };
         let workspace = size * stage.workspace(part.op);
         if !self.trains {
             return Need { workspace, ..Need::default() };
@@ -181,7 +185,7 @@ impl<'a> Memory<'a> {
         let (all, for_weight, for_recompute) =
             (stage.activation_bytes, stage.held_for_weight, stage.held_for_recompute);
         let (start, end) = match part.op {
-            ComputeOp::Forward if is_recomputed() => (all, for_recompute),
+            ComputeOp::Forward if self.is_recomputed(part) => (all, for_recompute),
             ComputeOp::Forward => (all, all),
             ComputeOp::Recompute => (all - for_recompute, all - for_recompute),
             ComputeOp::BackwardInput => (0.0, for_weight - all),
