@@ -33,8 +33,8 @@ pub use placement::{Placement, PlacementError, PlacementStyle, UnknownPlacement}
 pub use plan::Plan;
 pub use program::Program;
 pub use simulate::{
-    Communication, CostError, CostKey, CostProblem, Costs, MemoryPoint, PerStage, Span, StageCosts,
-    Timeline, TimelineError, TimelineProblem, simulate, simulate_plan,
+    Communication, CostError, CostKey, CostProblem, Costs, Held, MemoryPoint, PerStage, Span,
+    StageCosts, Timeline, TimelineError, TimelineProblem, simulate, simulate_plan,
 };
 pub use table::{program_table, table};
 pub use timetable::timetable;

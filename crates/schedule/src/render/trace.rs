@@ -24,8 +24,9 @@ const PROCESS: usize = 1;
 /// Every action is a complete event (`X`) named as the language writes it, in the category
 /// `compute`, `communication`, `collective` or `optimizer`. Arrows (`s` to `f`) lead from each send
 /// to its receive, or where nothing is sent from a computation to those of other ranks that wait
-/// for it. Counters (`C`) follow the live activations of each rank, and the live bytes if the costs
-/// name any.
+/// for it. Counters (`C`) follow the live activations of each rank, and the live bytes: measured ones
+/// if the spans have them, or else those of the costs if they name any. What a span says of sizes is
+/// in its event's `args`, as `moved`, `held` and `peak`.
 #[must_use]
 pub fn trace(chart: &Chart<'_>) -> String {
     let mut events = Vec::new();
@@ -141,6 +142,17 @@ fn metadata(name: &str, thread: usize, key: &str, value: Value) -> Value {
 
 fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, thread: usize) -> Timed {
     let slack = chart.analysis.slack.get(rank).and_then(|row| row.get(step));
+    let mut args = Map::new();
+    args.insert("rank".to_owned(), rank.into());
+    args.insert("step".to_owned(), step.into());
+    args.insert("slack".to_owned(), slack.copied().into());
+    let sizes = [
+        ("moved", span.moved),
+        ("held", span.held.map(|held| held.end)),
+        ("peak", span.held.map(|held| held.peak)),
+    ];
+    let known = sizes.into_iter().filter_map(|(key, size)| Some((key, size?)));
+    args.extend(known.map(|(key, size)| (key.to_owned(), size.into())));
     let json = json!({
         "name": span.action.to_string(),
         "cat": Look::of(span.action).category(),
@@ -149,7 +161,7 @@ fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, thread: us
         "dur": (span.end - span.start) * MICROSECONDS,
         "pid": PROCESS,
         "tid": thread,
-        "args": { "rank": rank, "step": step, "slack": slack },
+        "args": args,
     });
     Timed { time: span.start, order: Order::Action, json }
 }

@@ -1,7 +1,7 @@
 //! Checks a timeline that somebody has measured or written.
 
-use super::Span;
 use super::timeline::computes;
+use super::{Held, Span};
 use crate::listing::lines;
 use crate::{Action, ComputeOp, MicroBatch, Rank, Stage};
 
@@ -50,6 +50,49 @@ pub enum TimelineProblem {
         step: usize,
         /// What happened.
         span: Span,
+    },
+    /// A size that no memory has.
+    #[error(
+        "rank {rank}, step {step}, {action}: its size {size:e} is not a number from 0 to {MAX_SIZE:e}"
+    )]
+    NotASize {
+        /// The rank.
+        rank: Rank,
+        /// The index in its row.
+        step: usize,
+        /// What happened.
+        action: Action,
+        /// The size.
+        size: f64,
+    },
+    /// A peak below what it is the peak of.
+    #[error(
+        "rank {rank}, step {step}, {action}: holds {} in the end, more than its peak of {}",
+        .held.end, .held.peak
+    )]
+    PeakBelowHeld {
+        /// The rank.
+        rank: Rank,
+        /// The index in its row.
+        step: usize,
+        /// What happened.
+        action: Action,
+        /// What was held.
+        held: Held,
+    },
+    /// A message of an action that has none.
+    #[error(
+        "rank {rank}, step {step}, {action}: has moved {moved}, but only sends and receives move anything; leave it out"
+    )]
+    NothingMoves {
+        /// The rank.
+        rank: Rank,
+        /// The index in its row.
+        step: usize,
+        /// What happened.
+        action: Action,
+        /// The size of the message.
+        moved: f64,
     },
     /// A computation that starts before the one in front of it is over.
     #[error(
@@ -103,6 +146,7 @@ pub(super) fn check(rows: &[Vec<Span>]) -> Result<(), TimelineError> {
     let mut problems = Vec::new();
     for (rank, row) in rows.iter().enumerate() {
         check_times(Rank::new(rank), row, &mut problems);
+        check_sizes(Rank::new(rank), row, &mut problems);
     }
     check_once(rows, &mut problems);
     check_forwards(rows, &mut problems);
@@ -112,12 +156,15 @@ pub(super) fn check(rows: &[Vec<Span>]) -> Result<(), TimelineError> {
 /// Times up to here, measured and then simulated, add up to finite ones.
 const MAX_TIME: f64 = 1e290;
 
-/// What a time may lose, as a part of it, when it is written and read.
+/// Sizes up to here are such as costs can be.
+const MAX_SIZE: f64 = 1e60;
+
+/// What a number may lose, as a part of it, when it is written and read.
 const ROUNDING: f64 = 1e-9;
 
 fn check_times(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
     for (step, &span) in row.iter().enumerate() {
-        let Span { action, start, end } = span;
+        let Span { action, start, end, .. } = span;
         let is_time = |time: &f64| (0.0..=MAX_TIME).contains(time);
         match [start, end].into_iter().find(|time| !is_time(time)) {
             Some(time) => problems.push(TimelineProblem::NotATime { rank, step, action, time }),
@@ -134,6 +181,24 @@ fn check_times(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
             .filter(|(before, span)| span.start < before.end - ROUNDING * before.end)
             .map(|(before, span)| TimelineProblem::TwoAtOnce { rank, span, before }),
     );
+}
+
+fn check_sizes(rank: Rank, row: &[Span], problems: &mut Vec<TimelineProblem>) {
+    for (step, &Span { action, moved, held, .. }) in row.iter().enumerate() {
+        let is_size = |size: &f64| (0.0..=MAX_SIZE).contains(size);
+        let sizes = [moved, held.map(|held| held.end), held.map(|held| held.peak)];
+        if let Some(size) = sizes.into_iter().flatten().find(|size| !is_size(size)) {
+            problems.push(TimelineProblem::NotASize { rank, step, action, size });
+            continue;
+        }
+        let is_message = matches!(action, Action::Send(_) | Action::Recv(_));
+        if let Some(moved) = moved.filter(|_| !is_message) {
+            problems.push(TimelineProblem::NothingMoves { rank, step, action, moved });
+        }
+        if let Some(held) = held.filter(|held| held.peak < held.end - ROUNDING * held.end) {
+            problems.push(TimelineProblem::PeakBelowHeld { rank, step, action, held });
+        }
+    }
 }
 
 fn check_once(rows: &[Vec<Span>], problems: &mut Vec<TimelineProblem>) {

@@ -17,6 +17,6 @@ pub use costs::{Communication, CostError, CostKey, CostProblem, Costs, PerStage,
 pub use memory::MemoryPoint;
 pub use plan::simulate_plan;
 pub use program::simulate;
-pub use span::Span;
 pub(crate) use span::holds_rank;
+pub use span::{Held, Span};
 pub use timeline::Timeline;

@@ -2,7 +2,7 @@
 
 use super::moments::Moments;
 use super::{Costs, Span, Timeline};
-use crate::{Compute, ComputeOp, Direction, Plan, Rank, Stage, Work};
+use crate::{Compute, ComputeOp, Direction, Plan, Rank, Stage, Transfer, Work};
 
 /// Runs a plan against the clock: what [`simulate`](crate::simulate()) says of the program that
 /// [`lower`](crate::lower()) makes of it, but for the spans of sends and receives.
@@ -139,7 +139,7 @@ impl Clock<'_> {
                 }
             };
             now = start + self.time(work);
-            self.ranks[rank].spans.push(Span { action: work.into(), start, end: now });
+            self.ranks[rank].spans.push(Span::new(work.into(), start, now));
             match work {
                 Work::Compute(compute) => self.send(compute, now),
                 Work::Overlap(overlap) => {
@@ -185,6 +185,12 @@ impl Clock<'_> {
         let Some(direction) = op.direction() else { return };
         let hop = self.stages[stage.index()].hops[direction.index()];
         let Hop::Message { to, time } = hop else { return };
+        let time = match direction.receiver_of(stage) {
+            Some(stage) if !self.is_uniform => {
+                self.costs.received(Transfer { direction, stage, microbatch })
+            }
+            Some(_) | None => time,
+        };
         let cell = stage.index() * self.num_microbatches + microbatch.index();
         let message = match direction {
             Direction::Forward => cell + self.num_microbatches,

@@ -165,12 +165,12 @@ impl<'a> Clock<'a> {
     /// An action that the rank is busy with, or waits at.
     fn push(&mut self, rank: usize, action: Action, start: f64, end: f64) {
         self.ranks[rank].now = end;
-        self.ranks[rank].spans.push(Span { action, start, end });
+        self.ranks[rank].spans.push(Span::new(action, start, end));
     }
 
     /// An action that the rank goes on from at once, and whose end is not known.
     fn begin(&mut self, rank: usize, action: Action, now: f64) {
-        self.ranks[rank].spans.push(Span { action, start: now, end: now });
+        self.ranks[rank].spans.push(Span::new(action, now, now));
     }
 
     /// A collective, which runs after those before it and beside the rank's computations.
@@ -179,7 +179,7 @@ impl<'a> Clock<'a> {
         let start = progress.now;
         let end = start.max(progress.stream) + self.costs.of(action);
         progress.stream = end;
-        progress.spans.push(Span { action, start, end });
+        progress.spans.push(Span::new(action, start, end));
         end
     }
 

@@ -1,6 +1,6 @@
 //! Times and memory of programs small enough to work out by hand.
 
-use super::{Costs, Span, simulate};
+use super::{Costs, Held, Span, Timeline, simulate};
 use crate::csv::{read_plan, read_program};
 use crate::{Rank, ValidProgram, lower, validate};
 
@@ -94,5 +94,38 @@ fn times_are_finite_and_not_negative() {
         Costs::uniform(-1.0, f64::NAN, 1.0, f64::INFINITY).unwrap_err().to_string(),
         "F is -1, not a finite number of 0 or more; I is NaN, not a finite number of 0 or more; \
          latency is inf, not a finite number of 0 or more"
+    );
+}
+
+#[test]
+fn sizes_that_cannot_have_been_are_named() {
+    let span = |action: &str| Span::new(action.parse().unwrap(), 0.0, 1.0);
+    let row = vec![
+        Span { held: Some(Held { end: 8.0, peak: 7.0 }), ..span("0F0") },
+        Span { moved: Some(4.0), start: 1.0, end: 2.0, ..span("0B0") },
+        Span { moved: Some(-1.0), ..span("0SEND_F0") },
+        Span { held: Some(Held { end: 8.0, peak: f64::INFINITY }), ..span("0SEND_B0") },
+    ];
+    assert_eq!(
+        Timeline::from_rows(vec![row]).unwrap_err().to_string(),
+        "the timeline has 4 faults\n\
+         - rank 0, step 0, 0F0: holds 8 in the end, more than its peak of 7\n\
+         - rank 0, step 1, 0B0: has moved 4, but only sends and receives move anything; leave it out\n\
+         - rank 0, step 2, 0SEND_F0: its size -1e0 is not a number from 0 to 1e60\n\
+         - rank 0, step 3, 0SEND_B0: its size inf is not a number from 0 to 1e60"
+    );
+}
+
+#[test]
+fn a_timeline_may_have_sizes_or_not() {
+    let text = r#"{"rows":[[{"action":"0F0","start":0.0,"end":1.0},{"action":"0B0","start":1.0,"end":2.0,"held":5.0,"peak":9.0}]]}"#;
+    let timeline: Timeline = serde_json::from_str(text).unwrap();
+    let held: Vec<Option<Held>> = timeline.rows()[0].iter().map(|span| span.held).collect();
+    assert_eq!(held, [None, Some(Held { end: 5.0, peak: 9.0 })]);
+    assert_eq!(serde_json::to_string(&timeline).unwrap(), text);
+    let half = text.replace(",\"peak\":9.0", "");
+    assert_eq!(
+        serde_json::from_str::<Timeline>(&half).unwrap_err().to_string().split(" at line").next(),
+        Some("0B0 has \"held\" and no \"peak\"; give both or neither")
     );
 }

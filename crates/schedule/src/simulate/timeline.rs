@@ -8,8 +8,9 @@ use crate::{Rank, Work};
 /// When every action of a schedule happened, by rank, from time 0: simulated, in the units of the
 /// [`Costs`], or measured.
 ///
-/// In JSON it is `{"rows": [[{"action": "0F0", "start": 0.0, "end": 1.0}, ..], ..]}`, and reading it
-/// checks it as [`from_rows`](Self::from_rows) does.
+/// In JSON it is `{"rows": [[{"action": "0F0", "start": 0.0, "end": 1.0}, ..], ..]}`, where an action
+/// may also have `"moved"`, and `"held"` with `"peak"`, as [`Span`] says. Reading it checks it as
+/// [`from_rows`](Self::from_rows) does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Document")]
 pub struct Timeline {
@@ -39,15 +40,17 @@ impl Timeline {
     /// All ranks have one clock, which starts at 0; a little that the clocks are apart does no harm.
     ///
     /// # Errors
-    /// Everything that is wrong: a time that is negative, not finite or above 1e290, an end before its start, an
-    /// action that happened twice, a rank that computes two things at once, and a forward that is
-    /// missing, of the stages and microbatches that are named at all.
+    /// Everything that is wrong: a time that is negative, not finite or above 1e290, an end before its
+    /// start, an action that happened twice, a rank that computes two things at once, and a forward
+    /// that is missing, of the stages and microbatches that are named at all; a size that is
+    /// negative, not finite or above 1e60, a peak below what is held, and a message where nothing
+    /// is sent or received.
     ///
     /// # Examples
     /// ```
     /// use autopipe_schedule::{Span, Timeline};
     ///
-    /// let span = |action: &str, start, end| Span { action: action.parse().unwrap(), start, end };
+    /// let span = |action: &str, start, end| Span::new(action.parse().unwrap(), start, end);
     /// let row = vec![span("0F0", 0.0, 1.2), span("0B0", 1.3, 3.7)];
     /// assert_eq!(Timeline::from_rows(vec![row])?.makespan(), 3.7);
     ///
@@ -126,17 +129,38 @@ impl Timeline {
         memory::peak_activations(self)
     }
 
-    /// What each rank holds over time: one point whenever that changes. An evaluation holds nothing
-    /// and has no points.
+    /// What each rank holds over time: one point whenever that changes. Where spans say what was
+    /// held, it is that; otherwise the costs say it. Without either, an evaluation holds nothing and
+    /// has no points.
     #[must_use]
     pub fn memory(&self, costs: &Costs) -> Vec<Vec<MemoryPoint>> {
         memory::curves(self, costs)
     }
 
-    /// The most that each rank holds at once, in the unit of the costs' sizes.
+    /// The most that each rank holds at once, as measured, or as the costs say it.
     #[must_use]
     pub fn peak_bytes(&self, costs: &Costs) -> Vec<f64> {
         memory::peak_bytes(self, costs)
+    }
+
+    /// The same timeline with sizes: what the costs say that messages move and ranks hold, in place
+    /// of what the spans have said.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_schedule::{Costs, Held, csv, simulate_plan};
+    ///
+    /// let costs: Costs = "activation=100,workspace_b=20,resident=1000".parse()?;
+    /// let plan = csv::read_plan("0F0,0B0\n".as_bytes())?;
+    /// let timeline = simulate_plan(&plan, &costs).with_sizes(&costs);
+    /// let held = timeline.rows()[0].iter().filter_map(|span| span.held);
+    /// let expected = [Held { end: 1100.0, peak: 1100.0 }, Held { end: 1000.0, peak: 1120.0 }];
+    /// assert!(held.eq(expected));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_sizes(&self, costs: &Costs) -> Self {
+        Self { rows: memory::with_sizes(self, costs) }
     }
 }
 

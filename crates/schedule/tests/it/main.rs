@@ -14,6 +14,7 @@ mod grammar; // sentences out of a grammar
 mod interpreter; // naive ranks: the validator's other opinion
 mod lowered; // what lowering adds, with every option
 mod lowerings; // what is true of every lowering
+mod measured; // what a run says of costs
 mod papers; // numbers that others published
 mod properties; // what is true of every schedule
 mod searched; // what the search finds

@@ -259,7 +259,7 @@ fn a_timeline_names_only_stages_that_compute() {
         stage: Stage::new(Stage::LIMIT - 1),
         microbatch: autopipe_schedule::MicroBatch::new(0),
     };
-    let span = autopipe_schedule::Span { action: Action::Send(far), start: 0.0, end: 0.0 };
+    let span = autopipe_schedule::Span::new(Action::Send(far), 0.0, 0.0);
     assert_eq!(
         Timeline::from_rows(vec![vec![span]]).unwrap_err().to_string(),
         "0 of the 65536 forwards of 65536 stages and 1 microbatches are there; \

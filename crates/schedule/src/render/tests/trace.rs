@@ -40,6 +40,25 @@ fn a_trace_has_every_action_at_its_time() {
 }
 
 #[test]
+fn a_trace_has_what_was_moved_and_held() {
+    let costs: Costs = "activation=8,workspace_b=2,resident=100,bytes=4".parse().unwrap();
+    let plan = crate::csv::read_plan("0F0,0B0\n1F0,1B0\n".as_bytes()).unwrap();
+    let program = validate(crate::lower(&plan)).unwrap();
+    let timeline = simulate(&program, &costs).with_sizes(&costs);
+    // Costs that say something else count for nothing beside what the spans say.
+    let analysis = analyze(&timeline, &Costs::UNIT);
+    let events = events(&trace(&Chart { title: "", timeline: &timeline, analysis: &analysis }));
+    let args = |name: &str| events.iter().find(|e| e["name"] == name).unwrap()["args"].clone();
+    let sizes = |name: &str| ["moved", "held", "peak"].map(|key| args(name)[key].as_f64());
+    assert_eq!(sizes("0F0"), [None, Some(108.0), Some(108.0)]);
+    assert_eq!(sizes("0SEND_F0"), [Some(4.0), Some(108.0), Some(108.0)]);
+    assert_eq!(sizes("0B0"), [None, Some(100.0), Some(110.0)]);
+    let counted = events.iter().filter(|e| e["name"] == "rank 0 memory");
+    let counted: Vec<f64> = counted.map(|e| e["args"]["bytes"].as_f64().unwrap()).collect();
+    assert_eq!(counted, [108.0, 110.0, 100.0]);
+}
+
+#[test]
 fn arrows_of_a_trace_lead_from_each_send_to_its_receive() {
     for latency in [0.0, 0.5] {
         let small = small(latency);

@@ -140,7 +140,7 @@ impl CostProblem {
 }
 
 /// The keys that are no [`CostKey`].
-const NAMES: [&str; 3] = ["comm", "communication", "microbatches"];
+const NAMES: [&str; 4] = ["comm", "communication", "microbatches", "microbatch_sizes"];
 
 fn way_out(nearest: &Option<&str>) -> String {
     match nearest {

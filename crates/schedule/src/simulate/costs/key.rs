@@ -53,11 +53,25 @@ pub enum CostKey {
     HeldForWeight,
     /// `held_for_r`: what a stage that recomputes holds between F and R; nothing if not given.
     HeldForRecompute,
+    /// `resident`: what a stage holds all the time: weights, gradients, the optimiser's state; 0 if
+    /// not given.
+    Resident,
+    /// `workspace_f`: what a forward needs while it runs, beside what is held before it and behind
+    /// it; 0 if not given.
+    WorkspaceForward,
+    /// `workspace_i`: the same of `I`; that of `B` if not given.
+    WorkspaceInput,
+    /// `workspace_w`: the same of `W`; that of `B` if not given.
+    WorkspaceWeight,
+    /// `workspace_b`: the same of `B`; the larger of those of `I` and `W` if not given.
+    WorkspaceBackward,
+    /// `workspace_r`: the same of `R`; that of `F` if not given.
+    WorkspaceRecompute,
 }
 
 impl CostKey {
     /// Every key.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::Forward,
         Self::BackwardInput,
         Self::BackwardWeight,
@@ -76,6 +90,12 @@ impl CostKey {
         Self::ActivationBytes,
         Self::HeldForWeight,
         Self::HeldForRecompute,
+        Self::Resident,
+        Self::WorkspaceForward,
+        Self::WorkspaceInput,
+        Self::WorkspaceWeight,
+        Self::WorkspaceBackward,
+        Self::WorkspaceRecompute,
     ];
 
     /// How it is written.
@@ -100,6 +120,12 @@ impl CostKey {
             Self::ActivationBytes => "activation",
             Self::HeldForWeight => "held_for_w",
             Self::HeldForRecompute => "held_for_r",
+            Self::Resident => "resident",
+            Self::WorkspaceForward => "workspace_f",
+            Self::WorkspaceInput => "workspace_i",
+            Self::WorkspaceWeight => "workspace_w",
+            Self::WorkspaceBackward => "workspace_b",
+            Self::WorkspaceRecompute => "workspace_r",
         }
     }
 

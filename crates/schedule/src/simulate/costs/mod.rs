@@ -18,14 +18,16 @@ pub use key::{CostKey, PerStage};
 use serde::{Deserialize, Serialize};
 pub use table::StageCosts;
 
-use crate::{Action, Compute, Overlap, Stage, Transfer};
+use crate::{Action, Compute, MicroBatch, Overlap, Stage, Transfer};
+use error::MOST;
 use read::Document;
 
 /// How long things take and how much memory they need, by stage and by microbatch if they differ.
 ///
 /// Times are in one unit of the user's choosing, sizes in another. They are read from text as the
 /// command line has it, and from JSON with the same keys, those of [`CostKey`]; besides, there are
-/// `communication`, `microbatches` and, in JSON only, `actions`, for exact times. Whatever is not
+/// `communication`, `microbatches` and `microbatch_sizes`, factors of times and of sizes by
+/// microbatch, and, in JSON only, `actions`, for exact times. Whatever is not
 /// given has the value that [`CostKey`] says.
 ///
 /// # Examples
@@ -57,6 +59,8 @@ pub struct Costs {
     communication: Communication,
     /// By microbatch, what to multiply the times of its computations by; 1 after the end.
     microbatches: Vec<f64>,
+    /// By microbatch, what to multiply its activations and messages by; 1 after the end.
+    microbatch_sizes: Vec<f64>,
     actions: BTreeMap<Action, f64>,
 }
 
@@ -67,6 +71,7 @@ impl Costs {
         stages: Cow::Borrowed(&[StageCosts::UNIT]),
         communication: Communication::Async,
         microbatches: Vec::new(),
+        microbatch_sizes: Vec::new(),
         actions: BTreeMap::new(),
     };
 
@@ -120,6 +125,26 @@ impl Costs {
     /// If a factor is negative, not finite or above 1e60.
     pub fn with_microbatches(self, factors: Vec<f64>) -> Result<Self, CostError> {
         Self { microbatches: factors, ..self }.checked(Vec::new())
+    }
+
+    /// With factors for the sizes of the first microbatches: of what is held of them, of what they
+    /// need while something is computed, and of their messages. A sequence twice as long may need
+    /// twice as much.
+    ///
+    /// # Errors
+    /// If a factor is negative, not finite or above 1e60.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_schedule::{Costs, csv, simulate_plan};
+    ///
+    /// let plan = csv::read_plan("0F0,0F1,0B0,0B1\n".as_bytes())?;
+    /// let costs = "activation=100".parse::<Costs>()?.with_microbatch_sizes(vec![1.0, 2.0])?;
+    /// assert_eq!(simulate_plan(&plan, &costs).peak_bytes(&costs), [300.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_microbatch_sizes(self, factors: Vec<f64>) -> Result<Self, CostError> {
+        Self { microbatch_sizes: factors, ..self }.checked(Vec::new())
     }
 
     /// With a time for this very action, whatever else is given.
@@ -182,9 +207,15 @@ impl Costs {
         }
     }
 
-    /// Whether all microbatches of a stage cost the same.
+    /// Whether all microbatches of a stage take the same time.
     pub(crate) fn are_by_stage(&self) -> bool {
-        self.actions.is_empty() && self.microbatches.is_empty()
+        let factors = [&self.microbatches, &self.microbatch_sizes];
+        self.actions.is_empty() && factors.iter().all(|factors| factors.is_empty())
+    }
+
+    /// How many times as large a microbatch is as the stages' sizes say.
+    pub(super) fn size_of(&self, microbatch: MicroBatch) -> f64 {
+        self.microbatch_sizes.get(microbatch.index()).copied().unwrap_or(1.0)
     }
 
     fn of_compute(&self, compute: Compute) -> f64 {
@@ -207,7 +238,8 @@ impl Costs {
         }
     }
 
-    /// How long a message is under way between a stage and the next, in either direction.
+    /// How long a message is under way between a stage and the next, in either direction, if its
+    /// microbatch is as large as the stages' sizes say.
     #[must_use]
     pub fn message(&self, lower: Stage) -> f64 {
         self.stage(lower).message()
@@ -216,6 +248,30 @@ impl Costs {
     /// How long the message is under way that is received so.
     pub(crate) fn received(&self, recv: Transfer) -> f64 {
         let sender = recv.direction.sender_to(recv.stage).unwrap_or(recv.stage);
-        self.message(sender.min(recv.stage))
+        self.stage(sender.min(recv.stage)).message_of(self.size_of(recv.microbatch))
     }
+
+    /// How large the message of a send or a receive is; none of any other action.
+    pub(super) fn moved(&self, action: Action) -> Option<f64> {
+        let (lower, microbatch) = edge(action)?;
+        Some(self.size_of(microbatch) * self.stage(lower).message_bytes)
+    }
+}
+
+/// The lower stage of the edge that a send or a receive is on, and its microbatch.
+fn edge(action: Action) -> Option<(Stage, MicroBatch)> {
+    let (transfer, other) = match action {
+        Action::Send(send) => (send, send.direction.receiver_of(send.stage)),
+        Action::Recv(recv) => (recv, recv.direction.sender_to(recv.stage)),
+        Action::Compute(_)
+        | Action::Overlap(_)
+        | Action::WaitSend(_)
+        | Action::Unshard(_)
+        | Action::Reshard(_)
+        | Action::ReduceGrad(_)
+        | Action::WaitReduceGrad(_)
+        | Action::ReduceTied { .. }
+        | Action::OptimizerStep(_) => return None,
+    };
+    Some((transfer.stage.min(other?), transfer.microbatch))
 }

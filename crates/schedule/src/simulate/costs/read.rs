@@ -15,6 +15,8 @@ pub(super) struct Document {
     communication: Communication,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     microbatches: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    microbatch_sizes: Vec<f64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     actions: BTreeMap<String, f64>,
     #[serde(flatten)]
@@ -25,8 +27,8 @@ impl TryFrom<Document> for Costs {
     type Error = CostError;
 
     fn try_from(document: Document) -> Result<Self, CostError> {
-        let Document { communication, microbatches, actions, given } = document;
-        let mut costs = Self { communication, microbatches, ..Self::UNIT };
+        let Document { communication, microbatches, microbatch_sizes, actions, given } = document;
+        let mut costs = Self { communication, microbatches, microbatch_sizes, ..Self::UNIT };
         let mut problems = Vec::new();
         for (name, value) in given {
             insert(&mut costs.given, &name, value, &mut problems);
@@ -47,10 +49,11 @@ impl TryFrom<Document> for Costs {
 
 impl From<Costs> for Document {
     fn from(costs: Costs) -> Self {
-        let Costs { given, communication, microbatches, actions, .. } = costs;
+        let Costs { given, communication, microbatches, microbatch_sizes, actions, .. } = costs;
         Self {
             communication,
             microbatches,
+            microbatch_sizes,
             actions: actions.into_iter().map(|(action, time)| (action.to_string(), time)).collect(),
             given: given.into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
         }
@@ -85,8 +88,11 @@ fn read_pair(costs: &mut Costs, name: &str, value: &str, problems: &mut Vec<Cost
         }
         return;
     }
-    let is_of_microbatches = name.eq_ignore_ascii_case("microbatches");
-    if !is_of_microbatches && let Err(problem) = name.parse::<CostKey>() {
+    let is = |key| name.eq_ignore_ascii_case(key);
+    if !is("microbatches")
+        && !is("microbatch_sizes")
+        && let Err(problem) = name.parse::<CostKey>()
+    {
         problems.push(problem);
         return;
     }
@@ -97,7 +103,8 @@ fn read_pair(costs: &mut Costs, name: &str, value: &str, problems: &mut Vec<Cost
             let (key, text) = (name.to_owned(), excerpt(value));
             problems.push(CostProblem::NotANumber { key, text });
         }
-        Ok(factors) if is_of_microbatches => costs.microbatches = factors,
+        Ok(factors) if is("microbatches") => costs.microbatches = factors,
+        Ok(factors) if is("microbatch_sizes") => costs.microbatch_sizes = factors,
         Ok(numbers) => {
             let value = match numbers[..] {
                 [number] => PerStage::All(number),

@@ -32,6 +32,12 @@ pub struct StageCosts {
     pub activation_bytes: f64,
     pub held_for_weight: f64,
     pub held_for_recompute: f64,
+    pub resident: f64,
+    pub workspace_forward: f64,
+    pub workspace_input: f64,
+    pub workspace_weight: f64,
+    pub workspace_backward: f64,
+    pub workspace_recompute: f64,
 }
 
 impl StageCosts {
@@ -54,6 +60,12 @@ impl StageCosts {
         activation_bytes: 1.0,
         held_for_weight: 1.0,
         held_for_recompute: 0.0,
+        resident: 0.0,
+        workspace_forward: 0.0,
+        workspace_input: 0.0,
+        workspace_weight: 0.0,
+        workspace_backward: 0.0,
+        workspace_recompute: 0.0,
     };
 
     /// How long the stage computes.
@@ -68,10 +80,27 @@ impl StageCosts {
         }
     }
 
+    /// What the stage needs while it computes, beside what it holds before and after.
+    #[must_use]
+    pub fn workspace(&self, op: ComputeOp) -> f64 {
+        match op {
+            ComputeOp::Forward => self.workspace_forward,
+            ComputeOp::BackwardInput => self.workspace_input,
+            ComputeOp::BackwardWeight => self.workspace_weight,
+            ComputeOp::Backward => self.workspace_backward,
+            ComputeOp::Recompute => self.workspace_recompute,
+        }
+    }
+
     /// How long a message is under way on the edge to the next stage.
     #[must_use]
     pub fn message(&self) -> f64 {
-        self.latency + self.bandwidth.map_or(0.0, |bandwidth| self.message_bytes / bandwidth)
+        self.message_of(1.0)
+    }
+
+    /// The same for a microbatch whose messages are so many times as large.
+    pub(super) fn message_of(&self, size: f64) -> f64 {
+        self.latency + self.bandwidth.map_or(0.0, |bandwidth| size * self.message_bytes / bandwidth)
     }
 
     fn new(given: &BTreeMap<CostKey, PerStage>, stage: usize) -> Self {
@@ -89,6 +118,10 @@ impl StageCosts {
         let backward_weight = weight.unwrap_or_else(|| rest(input));
         let forward = or(CostKey::Forward, 1.0);
         let activation_bytes = or(CostKey::ActivationBytes, 1.0);
+        let workspace_forward = or(CostKey::WorkspaceForward, 0.0);
+        let parts = [CostKey::WorkspaceInput, CostKey::WorkspaceWeight].map(get);
+        let larger = parts.into_iter().flatten().fold(0.0, f64::max);
+        let workspace_backward = or(CostKey::WorkspaceBackward, larger);
         Self {
             forward,
             backward_input,
@@ -108,6 +141,12 @@ impl StageCosts {
             activation_bytes,
             held_for_weight: or(CostKey::HeldForWeight, activation_bytes),
             held_for_recompute: or(CostKey::HeldForRecompute, 0.0),
+            resident: or(CostKey::Resident, 0.0),
+            workspace_forward,
+            workspace_input: parts[0].unwrap_or(workspace_backward),
+            workspace_weight: parts[1].unwrap_or(workspace_backward),
+            workspace_backward,
+            workspace_recompute: or(CostKey::WorkspaceRecompute, workspace_forward),
         }
     }
 }
@@ -122,12 +161,11 @@ impl Costs {
         {
             problems.push(CostProblem::TwoOverlaps);
         }
-        let factors = self.microbatches.iter().enumerate();
-        problems.extend(
-            factors.filter_map(|(i, &value)| {
-                problem(value, || format!("the factor of microbatch {i}"))
-            }),
-        );
+        for (what, factors) in [("factor", &self.microbatches), ("size", &self.microbatch_sizes)] {
+            let name = |i| move || format!("the {what} of microbatch {i}");
+            let factors = factors.iter().enumerate();
+            problems.extend(factors.filter_map(|(i, &value)| problem(value, name(i))));
+        }
         for (&action, &value) in &self.actions {
             if !has_time(action) {
                 problems.push(CostProblem::NoTimeOfItsOwn { action });

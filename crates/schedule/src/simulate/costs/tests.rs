@@ -84,7 +84,8 @@ fn json_has_exact_times() {
         serde_json::from_str::<Costs>(wrong).unwrap_err().to_string(),
         "there is no cost \"G\", there are F, I, W, B, R, overlap, overlap_factor, unshard, reshard, \
          reduce_grad, reduce_tied, optimizer_step, latency, bytes, bandwidth, activation, \
-         held_for_w and held_for_r; \"1F\" has a time but is no action; one is written as `2F0` or `0UNSHARD`; \
+         held_for_w, held_for_r, resident, workspace_f, workspace_i, workspace_w, workspace_b and \
+         workspace_r; \"1F\" has a time but is no action; one is written as `2F0` or `0UNSHARD`; \
          0B0 is -1, not a finite number of 0 or more; \
          1SEND_F0 has no time of its own; give the latency and the bandwidth of messages"
     );
