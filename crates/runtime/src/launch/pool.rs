@@ -4,6 +4,7 @@ use std::thread::{self, JoinHandle};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+use crate::memory::Account;
 use crate::panic::message_of;
 
 /// candle's walk over a graph recurses, and so does dropping one: a default stack ends at about
@@ -37,6 +38,7 @@ pub(super) fn start(
     on_panic: impl Fn(String) + Send + Sync + 'static,
 ) -> Result<ComputePool, ThreadPoolBuildError> {
     let mut threads = Joined(Vec::new());
+    let account = Account::open();
     let pool = ThreadPoolBuilder::new()
         .num_threads(num_threads)
         .panic_handler(move |panic| on_panic(message_of(panic)))
@@ -44,7 +46,10 @@ pub(super) fn start(
             let builder = thread::Builder::new()
                 .name(format!("rank {rank} compute {}", thread.index()))
                 .stack_size(STACK_BYTES);
-            threads.0.push(builder.spawn(|| thread.run())?);
+            threads.0.push(builder.spawn(move || {
+                account.charge();
+                thread.run();
+            })?);
             Ok(())
         })
         .build()?;

@@ -202,13 +202,16 @@ impl Worker {
         (program.placement().rank_of(stage).index() == self.comm.rank()).then_some(stage)
     }
 
-    fn send(&mut self, run: &Run<'_>, transfer: Transfer) -> Result<(), ActionError> {
+    fn send(&mut self, run: &mut Run<'_>, transfer: Transfer) -> Result<(), ActionError> {
         let to = run.program.placement().rank_of(transfer.receiver()).index();
         let stage = self.stage(transfer.stage);
         let tensors = match transfer.direction {
             Direction::Forward => stage.take_outputs(transfer.microbatch),
             Direction::Backward => stage.take_input_grads(transfer.microbatch),
         };
+        if let Some(trace) = &mut run.trace {
+            trace.sends(&tensors);
+        }
         self.comm.send(tensors, to, Tag::of_send(transfer)).map_err(communication)
     }
 
@@ -241,7 +244,7 @@ impl Worker {
             other => communication(other),
         })?;
         if let Some(trace) = &mut run.trace {
-            trace.arrived(sent);
+            trace.arrived(sent, &tensors);
         }
         Ok(tensors)
     }

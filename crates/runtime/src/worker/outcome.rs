@@ -1,6 +1,6 @@
 //! What a step brings: losses, outputs and times, taken from the ranks that have them to all.
 
-use autopipe_schedule::{Action, Rank, Span, Stage, Timeline, ValidProgram};
+use autopipe_schedule::{Action, Held, Span, Stage, Timeline, ValidProgram};
 use candle_core::Tensor;
 
 use super::interpret::{Run, communication};
@@ -50,32 +50,54 @@ impl Worker {
         }
     }
 
-    /// Puts the rows of all ranks together. Who did what, the program says: times are enough.
+    /// Puts the rows of all ranks together. Who did what, the program says: numbers are enough.
     pub(super) fn gather(
         &self,
         program: &ValidProgram,
         spans: &[Span],
     ) -> Result<Timeline, ActionError> {
         let own = self.comm.rank();
-        let mut times = Vec::new();
+        let mut numbers = Vec::new();
         for (rank, row) in program.rows().iter().enumerate() {
             if rank == own {
-                times.extend(spans.iter().flat_map(|span| [span.start, span.end]));
+                numbers.extend(spans.iter().flat_map(to_numbers));
             } else {
-                times.resize(times.len() + 2 * row.len(), 0.0);
+                numbers.resize(numbers.len() + NUMBERS * row.len(), 0.0);
             }
         }
-        let times = self.comm.all_reduce(&times, Reduction::Sum).map_err(communication)?;
-        let mut times = times.chunks_exact(2);
-        let span = |&action: &Action| {
-            let time = times.next().expect("two times for every action");
-            Span { action, start: time[0], end: time[1] }
-        };
-        let mut spans = program.rows().iter().flatten().map(span);
-        let ranks = (0..program.num_ranks()).map(Rank::new);
-        let rows = ranks.map(|rank| spans.by_ref().take(program.row(rank).len()).collect());
-        Ok(Timeline::from_rows(rows.collect())
-            .expect("measured: a whole step, one action at a time"))
+        let numbers = self.comm.all_reduce(&numbers, Reduction::Sum).map_err(communication)?;
+        let (mut numbers, _) = numbers.as_chunks::<NUMBERS>();
+        let mut rows = Vec::with_capacity(program.num_ranks());
+        for row in program.rows() {
+            let (of_row, rest) = numbers.split_at(row.len().min(numbers.len()));
+            rows.push(row.iter().zip(of_row).map(from_numbers).collect());
+            numbers = rest;
+        }
+        Ok(Timeline::from_rows(rows).expect("measured: a whole step, one action at a time"))
+    }
+}
+
+/// How many numbers a span is sent as.
+const NUMBERS: usize = 5;
+
+fn to_numbers(span: &Span) -> [f64; NUMBERS] {
+    let held = span.held;
+    let or_nothing = |number: Option<f64>| number.unwrap_or(-1.0);
+    [
+        span.start,
+        span.end,
+        or_nothing(span.moved),
+        or_nothing(held.map(|held| held.end)),
+        or_nothing(held.map(|held| held.peak)),
+    ]
+}
+
+fn from_numbers((&action, numbers): (&Action, &[f64; NUMBERS])) -> Span {
+    let &[start, end, moved, held, peak] = numbers;
+    Span {
+        moved: (moved >= 0.0).then_some(moved),
+        held: (held >= 0.0).then_some(Held { end: held, peak }),
+        ..Span::new(action, start, end)
     }
 }
 

@@ -54,7 +54,8 @@ pub struct StepOutput {
     /// simulator predicts it, in seconds since the ranks met at the beginning of the step.
     ///
     /// A computation starts when its tensors are there; a receive ends when the computation that
-    /// waits for it has them. After each computation the device is waited for, so that on a GPU a
+    /// waits for it has them. Bytes that a rank holds are there where they are counted
+    /// ([`memory`](crate::memory)). After each computation the device is waited for, so that on a GPU a
     /// measured step takes somewhat longer.
     pub timeline: Option<Timeline>,
 }

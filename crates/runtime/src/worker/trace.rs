@@ -1,9 +1,12 @@
-//! When the actions of a step really happen: what the simulator predicts, measured.
+//! When the actions of a step really happen and what they take: what the simulator predicts, measured.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use autopipe_schedule::{Action, Span, Transfer};
+use autopipe_schedule::{Action, Held, Span, Transfer};
+use candle_core::Tensor;
+
+use crate::memory::Account;
 
 /// The spans of one rank in the making.
 pub(super) struct Trace {
@@ -13,13 +16,24 @@ pub(super) struct Trace {
     posted: BTreeMap<Transfer, usize>,
     /// When the action that is going on began to do something.
     start: f64,
+    /// What its message weighs.
+    moved: Option<f64>,
+    /// Of this rank, if it has one.
+    account: Option<Account>,
 }
 
 impl Trace {
     /// Starts the clock.
     #[expect(clippy::disallowed_methods, reason = "measuring is what this file is for")]
     pub(super) fn start() -> Self {
-        Self { origin: Instant::now(), spans: Vec::new(), posted: BTreeMap::new(), start: 0.0 }
+        Self {
+            origin: Instant::now(),
+            spans: Vec::new(),
+            posted: BTreeMap::new(),
+            start: 0.0,
+            moved: None,
+            account: Account::of_thread(),
+        }
     }
 
     fn now(&self) -> f64 {
@@ -27,14 +41,24 @@ impl Trace {
     }
 
     pub(super) fn begin(&mut self) {
+        self.moved = None;
+        if let Some(account) = self.account {
+            account.restart_peak();
+        }
         self.start = self.now();
     }
 
+    /// A message leaves.
+    pub(super) fn sends(&mut self, tensors: &[Tensor]) {
+        self.moved = Some(bytes(tensors));
+    }
+
     /// The tensors of a send are here; the computation that waited for them starts now.
-    pub(super) fn arrived(&mut self, sent: Transfer) {
+    pub(super) fn arrived(&mut self, sent: Transfer, tensors: &[Tensor]) {
         let now = self.now();
         if let Some(place) = self.posted.remove(&sent) {
             self.spans[place].end = now;
+            self.spans[place].moved = Some(bytes(tensors));
         }
         self.start = now;
     }
@@ -43,10 +67,23 @@ impl Trace {
         if let Action::Recv(transfer) = action {
             self.posted.insert(transfer.counterpart(), self.spans.len());
         }
-        self.spans.push(Span { action, start: self.start, end: self.now() });
+        let counted = self.account.and_then(|account| Some((account.held()?, account.peak()?)));
+        let held = counted.map(|(end, peak)| Held { end: float(end), peak: float(peak.max(end)) });
+        let (start, end) = (self.start, self.now());
+        self.spans.push(Span { action, start, end, moved: self.moved, held });
     }
 
     pub(super) fn into_spans(self) -> Vec<Span> {
         self.spans
     }
+}
+
+fn bytes(tensors: &[Tensor]) -> f64 {
+    let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+    float(tensors.iter().map(of).sum::<usize>() as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
 }

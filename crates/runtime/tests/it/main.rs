@@ -8,6 +8,7 @@ mod gradients;
 mod launch;
 mod memory;
 mod net;
+mod predicted;
 mod random;
 mod skips;
 mod vote;
