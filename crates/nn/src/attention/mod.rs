@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
@@ -103,7 +103,7 @@ impl Attention {
             }
             .into());
         }
-        if has_kernels(q) && has_kernels(k) && has_kernels(v) {
+        if has_kernels(q) && has_kernels(k) && has_kernels(v) && q.dtype() != DType::BF16 {
             return q.apply_op3(k, v, Fused { scale: self.scale, mask: self.mask });
         }
         composed::forward(self, q, k, v)

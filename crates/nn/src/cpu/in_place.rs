@@ -3,12 +3,40 @@
 //! candle's own element-wise operations allocate their result and go through one thread pool of
 //! the whole process, where ranks that are threads would wait for each other.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
+
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType};
 
-use super::{Real, add_to, contiguous, contiguous_mut, for_real};
+use super::{Number, add_to, contiguous, contiguous_mut, for_number, vectorised};
 
-/// `a += b` for contiguous tensors of one shape.
+/// Hands the numbers of a contiguous tensor to `f` to be written; whoever else holds the tensor
+/// sees them change.
+///
+/// # Errors
+/// If the tensor is strided, elsewhere, or of another dtype; or what `f` says.
+pub(crate) fn write<N: Number>(
+    tensor: &Tensor,
+    f: impl FnOnce(&mut [N]) -> Result<()>,
+) -> Result<()> {
+    struct Write<N, F>(Cell<Option<F>>, PhantomData<N>);
+
+    impl<N: Number, F: FnOnce(&mut [N]) -> Result<()>> InplaceOp1 for Write<N, F> {
+        fn name(&self) -> &'static str {
+            "write in place"
+        }
+
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            let numbers = contiguous_mut(storage, layout)?;
+            self.0.take().map_or(Ok(()), |f| f(numbers))
+        }
+    }
+
+    tensor.inplace_op1(&Write(Cell::new(Some(f)), PhantomData))
+}
+
+/// `a += b` for contiguous tensors of one shape; `a` may be of the type that `b` is computed in.
 pub(crate) struct AddAssign;
 
 impl InplaceOp2 for AddAssign {
@@ -23,16 +51,20 @@ impl InplaceOp2 for AddAssign {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<()> {
-        fn run<T: Real>(
+        fn run<N: Number>(
             a: &mut CpuStorage,
             a_layout: &Layout,
             b: &CpuStorage,
             b_layout: &Layout,
         ) -> Result<()> {
-            add_to::<T>(contiguous_mut(a, a_layout)?, contiguous(b, b_layout)?);
+            let (a, b) = (contiguous_mut::<N::Real>(a, a_layout)?, contiguous::<N>(b, b_layout)?);
+            vectorised(
+                #[inline(always)]
+                || add_to(a, b),
+            );
             Ok(())
         }
-        for_real!(b.dtype(), self.name(), T => run::<T>(a, a_layout, b, b_layout))
+        for_number!(b.dtype(), self.name(), N => run::<N>(a, a_layout, b, b_layout))
     }
 }
 
@@ -45,12 +77,19 @@ impl InplaceOp1 for ScaleAssign {
     }
 
     fn cpu_fwd(&self, a: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        fn run<T: Real>(a: &mut CpuStorage, layout: &Layout, factor: T) -> Result<()> {
-            for a in contiguous_mut::<T>(a, layout)? {
-                *a *= factor;
-            }
+        fn run<N: Number>(a: &mut CpuStorage, layout: &Layout, factor: f64) -> Result<()> {
+            let a = contiguous_mut::<N>(a, layout)?;
+            let factor = <N::Real as WithDType>::from_f64(factor);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for a in a {
+                        *a = N::narrow(a.wide() * factor);
+                    }
+                },
+            );
             Ok(())
         }
-        for_real!(a.dtype(), self.name(), T => run::<T>(a, layout, candle_core::WithDType::from_f64(self.0)))
+        for_number!(a.dtype(), self.name(), N => run::<N>(a, layout, self.0))
     }
 }

@@ -61,9 +61,16 @@ impl Forwarded {
         keywords: &Keywords,
         is_tracked: bool,
     ) -> Result<Self, ActionError> {
+        let forward = |inputs: &[Tensor]| {
+            if is_tracked {
+                model.forward(inputs, keywords)
+            } else {
+                model.parameters().no_grad(|| model.forward(inputs, keywords))
+            }
+        };
         let (came, outputs, leaves) = match inputs {
             Inputs::Batch(inputs) => {
-                (Vec::new(), model.forward(&inputs, keywords)?, BTreeMap::new())
+                (Vec::new(), forward(&inputs)?, BTreeMap::new())
             }
             Inputs::Received(came) => {
                 if let Some(route) = route {
@@ -85,7 +92,7 @@ impl Forwarded {
                         tensor.clone()
                     });
                 }
-                let outputs = model.forward(&inputs, keywords)?;
+                let outputs = forward(&inputs)?;
                 (came, outputs, leaves)
             }
         };

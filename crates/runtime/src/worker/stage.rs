@@ -151,8 +151,14 @@ impl StageRun {
         index: MicroBatch,
         grads: Vec<Tensor>,
     ) -> Result<(), ActionError> {
-        self.backward_input(index, grads)?;
-        self.backward_weight(index)
+        let live = self.take_live(index);
+        let (input_grads, mut store) = live.backward(grads, vjp)?;
+        self.input_grads.insert(index, input_grads);
+        Ok(self.model.parameters().collect(&mut store)?)
+    }
+
+    fn take_live(&mut self, index: MicroBatch) -> Live {
+        self.live.remove(&index).expect("validated: F or R comes before B and I")
     }
 
     /// I: the gradients of the inputs now, those of the weights later. `grads` are those of the
@@ -162,12 +168,13 @@ impl StageRun {
         index: MicroBatch,
         grads: Vec<Tensor>,
     ) -> Result<(), ActionError> {
-        let live = self.live.remove(&index).expect("validated: F or R comes before B and I");
-        let (input_grads, mut store) = live.backward(grads, vjp)?;
-        self.input_grads.insert(index, input_grads);
+        let live = self.take_live(index);
         let parameters = self.model.parameters();
+        let (done, late) = parameters.deferring(|| live.backward(grads, vjp));
+        let (input_grads, mut store) = done?;
         parameters.collect(&mut store)?;
-        self.weight_grads.insert(index, parameters.take_deferred());
+        self.input_grads.insert(index, input_grads);
+        self.weight_grads.insert(index, late);
         Ok(())
     }
 

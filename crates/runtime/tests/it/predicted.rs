@@ -15,8 +15,8 @@ use crate::net::{loss, programs};
 
 const NUM_STAGES: usize = 4;
 const WIDTH: usize = 32;
-const HIDDEN: usize = 512;
-const ROWS: usize = 64;
+const HIDDEN: usize = 256;
+const ROWS: usize = 48;
 const NUM_MICROBATCHES: usize = 6;
 
 /// Messages that wait for their receiver count for the sender; how many do, only the clock knows.
