@@ -4,8 +4,12 @@
 
 mod communicator;
 mod failure;
+mod faulty;
 mod gradients;
+mod guard;
+mod inject;
 mod launch;
 mod net;
+mod recovery;
 mod skips;
 mod vote;
