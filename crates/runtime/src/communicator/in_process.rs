@@ -36,7 +36,7 @@ struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.office.end(self.world_rank);
+        self.office.end(self.world_rank, None);
     }
 }
 
@@ -67,6 +67,11 @@ impl Watcher {
         self.0.office.fail(failure);
     }
 
+    /// The rank has come to its end: the world stops if it has not yet.
+    pub(crate) fn end(&self, failure: Failure) {
+        self.0.office.end(self.0.world_rank, Some(failure));
+    }
+
     /// The first failure of the world.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.0.office.failure()
@@ -83,10 +88,9 @@ impl InProcess {
         self.members.get(rank).copied().ok_or(Error::NoSuchRank { rank, size: self.members.len() })
     }
 
-    fn post(&self, to: usize, content: Content, message: Message) -> Result<(), Error> {
-        let address =
-            Address { group: self.group, from: self.world_rank(), to: self.member(to)?, content };
-        self.office.post(address, message).map_err(Error::Stopped)
+    fn address(&self, to: usize, content: Content) -> Result<Address, Error> {
+        let (from, to) = (self.world_rank(), self.member(to)?);
+        Ok(Address { group: self.group, from, to, content })
     }
 
     fn fetch(&self, from: usize, content: Content) -> Result<Message, Error> {
@@ -95,7 +99,7 @@ impl InProcess {
         self.office.fetch(address).map_err(|missing| match missing {
             Missing::Failed(failure) => Error::Stopped(failure),
             Missing::Late(waited) => Error::Timeout { from, waited },
-            Missing::Ended => Error::Ended { ranks: vec![address.from] },
+            Missing::Ended(how) => Error::Ended { ended: vec![(address.from, how)] },
             Missing::Recovering => Error::Recovering { rank: address.from },
         })
     }
@@ -104,9 +108,9 @@ impl InProcess {
     fn all_gather(&self, words: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
         let number = self.office.begin_collective(self.group, self.world_rank());
         let content = Content::Collective(number);
-        for to in (0..self.size()).filter(|&to| to != self.rank) {
-            self.post(to, content, Message::Words(words.to_vec()))?;
-        }
+        let others = (0..self.size()).filter(|&to| to != self.rank);
+        let others = others.map(|to| self.address(to, content)).collect::<Result<Vec<_>, _>>()?;
+        self.office.post(&others, &Message::Words(words.to_vec())).map_err(Error::Stopped)?;
         (0..self.size())
             .map(|from| {
                 if from == self.rank {
@@ -131,7 +135,8 @@ impl Communicator for InProcess {
     }
 
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
-        self.post(to, Content::Tagged(tag), Message::Tensors(tensors))
+        let address = self.address(to, Content::Tagged(tag))?;
+        self.office.post(&[address], &Message::Tensors(tensors)).map_err(Error::Stopped)
     }
 
     fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error> {

@@ -38,8 +38,8 @@ pub(super) enum Message {
 pub(super) enum Missing {
     Failed(Failure),
     Late(Duration),
-    /// The sender has ended.
-    Ended,
+    /// The sender has ended, in these words.
+    Ended(String),
     /// The sender waits for all to recover, the addressee included.
     Recovering,
 }
@@ -50,8 +50,8 @@ struct State {
     /// How many collectives each world rank has begun in each group.
     num_collectives: BTreeMap<(u64, usize), u64>,
     failure: Option<Failure>,
-    /// The world ranks that have no end of a communicator any more.
-    ended: BTreeSet<usize>,
+    /// The world ranks that have come to their end, and how.
+    ended: BTreeMap<usize, String>,
     /// The world ranks that wait in `reset`.
     resetting: BTreeSet<usize>,
     num_resets: u64,
@@ -84,13 +84,16 @@ impl PostOffice {
         }
     }
 
-    pub(super) fn post(&self, address: Address, message: Message) -> Result<(), Failure> {
+    /// To all of the addresses or, in a world that has failed, to none.
+    pub(super) fn post(&self, addresses: &[Address], message: &Message) -> Result<(), Failure> {
         let mut state = self.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        state.messages.entry(address).or_default().push_back(message);
-        self.arrived[address.to].notify_all();
+        for &address in addresses {
+            state.messages.entry(address).or_default().push_back(message.clone());
+            self.arrived[address.to].notify_all();
+        }
         Ok(())
     }
 
@@ -99,9 +102,8 @@ impl PostOffice {
         let start = Instant::now();
         let mut state = self.lock();
         loop {
-            if let Some(failure) = &state.failure {
-                return Err(Missing::Failed(failure.clone()));
-            }
+            // Before a failure that came later: a collective that one rank went through succeeds on
+            // all, so that a step is not done on some ranks and failed on others.
             if let Some(queue) = state.messages.get_mut(&address)
                 && let Some(message) = queue.pop_front()
             {
@@ -110,8 +112,11 @@ impl PostOffice {
                 }
                 return Ok(message);
             }
-            if state.ended.contains(&address.from) {
-                return Err(Missing::Ended);
+            if let Some(failure) = &state.failure {
+                return Err(Missing::Failed(failure.clone()));
+            }
+            if let Some(how) = state.ended.get(&address.from) {
+                return Err(Missing::Ended(how.clone()));
             }
             if state.resetting.contains(&address.from) {
                 return Err(Missing::Recovering);
@@ -160,9 +165,17 @@ impl PostOffice {
         self.lock().failure.clone()
     }
 
-    /// Nothing comes of this world rank any more.
-    pub(super) fn end(&self, rank: usize) {
-        self.lock().ended.insert(rank);
+    /// Nothing comes of this world rank any more, because of `failure` if there is one.
+    pub(super) fn end(&self, rank: usize, failure: Option<Failure>) {
+        let mut state = self.lock();
+        let how = failure
+            .as_ref()
+            .map_or("which ended".to_owned(), |failure| format!("which ended: {}", failure.cause));
+        state.ended.entry(rank).or_insert(how);
+        if let Some(failure) = failure {
+            state.failure.get_or_insert(failure);
+        }
+        drop(state);
         self.wake_all();
     }
 
@@ -193,7 +206,8 @@ impl PostOffice {
         while state.num_resets == num_resets {
             if !state.ended.is_empty() {
                 state.resetting.remove(&rank);
-                return Err(Error::Ended { ranks: state.ended.iter().copied().collect() });
+                let ended = state.ended.iter().map(|(&rank, how)| (rank, how.clone())).collect();
+                return Err(Error::Ended { ended });
             }
             let waited = start.elapsed();
             let Some(left) = self.timeout.checked_sub(waited) else {

@@ -41,10 +41,10 @@ pub enum Error {
         waited: Duration,
     },
     /// Ranks that others wait for have come to their end.
-    #[error("{} ended and can be waited for no more; start all ranks again to go on", listed(.ranks))]
+    #[error("nothing more comes of {}; start all ranks again to go on", grouped(.ended, ", "))]
     Ended {
-        /// The ranks in the world.
-        ranks: Vec<usize>,
+        /// The ranks in the world, and how each ended.
+        ended: Vec<(usize, String)>,
     },
     /// A rank waits for this one to recover, which waits for a message of it.
     #[error("rank {rank} waits in `recover`; call it on this rank too")]

@@ -121,7 +121,7 @@ where
                     .spawn_scoped(scope, move || run_rank(end, num_threads, body))
                     .inspect_err(|error| {
                         // The ranks that did start would wait for this one.
-                        watcher.abort(Failure { rank, at: None, cause: error.to_string() });
+                        watcher.end(Failure { rank, at: None, cause: error.to_string() });
                     })
             })
             .collect();
@@ -193,7 +193,7 @@ where
         Cause::Start(message) => message.clone(),
     };
     // An action that failed has told the world already; whoever comes later is not the first.
-    watcher.abort(Failure { rank, at: None, cause: text });
+    watcher.end(Failure { rank, at: None, cause: text });
     let is_first = watcher.failure().is_some_and(|failure| failure.rank == rank);
     Err(Ended { is_first, cause })
 }

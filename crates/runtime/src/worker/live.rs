@@ -69,9 +69,7 @@ impl Forwarded {
             }
         };
         let (came, outputs, leaves) = match inputs {
-            Inputs::Batch(inputs) => {
-                (Vec::new(), forward(&inputs)?, BTreeMap::new())
-            }
+            Inputs::Batch(inputs) => (Vec::new(), forward(&inputs)?, BTreeMap::new()),
             Inputs::Received(came) => {
                 if let Some(route) = route {
                     check_count(&came, route)?;

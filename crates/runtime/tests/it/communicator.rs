@@ -121,3 +121,110 @@ fn an_abort_ends_every_wait_in_every_group() {
     .unwrap_err();
     assert_eq!(error.rank, 2);
 }
+
+#[test]
+fn words_reach_every_rank() {
+    let words = ["", "a rank with few words", "größer als fünf Bytes"];
+    let heard = threads(3, &ThreadOptions::default(), |world| {
+        Ok::<_, Error>((world.all_gather_text(words[world.rank()])?, world.all_gather_text("")?))
+    });
+    for (all, nothing) in heard.unwrap() {
+        assert_eq!((all, nothing), (words.map(str::to_owned).to_vec(), vec![String::new(); 3]));
+    }
+}
+
+#[test]
+fn a_collective_that_one_rank_went_through_succeeds_on_all() {
+    for _ in 0..50 {
+        let sums = threads(3, &ThreadOptions::default(), |world| {
+            let sum = world.all_reduce(&[1.0], Reduction::Sum)?;
+            world.abort(Failure { rank: 0, at: None, cause: "in a hurry".to_owned() });
+            Ok::<_, Error>(sum)
+        });
+        assert_eq!(sums.unwrap(), [[3.0], [3.0], [3.0]]);
+    }
+}
+
+#[test]
+fn a_reset_forgets_failure_and_messages_in_every_group() {
+    let ranks = threads(3, &ThreadOptions::default(), |world| {
+        let rank = world.rank();
+        let pair = world.split(usize::from(rank == 2), 0)?;
+        for round in 0..3 {
+            // Each rank is left at another place, with messages that nobody fetches.
+            let _ = world.send(vec![tensor(-1.0)], (rank + 1) % 3, Tag(0));
+            if rank == round {
+                let cause = format!("round {round}");
+                world.abort(Failure { rank, at: None, cause });
+            }
+            let stopped = loop {
+                match pair.barrier().and_then(|()| world.recv(rank, Tag(9)).map(drop)) {
+                    Ok(()) => {}
+                    Err(error) => break error,
+                }
+            };
+            let words = format!("stopped because another rank failed: rank {round}: round {round}");
+            assert_eq!(stopped.to_string(), words);
+            // Any end of a rank will do.
+            (if rank == 1 { &pair } else { &world }).reset()?;
+            world.check()?;
+            world.send(vec![tensor(rank as f32)], (rank + 1) % 3, Tag(0))?;
+            let got = value(&world.recv((rank + 2) % 3, Tag(0))?);
+            assert_eq!(got, ((rank + 2) % 3) as f32, "what was sent before is gone");
+            let sum = pair.all_reduce(&[1.0], Reduction::Sum)?;
+            assert_eq!(sum, [pair.size() as f64]);
+            world.barrier()?;
+        }
+        Ok::<_, Error>(())
+    });
+    ranks.map(drop).unwrap();
+}
+
+#[test]
+fn a_rank_that_has_ended_is_not_waited_for() {
+    let told = threads(3, &ThreadOptions::default(), |world| {
+        if world.rank() == 1 {
+            world.send(vec![tensor(4.0)], 0, Tag(0))?;
+            return Ok::<_, Error>(String::new());
+        }
+        if world.rank() == 0 {
+            assert_eq!(value(&world.recv(1, Tag(0))?), 4.0, "what it sent is still there");
+        }
+        let error = world.recv(1, Tag(0)).unwrap_err();
+        assert!(matches!(&error, Error::Ended { ended } if ended[0].0 == 1), "{error}");
+        assert_eq!(world.barrier().unwrap_err().to_string(), error.to_string());
+        assert_eq!(world.reset().unwrap_err().to_string(), error.to_string());
+        Ok(error.to_string())
+    });
+    let words =
+        "nothing more comes of rank 1, which ended; start all ranks again to go on".to_owned();
+    assert_eq!(told.unwrap(), [words.clone(), String::new(), words]);
+}
+
+#[test]
+fn a_reset_names_who_does_not_come() {
+    let mut ends = world(3);
+    let rest = ends.split_off(1);
+    let error = ends[0].reset().unwrap_err().to_string();
+    assert!(error.starts_with("waited 2"), "{error}");
+    let words = "for ranks 1, 2 to recover as well; all ranks of the world have to";
+    assert!(error.ends_with(words), "{error}");
+    drop(rest);
+    assert_eq!(
+        ends[0].reset().unwrap_err().to_string(),
+        "nothing more comes of ranks 1, 2, which ended; start all ranks again to go on"
+    );
+}
+
+#[test]
+fn who_waits_for_one_that_recovers_is_told() {
+    let error = threads(2, &ThreadOptions::default(), |world| {
+        if world.rank() == 0 {
+            return world.reset();
+        }
+        let error = world.recv(0, Tag(0)).unwrap_err();
+        assert_eq!(error.to_string(), "rank 0 waits in `recover`; call it on this rank too");
+        world.reset()
+    });
+    error.map(drop).unwrap();
+}

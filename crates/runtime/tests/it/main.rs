@@ -4,12 +4,16 @@
 
 mod communicator;
 mod failure;
+mod faulty;
 mod gradients;
+mod guard;
+mod inject;
 mod launch;
 mod memory;
 mod net;
 mod predicted;
 mod random;
+mod recovery;
 mod skips;
 mod vote;
 mod web;
