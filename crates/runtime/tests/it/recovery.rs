@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use autopipe_runtime::communicator::Tag;
-use autopipe_runtime::{Error, Guard, RankError, Recovered, ThreadOptions};
-use autopipe_schedule::Kind;
+use autopipe_runtime::{
+    Communicator, Error, Guard, RankError, Recovered, StageModel, ThreadOptions, Worker,
+    WorkerParts, threads,
+};
+use autopipe_schedule::{Kind, Stage};
 
 use crate::faulty::{Effect, Fault, Mode, Work, bench, usual};
-use crate::net::{Block, Fail, batch, grads, named, run, run_with};
+use crate::net::{Block, Fail, batch, grads, layers_of, loss, named, programs, run, run_with};
 
 const FAULT: Fault = Fault { work: Work::Forward, stage: 1, microbatch: 2, effect: Effect::Error };
 
@@ -119,4 +122,49 @@ fn a_batch_is_refused_by_a_failed_pipeline_too() {
     for refusal in refusals.unwrap() {
         assert!(refusal.starts_with("a former step failed ("), "{refusal}");
     }
+}
+
+/// Two pipelines in one world: a failure stops both, and both recover, each with its own gradients.
+#[test]
+fn pipelines_of_one_world_recover_together() {
+    let programs = programs(&named(Kind::OneFOneB, 2, 4));
+    let worker = |comm: Box<dyn Communicator>, fail: Option<Fail>| {
+        let stage = comm.rank();
+        let mut block = Block::new(layers_of(4, 2, stage), true);
+        if let Some(fail) = fail {
+            block = block.failing(fail);
+        }
+        let stages = [(Stage::new(stage), Box::new(block) as Box<dyn StageModel>)].into();
+        let (programs, loss) = (programs.clone(), loss());
+        let guard = Guard::Loss;
+        Worker::new(
+            comm,
+            WorkerParts { programs, stages, routes: None, loss, scale_grads: false, guard },
+        )
+    };
+    let ranks = threads(4, &ThreadOptions::default(), |world| {
+        let pipeline = world.rank() / 2;
+        // The first pipeline trains and fails in it, the second evaluates at most.
+        let fail = (world.rank() == 1).then_some(Fail::Weight);
+        let mut broken = worker(world.split(pipeline, 0)?, fail)?;
+        let mut sound = worker(world.split(pipeline, 0)?, None)?;
+        let error = match pipeline {
+            0 => broken.step(&batch(4)).map(drop).unwrap_err(),
+            _ => loop {
+                if let Err(error) = broken.eval(&batch(4)) {
+                    break error;
+                }
+            },
+        };
+        assert_eq!(error.to_string().contains("stopped because"), world.rank() != 1, "{error}");
+        let recovered = broken.recover()?;
+        // Another pipeline of these ranks had no part in it and needs no recovery of its own.
+        let loss = sound.step(&batch(4))?.loss();
+        Ok::<_, Error>((recovered, loss))
+    });
+    let ranks = ranks.unwrap();
+    let recovered: Vec<Recovered> = ranks.iter().map(|rank| rank.0).collect();
+    let (cleared, kept) = (Recovered::GradientsCleared, Recovered::GradientsKept);
+    assert_eq!(recovered, [cleared, cleared, kept, kept]);
+    assert!(ranks.iter().all(|rank| rank.1 == ranks[0].1));
 }
