@@ -2,6 +2,7 @@
 
 use autopipe_config::PipelineConfig;
 use autopipe_mesh::{Axis, AxisNames, DeviceMesh};
+use autopipe_runtime::Guard;
 use autopipe_schedule::Plan;
 use candle_core::Device;
 
@@ -35,6 +36,9 @@ pub struct PipelineArgs {
     /// Whether gradients are summed over data-parallel ranks once at the end of a step, instead of
     /// after every microbatch.
     pub defer_fsdp_grad_sync: bool,
+    /// Where a NaN or an infinity ends a step: by default in a microbatch's loss, before its backward
+    /// brings it into any gradient.
+    pub guard: Guard,
     /// Where this rank's stages are; `None` for the first CUDA device if there is one that this
     /// build can use, and the CPU otherwise.
     pub device: Option<Device>,
@@ -52,6 +56,7 @@ impl PipelineArgs {
             moe_mesh: None,
             axis_names: None,
             defer_fsdp_grad_sync: true,
+            guard: Guard::default(),
             device: None,
             table: None,
         }

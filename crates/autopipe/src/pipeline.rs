@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, Input, LossFn, Model, Parameters, StageModel, StepOptions, StepOutput,
-    Worker, WorkerParts,
+    Batch, Communicator, Input, LossFn, Model, Parameters, Recovered, StageModel, StepOptions,
+    StepOutput, Worker, WorkerParts,
 };
 use autopipe_schedule::Rank;
 use candle_core::Device;
@@ -134,6 +134,7 @@ impl AutoPipeline {
             routes: Some(plan.routes.clone()),
             loss,
             scale_grads: config.scale_grads_in_schedule,
+            guard: self.args.guard,
         };
         let worker = Worker::new(comm, parts)?;
         self.built = Some(Built { worker, plan, modules, seq_len: config.pp_seq_len });
@@ -189,6 +190,17 @@ impl AutoPipeline {
     /// As [`step`](Self::step).
     pub fn eval_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
         Ok(self.ready("eval_with", batch)?.worker.eval_with(batch, options)?)
+    }
+
+    /// Makes the pipeline usable again after a step that failed; all ranks of the world have to call
+    /// it. What half a training step has left of gradients is cleared, and the result says so.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build), if a rank has ended or does not come in time, or if the
+    /// transport has no way back.
+    pub fn recover(&mut self) -> Result<Recovered, Error> {
+        let built = self.built.as_mut().ok_or(Error::NotBuilt { method: "recover" })?;
+        Ok(built.worker.recover()?)
     }
 
     /// Announces the next batches' sequence length, dimension 1 of their first input, in place of

@@ -150,16 +150,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The loss is a NaN or an infinity.
-    #[error(
-        "the loss of step {step} is {loss}; lower the learning rate, or look at the data of this step"
-    )]
-    NonFiniteLoss {
-        /// The step, counted from 1.
-        step: usize,
-        /// What came out.
-        loss: f64,
-    },
     /// The model has no token for every byte.
     #[error(
         "bytes need a vocabulary of {needed}, the model has {vocab_size}; set vocab_size in its config"

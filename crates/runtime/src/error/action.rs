@@ -85,7 +85,7 @@ pub enum ActionError {
     },
     /// [`Guard::Loss`](crate::Guard::Loss) found a loss that no training can go on with.
     #[error(
-        "the loss of microbatch {microbatch} is {loss}; with Guard::All the step ends where the first such number is made"
+        "the loss of microbatch {microbatch} is {loss}; lower the learning rate or look at the data of this step (Guard::All names the action that made the first such number)"
     )]
     LossNotFinite {
         /// Which microbatch's.

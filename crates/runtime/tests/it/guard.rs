@@ -40,8 +40,9 @@ fn a_loss_is_looked_at_before_its_backward() {
         assert_eq!(
             told.unwrap_err(),
             format!(
-                "pipeline step 0, action 1F1: the loss of microbatch 1 is {shown}; with Guard::All \
-                 the step ends where the first such number is made"
+                "pipeline step 0, action 1F1: the loss of microbatch 1 is {shown}; lower the \
+                 learning rate or look at the data of this step (Guard::All names the action that \
+                 made the first such number)"
             )
         );
         assert!(is_sound, "no gradient has it");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autopipe_nn::{Linear, Parameters};
+use autopipe_nn::{Linear, Parameter, Parameters};
 use autopipe_runtime::{
     Batch, Communicator, Error, Guard, Keywords, LossFn, Programs, StageModel, ThreadOptions,
     Worker, WorkerParts, threads,
@@ -63,8 +63,8 @@ impl Block {
     }
 }
 
-/// The identity, whose gradient cannot be computed.
-struct NoGradient;
+/// The identity, whose gradient cannot be computed, or that of a weight whose gradient it puts off.
+struct NoGradient(Option<Parameter>);
 
 impl CustomOp1 for NoGradient {
     fn name(&self) -> &'static str {
@@ -76,15 +76,18 @@ impl CustomOp1 for NoGradient {
         Ok((CpuStorage::F64(values), layout.shape().clone()))
     }
 
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        candle_core::bail!("the gradient is lost")
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let Some(weight) = &self.0 else { candle_core::bail!("the gradient is lost") };
+        weight.defer(|_| candle_core::bail!("the weight is stuck"))?;
+        Ok(Some(grad.clone()))
     }
 }
 
 impl Block {
     fn forward_into_failure(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let (linear, _) = &self.layers[0];
-        Ok(vec![linear.forward(&inputs[0])?.apply_op1(NoGradient)?])
+        let weight = matches!(self.fail, Some(Fail::Weight)).then(|| linear.weight().clone());
+        Ok(vec![linear.forward(&inputs[0])?.apply_op1(NoGradient(weight))?])
     }
 }
 
@@ -92,16 +95,12 @@ impl StageModel for Block {
     fn forward(&self, inputs: &[Tensor], _: &Keywords) -> Result<Vec<Tensor>> {
         match self.fail {
             Some(Fail::Error) => candle_core::bail!("the stage is broken"),
-            Some(Fail::Weight) => {
-                let (linear, _) = &self.layers[0];
-                linear.weight().defer(|_| candle_core::bail!("the weight is stuck"));
-            }
             Some(Fail::Late(time)) => {
                 // Nobody ever sends: the wait is all there is to it.
                 let (_sender, receiver) = std::sync::mpsc::channel::<()>();
                 let _ = receiver.recv_timeout(time);
             }
-            Some(Fail::Input) => return self.forward_into_failure(inputs),
+            Some(Fail::Input | Fail::Weight) => return self.forward_into_failure(inputs),
             #[expect(clippy::panic, reason = "the fault that the tests look at")]
             Some(Fail::Panic) => panic!("the stage has gone mad"),
             None => {}

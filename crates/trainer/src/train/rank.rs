@@ -115,9 +115,6 @@ impl<'a> RankRun<'a> {
                 loss += self.pipeline.step(&batch)?.loss();
             }
         }
-        if !loss.is_finite() {
-            return Err(Error::NonFiniteLoss { step, loss });
-        }
         let grad_norm = self.clip()?;
         let lr = self.job.lr.at(step);
         for part in self.pipeline.parts()? {
