@@ -44,27 +44,21 @@ type Step = Box<dyn FnMut()>;
 /// A layer with its inputs.
 struct Layer {
     name: &'static str,
-    parameters: Parameters,
     forward: Box<dyn Fn() -> Result<Tensor>>,
     /// The output's gradient.
     grad: Tensor,
 }
 
 impl Layer {
-    fn new(
-        name: &'static str,
-        parameters: Parameters,
-        forward: impl Fn() -> Result<Tensor> + 'static,
-    ) -> Self {
+    fn new(name: &'static str, forward: impl Fn() -> Result<Tensor> + 'static) -> Self {
         let output = forward().unwrap();
         let grad = random("gradient", output.dims(), output.dtype());
-        Self { name, parameters, forward: Box::new(forward), grad }
+        Self { name, forward: Box::new(forward), grad }
     }
 
     fn both(&self) {
         let output = (self.forward)().unwrap();
         vjp(&[output], std::slice::from_ref(&self.grad)).unwrap();
-        self.parameters.take_deferred().run().unwrap();
     }
 }
 
@@ -81,7 +75,7 @@ fn linear(name: &'static str, num_out: usize, dtype: DType) -> Layer {
     let weight = set.add("weight", random("weight", &[num_out, HIDDEN], dtype), true).unwrap();
     let linear = Linear::new(weight, None).unwrap();
     let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
-    Layer::new(name, set, move || linear.forward(&x))
+    Layer::new(name, move || linear.forward(&x))
 }
 
 fn layers(dtype: DType) -> Vec<Layer> {
@@ -91,36 +85,33 @@ fn layers(dtype: DType) -> Vec<Layer> {
     let ids: Vec<u32> = (0..256).map(|i| i * 31 % 8192).collect();
     let ids = Tensor::from_vec(ids, (1, TOKENS), &Device::Cpu).unwrap();
     let labels = ids.clone();
-    let embedding = Layer::new("embedding", set, move || embedding.forward(&ids));
+    let embedding = Layer::new("embedding", move || embedding.forward(&ids));
 
     let mut set = Parameters::new();
     let weight = set.add("weight", random("weight", &[HIDDEN], dtype), true).unwrap();
     let norm = RmsNorm::new(weight, 1e-5).unwrap();
     let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
-    let norm = Layer::new("rms norm", set, move || norm.forward(&x));
+    let norm = Layer::new("rms norm", move || norm.forward(&x));
 
     let head_dim = HIDDEN / HEADS;
     let positions = Tensor::arange(0u32, 256, &Device::Cpu).unwrap();
     let rotary = RotaryEmbedding::with_theta(head_dim, 1e4).unwrap();
     let rotation = rotary.rotation(&positions, dtype).unwrap();
     let q = variable("q", &[1, TOKENS, HEADS, head_dim], dtype);
-    let rotary =
-        Layer::new("rotary", Parameters::new(), move || rotation.apply(&q.transpose(1, 2)?));
+    let rotary = Layer::new("rotary", move || rotation.apply(&q.transpose(1, 2)?));
 
     let attention = Attention::new(0.125, Mask::Causal);
     let q = variable("q", &[1, HEADS, TOKENS, head_dim], dtype);
     let k = variable("k", &[1, KV_HEADS, TOKENS, head_dim], dtype);
     let v = variable("v", &[1, KV_HEADS, TOKENS, head_dim], dtype);
-    let attention =
-        Layer::new("attention", Parameters::new(), move || attention.forward(&q, &k, &v));
+    let attention = Layer::new("attention", move || attention.forward(&q, &k, &v));
 
     let gate = variable("gate", &[1, TOKENS, INTERMEDIATE], dtype);
     let up = variable("up", &[1, TOKENS, INTERMEDIATE], dtype);
-    let gated = Layer::new("swiglu", Parameters::new(), move || swiglu(&gate, &up));
+    let gated = Layer::new("swiglu", move || swiglu(&gate, &up));
 
     let logits = variable("logits", &[1, TOKENS, VOCABULARY], dtype);
-    let loss =
-        Layer::new("cross entropy", Parameters::new(), move || cross_entropy_sum(&logits, &labels));
+    let loss = Layer::new("cross entropy", move || cross_entropy_sum(&logits, &labels));
     vec![
         embedding,
         norm,
