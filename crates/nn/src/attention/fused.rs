@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
 
-use super::Mask;
+use super::visible::Visible;
 use crate::cpu::{Real, Values, add_to, contiguous, cpu, for_real, max, sum, sum2};
 
 /// How many queries are worked on at once: their scores stay in the second-level cache.
@@ -11,7 +11,7 @@ const BLOCK: usize = 64;
 
 pub(super) struct Fused {
     pub(super) scale: f64,
-    pub(super) mask: Mask,
+    pub(super) visible: Visible,
 }
 
 /// A `[batch, heads, length, head_dim]` of any stride.
@@ -42,6 +42,7 @@ struct Block {
     kv_head: usize,
     start: usize,
     num_rows: usize,
+    first_key: usize,
     num_keys: usize,
 }
 
@@ -49,25 +50,30 @@ impl Fused {
     /// The blocks in the order of the output's rows.
     fn blocks(&self, q: &Layout, k: &Layout) -> Result<Vec<Block>> {
         let (num_batches, heads, num_queries, _) = q.shape().dims4()?;
-        let (_, kv_heads, num_keys, _) = k.shape().dims4()?;
+        let (_, kv_heads, ..) = k.shape().dims4()?;
         let group = heads / kv_heads;
         let mut blocks = Vec::new();
         for batch in 0..num_batches {
             for head in 0..heads {
-                for start in (0..num_queries).step_by(BLOCK) {
-                    let num_rows = BLOCK.min(num_queries - start);
-                    let num_keys = match self.mask {
-                        Mask::Causal => start + num_rows,
-                        Mask::Full => num_keys,
+                let mut start = 0;
+                while start < num_queries {
+                    // No block has rows of two documents, whose keys have nothing in common.
+                    let document = self.visible.segment(batch, start);
+                    let end = match self.visible.segments {
+                        Some(_) => document.end.min(start + BLOCK),
+                        None => num_queries.min(start + BLOCK),
                     };
+                    let first_key = self.visible.keys(batch, start).start;
                     blocks.push(Block {
                         batch,
                         head,
                         kv_head: head / group,
                         start,
-                        num_rows,
-                        num_keys,
+                        num_rows: end - start,
+                        first_key,
+                        num_keys: self.visible.keys(batch, end - 1).end - first_key,
                     });
+                    start = end;
                 }
             }
         }
@@ -81,9 +87,9 @@ impl Fused {
         k: &Heads<'_>,
         block: &Block,
     ) -> Result<Vec<T>> {
-        let &Block { batch, head, kv_head, start, num_rows, num_keys } = block;
+        let &Block { batch, head, kv_head, start, num_rows, first_key, num_keys } = block;
         let queries = q.rows(batch, head, start, num_rows)?;
-        let keys = k.rows(batch, kv_head, 0, num_keys)?;
+        let keys = k.rows(batch, kv_head, first_key, num_keys)?;
         let head_dim = queries.dims()[1];
         let scores = q.storage.matmul(
             k.storage,
@@ -94,12 +100,11 @@ impl Fused {
         let mut p = T::cpu_storage_data(scores)?;
         let scale = T::from_f64(self.scale);
         for (i, row) in p.chunks_exact_mut(num_keys).enumerate() {
-            let num_seen = match self.mask {
-                Mask::Causal => start + i + 1,
-                Mask::Full => num_keys,
-            };
-            let (seen, unseen) = row.split_at_mut(num_seen);
-            unseen.fill(T::zero());
+            let keys = self.visible.keys(batch, start + i);
+            let (seen, after) = row.split_at_mut(keys.end - first_key);
+            let (before, seen) = seen.split_at_mut(keys.start - first_key);
+            before.fill(T::zero());
+            after.fill(T::zero());
             for p in &mut *seen {
                 *p *= scale;
             }
@@ -119,9 +124,9 @@ impl Fused {
         let (_, _, _, head_dim) = q.layout.shape().dims4()?;
         let mut out = Vec::with_capacity(q.layout.shape().elem_count());
         for block in self.blocks(q.layout, k.layout)? {
-            let Block { batch, kv_head, num_rows, num_keys, .. } = block;
+            let Block { batch, kv_head, num_rows, first_key, num_keys, .. } = block;
             let p = T::to_cpu_storage_owned(self.probabilities::<T>(q, k, &block)?);
-            let values = v.rows(batch, kv_head, 0, num_keys)?;
+            let values = v.rows(batch, kv_head, first_key, num_keys)?;
             let bmnk = (1, num_rows, head_dim, num_keys);
             let rows =
                 p.matmul(v.storage, bmnk, &Layout::contiguous((num_rows, num_keys)), &values)?;
@@ -141,10 +146,10 @@ impl Fused {
 
         for block in self.blocks(q.layout, k.layout)? {
             let p = self.probabilities::<T>(q, k, &block)?;
-            let Block { batch, head, kv_head, start, num_rows, num_keys } = block;
+            let Block { batch, head, kv_head, start, num_rows, first_key, num_keys } = block;
             let at = ((batch * heads + head) * num_queries + start) * head_dim;
             let grad_rows = grad_heads.rows(batch, head, start, num_rows)?;
-            let values = v.rows(batch, kv_head, 0, num_keys)?.transpose(0, 1)?;
+            let values = v.rows(batch, kv_head, first_key, num_keys)?.transpose(0, 1)?;
             let bmnk = (1, num_rows, num_keys, head_dim);
             let mut score_grad = T::cpu_storage_data(
                 grad_heads.storage.matmul(v.storage, bmnk, &grad_rows, &values)?,
@@ -164,12 +169,12 @@ impl Fused {
             let (p, score_grad) = (T::to_cpu_storage_owned(p), T::to_cpu_storage_owned(score_grad));
             let scores = Layout::contiguous((num_rows, num_keys));
             let turned = scores.transpose(0, 1)?;
-            let keys = k.rows(batch, kv_head, 0, num_keys)?;
+            let keys = k.rows(batch, kv_head, first_key, num_keys)?;
             let rows =
                 score_grad.matmul(k.storage, (1, num_rows, head_dim, num_keys), &scores, &keys)?;
             q_grad.extend_from_slice(T::cpu_storage_as_slice(&rows)?);
 
-            let at = (batch * kv_heads + kv_head) * kv_len * head_dim;
+            let at = ((batch * kv_heads + kv_head) * kv_len + first_key) * head_dim;
             let kv_rows = at..at + num_keys * head_dim;
             let bmnk = (1, num_keys, head_dim, num_rows);
             let rows = p.matmul(grad_heads.storage, bmnk, &turned, &grad_rows)?;
