@@ -4,8 +4,11 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::{Parameter, Parameters, init, vjp};
 
-/// The dtypes that have kernels, with the error they are allowed.
+/// The dtypes that kernels compute in, with the error they are allowed.
 pub(crate) const DTYPES: [(DType, f64); 2] = [(DType::F32, 2e-5), (DType::F64, 1e-12)];
+
+/// All dtypes that have kernels; the slow forms round bfloat16 at every operation.
+pub(crate) const ALL_DTYPES: [(DType, f64); 3] = [DTYPES[0], DTYPES[1], (DType::BF16, 0.03)];
 
 /// Normal numbers, the same ones for every dtype.
 pub(crate) fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {

@@ -11,7 +11,7 @@ mod tests;
 
 use std::num::NonZeroUsize;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
@@ -145,7 +145,7 @@ impl Attention {
             }
             .into());
         }
-        if has_kernels(q) && has_kernels(k) && has_kernels(v) {
+        if has_kernels(q) && has_kernels(k) && has_kernels(v) && q.dtype() != DType::BF16 {
             let visible = Visible { mask: self.mask, num_keys, segments: segments.cloned() };
             return q.apply_op3(k, v, Fused { scale: self.scale, visible });
         }

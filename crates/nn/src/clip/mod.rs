@@ -6,7 +6,7 @@ mod tests;
 use candle_core::{DType, Result, Tensor};
 
 use crate::Parameter;
-use crate::cpu::{Real, Values, for_real, has_kernels};
+use crate::cpu::{Number, Values, for_number, has_kernels, vectorised};
 
 /// The sum of the squares of all gradients, in float64; parameters without a gradient add nothing.
 ///
@@ -37,22 +37,27 @@ fn sum_of_squares(grad: &Tensor) -> Result<f64> {
     if !has_kernels(grad) {
         return grad.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar();
     }
-    fn run<T: Real>(grad: &[T]) -> f64 {
-        let mut lanes = [0.; 8];
-        let (chunks, rest) = grad.as_chunks::<8>();
-        for chunk in chunks {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                let x = x.to_f64();
-                *lane += x * x;
-            }
-        }
+    fn run<N: Number>(grad: &[N]) -> f64 {
+        let mut lanes = [0.; 32];
+        let (chunks, rest) = grad.as_chunks::<32>();
+        vectorised(
+            #[inline(always)]
+            || {
+                for chunk in chunks {
+                    for (lane, x) in lanes.iter_mut().zip(chunk) {
+                        let x: f64 = x.wide().into();
+                        *lane += x * x;
+                    }
+                }
+            },
+        );
         for (lane, x) in lanes.iter_mut().zip(rest) {
-            let x = x.to_f64();
+            let x: f64 = x.wide().into();
             *lane += x * x;
         }
         lanes.into_iter().sum()
     }
     let grad = grad.contiguous()?;
     let values = Values::of(&grad);
-    for_real!(grad.dtype(), "gradient norm", T => Ok(run::<T>(values.slice()?)))
+    for_number!(grad.dtype(), "gradient norm", N => Ok(run::<N>(values.slice()?)))
 }

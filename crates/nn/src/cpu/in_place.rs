@@ -4,9 +4,9 @@
 //! the whole process, where ranks that are threads would wait for each other.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, WithDType};
 
-use super::{Real, add_to, contiguous, contiguous_mut, for_real};
+use super::{Number, add_to, contiguous, contiguous_mut, for_number, vectorised};
 
 /// `a += b` for contiguous tensors of one shape.
 pub(crate) struct AddAssign;
@@ -23,16 +23,20 @@ impl InplaceOp2 for AddAssign {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<()> {
-        fn run<T: Real>(
+        fn run<N: Number>(
             a: &mut CpuStorage,
             a_layout: &Layout,
             b: &CpuStorage,
             b_layout: &Layout,
         ) -> Result<()> {
-            add_to::<T>(contiguous_mut(a, a_layout)?, contiguous(b, b_layout)?);
+            let (a, b) = (contiguous_mut::<N>(a, a_layout)?, contiguous::<N>(b, b_layout)?);
+            vectorised(
+                #[inline(always)]
+                || add_to(a, b),
+            );
             Ok(())
         }
-        for_real!(b.dtype(), self.name(), T => run::<T>(a, a_layout, b, b_layout))
+        for_number!(b.dtype(), self.name(), N => run::<N>(a, a_layout, b, b_layout))
     }
 }
 
@@ -45,12 +49,19 @@ impl InplaceOp1 for ScaleAssign {
     }
 
     fn cpu_fwd(&self, a: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        fn run<T: Real>(a: &mut CpuStorage, layout: &Layout, factor: T) -> Result<()> {
-            for a in contiguous_mut::<T>(a, layout)? {
-                *a *= factor;
-            }
+        fn run<N: Number>(a: &mut CpuStorage, layout: &Layout, factor: f64) -> Result<()> {
+            let a = contiguous_mut::<N>(a, layout)?;
+            let factor = <N::Real as WithDType>::from_f64(factor);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for a in a {
+                        *a = N::narrow(a.wide() * factor);
+                    }
+                },
+            );
             Ok(())
         }
-        for_real!(a.dtype(), self.name(), T => run::<T>(a, layout, candle_core::WithDType::from_f64(self.0)))
+        for_number!(a.dtype(), self.name(), N => run::<N>(a, layout, self.0))
     }
 }

@@ -1,18 +1,21 @@
-//! The ground under the fused CPU kernels: number types, slices of tensors, and vectorisable loops.
+//! The ground under the fused CPU kernels: number types, slices of tensors, and loops that become
+//! vector code of whatever instruction set the machine has.
 //!
 //! Loops keep several sums at once, so that the compiler may use vector registers without changing
 //! the result: the order of additions is fixed by the code and the same on every machine.
 
+mod arch;
 mod exp;
 mod in_place;
-mod real;
+mod number;
 mod reduce;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arch::vectorised;
 pub(crate) use in_place::{AddAssign, ScaleAssign};
-pub(crate) use real::{Real, for_real, has_kernels};
+pub(crate) use number::{Number, Real, for_number, for_real, has_kernels};
 pub(crate) use reduce::{max, sum, sum2};
 pub(crate) use values::{Values, add_to, contiguous, contiguous_mut, cpu};

@@ -1,10 +1,13 @@
 //! Sums and maxima of slices, several at once so that they become vector code.
 
-use super::Real;
+use candle_core::WithDType;
+
+use super::{Number, Real};
 
 /// How many partial results a loop keeps: two 512-bit registers of f32.
 const LANES: usize = 32;
 
+#[inline(always)]
 fn fold<T: Real>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
     let mut half = LANES / 2;
     while half > 0 {
@@ -18,49 +21,62 @@ fn fold<T: Real>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
 
 /// The sum of `term(x)` over a slice.
 #[inline(always)]
-pub(crate) fn sum<T: Real>(x: &[T], term: impl Fn(T) -> T) -> T {
-    let mut lanes = [T::zero(); LANES];
+pub(crate) fn sum<N: Number>(x: &[N], term: impl Fn(N::Real) -> N::Real) -> N::Real {
+    let mut lanes = [zero::<N::Real>(); LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += term(x);
+            *lane += term(x.wide());
         }
     }
     for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane += term(x);
+        *lane += term(x.wide());
     }
     fold(lanes, |a, b| a + b)
 }
 
 /// The sum of `term(x, y)` over two slices of one length.
 #[inline(always)]
-pub(crate) fn sum2<T: Real>(x: &[T], y: &[T], term: impl Fn(T, T) -> T) -> T {
-    let mut lanes = [T::zero(); LANES];
+pub(crate) fn sum2<N: Number, M: Number<Real = N::Real>>(
+    x: &[N],
+    y: &[M],
+    term: impl Fn(N::Real, N::Real) -> N::Real,
+) -> N::Real {
+    let mut lanes = [zero::<N::Real>(); LANES];
     let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
     for (xs, ys) in xs.iter().zip(ys) {
         for ((lane, &x), &y) in lanes.iter_mut().zip(xs).zip(ys) {
-            *lane += term(x, y);
+            *lane += term(x.wide(), y.wide());
         }
     }
     for ((lane, &x), &y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane += term(x, y);
+        *lane += term(x.wide(), y.wide());
     }
     fold(lanes, |a, b| a + b)
 }
 
 /// The largest number of a slice, minus infinity if it is empty. A NaN may be passed over.
 #[inline(always)]
-pub(crate) fn max<T: Real>(x: &[T]) -> T {
-    let larger = |a: T, b: T| if b > a { b } else { a };
-    let mut lanes = [T::from_f64(f64::NEG_INFINITY); LANES];
+pub(crate) fn max<N: Number>(x: &[N]) -> N::Real {
+    let mut lanes = [<N::Real as WithDType>::from_f64(f64::NEG_INFINITY); LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, x);
+            *lane = larger(*lane, x.wide());
         }
     }
     for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane = larger(*lane, x);
+        *lane = larger(*lane, x.wide());
     }
     fold(lanes, larger)
+}
+
+#[inline(always)]
+fn larger<T: Real>(a: T, b: T) -> T {
+    if b > a { b } else { a }
+}
+
+#[inline(always)]
+fn zero<T: Real>() -> T {
+    T::zero()
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, Error, Layout, Result, Storage, StorageRef, Tensor};
 
-use super::Real;
+use super::Number;
 
 /// A contiguous tensor on the CPU, held for reading.
 pub(crate) struct Values<'a> {
@@ -18,7 +18,7 @@ impl<'a> Values<'a> {
 
     /// # Errors
     /// If the tensor is strided, elsewhere, or of another dtype.
-    pub(crate) fn slice<T: Real>(&self) -> Result<&[T]> {
+    pub(crate) fn slice<N: Number>(&self) -> Result<&[N]> {
         contiguous(cpu(&self.storage)?, self.layout)
     }
 }
@@ -41,22 +41,25 @@ fn range(layout: &Layout) -> Result<std::ops::Range<usize>> {
 }
 
 /// The numbers of a contiguous tensor.
-pub(crate) fn contiguous<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    Ok(&T::cpu_storage_as_slice(storage)?[range(layout)?])
+pub(crate) fn contiguous<'a, N: Number>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<&'a [N]> {
+    Ok(&N::cpu_storage_as_slice(storage)?[range(layout)?])
 }
 
 /// The numbers of a contiguous tensor, to be written.
-pub(crate) fn contiguous_mut<'a, T: Real>(
+pub(crate) fn contiguous_mut<'a, N: Number>(
     storage: &'a mut CpuStorage,
     layout: &Layout,
-) -> Result<&'a mut [T]> {
-    Ok(&mut T::slice_mut(storage)?[range(layout)?])
+) -> Result<&'a mut [N]> {
+    Ok(&mut N::slice_mut(storage)?[range(layout)?])
 }
 
 /// `sum += x`, number by number.
 #[inline(always)]
-pub(crate) fn add_to<T: Real>(sum: &mut [T], x: &[T]) {
+pub(crate) fn add_to<S: Number, N: Number<Real = S::Real>>(sum: &mut [S], x: &[N]) {
     for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum += x;
+        *sum = S::narrow(sum.wide() + x.wide());
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
-use crate::cpu::{Real, Values, contiguous, for_real, max, sum};
+use crate::cpu::{Number, Real, Values, contiguous, for_number, max, sum, vectorised};
 
 /// The sum of the losses of the rows of a contiguous `[.., classes]`.
 pub(super) struct CrossEntropy {
@@ -20,7 +20,7 @@ impl CrossEntropy {
         Self { classes, log_sums: OnceLock::new() }
     }
 
-    fn forward<T: Real>(&self, logits: &[T], num_classes: usize) -> CpuStorage {
+    fn forward<N: Number>(&self, logits: &[N], num_classes: usize) -> CpuStorage {
         let mut loss = 0.;
         let mut log_sums = Vec::with_capacity(self.classes.len());
         for (row, class) in logits.chunks_exact(num_classes.max(1)).zip(&self.classes) {
@@ -28,32 +28,44 @@ impl CrossEntropy {
                 log_sums.push(0.);
                 continue;
             };
-            let max = max(row);
-            let log_sum = max.to_f64() + sum(row, |z| (z - max).exp()).to_f64().ln();
+            let (max, sum) = vectorised(
+                #[inline(always)]
+                || {
+                    let max = max(row);
+                    (max.to_f64(), sum(row, |z| (z - max).exp()).to_f64())
+                },
+            );
+            let log_sum = max + sum.ln();
             loss += log_sum - row[class].to_f64();
             log_sums.push(log_sum);
         }
         // A second forward of the same operation would find the same sums.
         let _ = self.log_sums.set(log_sums);
-        T::to_cpu_storage_owned(vec![T::from_f64(loss)])
+        N::Real::to_cpu_storage_owned(vec![<N::Real as WithDType>::from_f64(loss)])
     }
 
-    fn backward<T: Real>(&self, logits: &Tensor, grad: f64) -> Result<Tensor> {
+    fn backward<N: Number>(&self, logits: &Tensor, grad: f64) -> Result<Tensor> {
         let num_classes = logits.dims().last().map_or(1, |&n| n.max(1));
         let values = Values::of(logits);
-        let logits_slice = values.slice::<T>()?;
-        let mut input_grad = vec![T::zero(); logits_slice.len()];
-        let scale = T::from_f64(grad);
+        let logits_slice = values.slice::<N>()?;
+        let mut input_grad = vec![N::zero(); logits_slice.len()];
+        let scale = <N::Real as WithDType>::from_f64(grad);
         let log_sums = self.log_sums.get().map_or(&[][..], Vec::as_slice);
         let rows =
             input_grad.chunks_exact_mut(num_classes).zip(logits_slice.chunks_exact(num_classes));
         for (((out, row), class), &log_sum) in rows.zip(&self.classes).zip(log_sums) {
             let Some(class) = *class else { continue };
-            let log_sum = T::from_f64(log_sum);
-            for (out, &z) in out.iter_mut().zip(row) {
-                *out = (z - log_sum).exp() * scale;
-            }
-            out[class] -= scale;
+            let log_sum = <N::Real as WithDType>::from_f64(log_sum);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (out, z) in out.iter_mut().zip(row) {
+                        *out = N::narrow((z.wide() - log_sum).exp() * scale);
+                    }
+                },
+            );
+            let probability = (row[class].wide() - log_sum).exp() * scale;
+            out[class] = N::narrow(probability - scale);
         }
         Tensor::from_vec(input_grad, logits.shape(), &Device::Cpu)
     }
@@ -66,14 +78,14 @@ impl CustomOp1 for CrossEntropy {
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let num_classes = layout.dims().last().copied().unwrap_or(1);
-        let loss = for_real!(logits.dtype(), self.name(), T => {
-            Ok(self.forward::<T>(contiguous(logits, layout)?, num_classes))
+        let loss = for_number!(logits.dtype(), self.name(), N => {
+            Ok(self.forward::<N>(contiguous(logits, layout)?, num_classes))
         })?;
         Ok((loss, Shape::from(())))
     }
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.to_dtype(DType::F64)?.to_scalar()?;
-        for_real!(logits.dtype(), self.name(), T => self.backward::<T>(logits, grad)).map(Some)
+        for_number!(logits.dtype(), self.name(), N => self.backward::<N>(logits, grad)).map(Some)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{IGNORE_INDEX, composed, count_labels, cross_entropy_sum};
-use crate::oracle::{DTYPES, assert_agree, assert_derivative, numbers, random, variable};
+use crate::oracle::{ALL_DTYPES, assert_agree, assert_derivative, numbers, random, variable};
 use crate::{Parameters, vjp};
 
 const CLASSES: usize = 70;
@@ -18,7 +18,7 @@ fn classes() -> Vec<Option<usize>> {
 
 #[test]
 fn agrees_with_candles_operations() {
-    for (dtype, tolerance) in DTYPES {
+    for (dtype, tolerance) in ALL_DTYPES {
         let logits = variable(&[2, 3, CLASSES], 1, dtype);
         let none = Parameters::new();
         let slow = || composed(&logits, &classes());

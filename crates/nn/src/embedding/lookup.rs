@@ -6,7 +6,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
-use crate::cpu::{Real, add_to, contiguous, contiguous_mut, for_real, has_kernels};
+use crate::cpu::{Number, add_to, contiguous, contiguous_mut, for_number, has_kernels, vectorised};
 use crate::every_device::on_every_device;
 
 /// The rows of a weight that a flat list of ids names.
@@ -74,14 +74,19 @@ impl InplaceOp2 for AddRows {
         x: &CpuStorage,
         x_layout: &Layout,
     ) -> Result<()> {
-        fn run<T: Real>(sum: &mut [T], x: &[T], rows: &[usize], hidden: usize) {
-            for (&row, x) in rows.iter().zip(x.chunks_exact(hidden)) {
-                add_to(&mut sum[row * hidden..][..hidden], x);
-            }
+        fn run<N: Number>(sum: &mut [N], x: &[N], rows: &[usize], hidden: usize) {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (&row, x) in rows.iter().zip(x.chunks_exact(hidden)) {
+                        add_to(&mut sum[row * hidden..][..hidden], x);
+                    }
+                },
+            );
         }
         let (_, hidden) = sum_layout.shape().dims2()?;
-        for_real!(x.dtype(), self.name(), T => {
-            run::<T>(contiguous_mut(sum, sum_layout)?, contiguous(x, x_layout)?, &self.rows, hidden.max(1));
+        for_number!(x.dtype(), self.name(), N => {
+            run::<N>(contiguous_mut(sum, sum_layout)?, contiguous(x, x_layout)?, &self.rows, hidden.max(1));
             Ok(())
         })
     }

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var, WithDType};
 
-use crate::cpu::{Real, contiguous, contiguous_mut, for_real, has_kernels};
+use crate::cpu::{Number, Real, contiguous, contiguous_mut, for_number, has_kernels, vectorised};
 
 /// The factors of one step, computed in float64.
 pub(super) struct Step {
@@ -21,7 +21,8 @@ pub(super) struct Step {
 /// Updates `var` and its `moments`, of shape `[2, n]`.
 pub(super) fn update(var: &Var, grad: &Tensor, moments: &Tensor, step: &Step) -> Result<()> {
     if has_kernels(var) {
-        return var.inplace_op2(&grad.contiguous()?, &Update { moments, step });
+        let grad = grad.to_dtype(moments.dtype())?.contiguous()?;
+        return var.inplace_op2(&grad, &Update { moments, step });
     }
     let wide = moments.dtype();
     let num = var.elem_count();
@@ -54,28 +55,29 @@ impl InplaceOp2 for Update<'_> {
         grad: &CpuStorage,
         gl: &Layout,
     ) -> Result<()> {
-        for_real!(grad.dtype(), self.name(), T => {
-            let value = RefCell::new(contiguous_mut::<T>(value, vl)?);
+        for_number!(value.dtype(), self.name(), N => {
+            let value = RefCell::new(contiguous_mut::<N>(value, vl)?);
             self.moments.inplace_op1(&Pass { value, grad: contiguous(grad, gl)?, step: self.step })
         })
     }
 }
 
 /// The update seen from the moments, with the other numbers at hand.
-struct Pass<'a, T> {
-    value: RefCell<&'a mut [T]>,
-    grad: &'a [T],
+struct Pass<'a, N: Number> {
+    value: RefCell<&'a mut [N]>,
+    grad: &'a [N::Real],
     step: &'a Step,
 }
 
-impl<T: Real> InplaceOp1 for Pass<'_, T> {
+impl<N: Number> InplaceOp1 for Pass<'_, N> {
     fn name(&self) -> &'static str {
         "adamw"
     }
 
     fn cpu_fwd(&self, moments: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let mut value = self.value.borrow_mut();
-        let (means, squares) = contiguous_mut::<T>(moments, layout)?.split_at_mut(self.grad.len());
+        let (means, squares) =
+            contiguous_mut::<N::Real>(moments, layout)?.split_at_mut(self.grad.len());
         let [keep, new_mean, beta2, new_square, root_correction, eps, step_size] = [
             self.step.keep,
             self.step.new_mean,
@@ -85,15 +87,19 @@ impl<T: Real> InplaceOp1 for Pass<'_, T> {
             self.step.eps,
             self.step.step_size,
         ]
-        .map(T::from_f64);
-        let numbers = value.iter_mut().zip(means).zip(squares).zip(self.grad);
-        for (((value, mean), square), &grad) in numbers {
-            *value *= keep;
-            *mean += (grad - *mean) * new_mean;
-            *square = *square * beta2 + grad * grad * new_square;
-            let root = square.sqrt() / root_correction + eps;
-            *value -= step_size * *mean / root;
-        }
+        .map(<N::Real as WithDType>::from_f64);
+        vectorised(
+            #[inline(always)]
+            || {
+                let numbers = value.iter_mut().zip(means).zip(squares).zip(self.grad);
+                for (((value, mean), square), &grad) in numbers {
+                    *mean += (grad - *mean) * new_mean;
+                    *square = *square * beta2 + grad * grad * new_square;
+                    let root = square.sqrt() / root_correction + eps;
+                    *value = N::narrow(value.wide() * keep - step_size * *mean / root);
+                }
+            },
+        );
         Ok(())
     }
 }

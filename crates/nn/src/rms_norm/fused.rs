@@ -1,10 +1,10 @@
 //! Root-mean-square normalisation in one pass over each row.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::Parameter;
-use crate::cpu::{Real, Values, contiguous, for_real, sum, sum2};
+use crate::cpu::{Number, Real, Values, contiguous, for_number, sum, sum2, vectorised};
 
 /// `w · x / sqrt(mean(x²) + eps)` for contiguous tensors.
 pub(super) struct Normalise {
@@ -13,63 +13,81 @@ pub(super) struct Normalise {
 }
 
 /// `1 / sqrt(mean(x²) + eps)` of one row.
-fn inverse_root<T: Real>(row: &[T], eps: T, num: T) -> T {
-    T::one() / (sum(row, |x| x * x) / num + eps).sqrt()
+#[inline(always)]
+fn inverse_root<N: Number>(row: &[N], eps: N::Real, num: N::Real) -> N::Real {
+    N::one().wide() / (sum(row, |x| x * x) / num + eps).sqrt()
 }
 
 /// The length of a row as a number to divide by.
-fn count<T: Real>(row: &[T]) -> T {
-    T::from_f64(u32::try_from(row.len()).unwrap_or(u32::MAX).into())
+fn count<N: Number>(row: &[N]) -> N::Real {
+    <N::Real as WithDType>::from_f64(u32::try_from(row.len()).unwrap_or(u32::MAX).into())
 }
 
-fn forward<T: Real>(x: &[T], w: &[T], eps: f64) -> CpuStorage {
-    let (eps, num) = (T::from_f64(eps), count(w));
-    let mut y = vec![T::zero(); x.len()];
+fn forward<N: Number>(x: &[N], w: &[N], eps: f64) -> CpuStorage {
+    let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(w));
+    let mut y = vec![N::zero(); x.len()];
     let width = w.len().max(1);
-    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-        let r = inverse_root(x, eps, num);
-        for ((y, &x), &w) in y.iter_mut().zip(x).zip(w) {
-            *y = x * r * w;
-        }
-    }
-    T::to_cpu_storage_owned(y)
+    vectorised(
+        #[inline(always)]
+        || {
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                let r = inverse_root(x, eps, num);
+                for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                    // Rounded before the product as well, for half precision is so in Hugging Face's.
+                    *y = N::narrow(N::narrow(x.wide() * r).wide() * w.wide());
+                }
+            }
+        },
+    );
+    N::to_cpu_storage_owned(y)
 }
 
-fn input_grad<T: Real>(x: &Tensor, w: &Tensor, grad: &Tensor, eps: f64) -> Result<Tensor> {
+fn input_grad<N: Number>(x: &Tensor, w: &Tensor, grad: &Tensor, eps: f64) -> Result<Tensor> {
     let (x_values, w_values, grad_values) = (Values::of(x), Values::of(w), Values::of(grad));
     let (xs, w, grads) =
-        (x_values.slice::<T>()?, w_values.slice::<T>()?, grad_values.slice::<T>()?);
-    let (eps, num) = (T::from_f64(eps), count(w));
+        (x_values.slice::<N>()?, w_values.slice::<N>()?, grad_values.slice::<N>()?);
+    let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(w));
     let width = w.len().max(1);
-    let mut out = vec![T::zero(); xs.len()];
-    let rows =
-        out.chunks_exact_mut(width).zip(xs.chunks_exact(width)).zip(grads.chunks_exact(width));
-    for ((out, x), grad) in rows {
-        let r = inverse_root(x, eps, num);
-        for ((out, &grad), &w) in out.iter_mut().zip(grad).zip(w) {
-            *out = grad * w * r;
-        }
-        let along = sum2(out, x, |g, x| g * x) * r * r / num;
-        for (out, &x) in out.iter_mut().zip(x) {
-            *out -= x * along;
-        }
-    }
+    let mut out = vec![N::zero(); xs.len()];
+    let mut scaled = vec![N::zero().wide(); width];
+    vectorised(
+        #[inline(always)]
+        || {
+            let rows = out.chunks_exact_mut(width).zip(xs.chunks_exact(width));
+            for ((out, x), grad) in rows.zip(grads.chunks_exact(width)) {
+                let r = inverse_root(x, eps, num);
+                for ((scaled, grad), w) in scaled.iter_mut().zip(grad).zip(w) {
+                    *scaled = grad.wide() * w.wide() * r;
+                }
+                let along = sum2(&scaled, x, |g, x| g * x) * r * r / num;
+                for ((out, &scaled), x) in out.iter_mut().zip(&scaled).zip(x) {
+                    *out = N::narrow(scaled - x.wide() * along);
+                }
+            }
+        },
+    );
     Tensor::from_vec(out, x.shape(), &Device::Cpu)
 }
 
-fn weight_grad<T: Real>(x: &Tensor, grad: &Tensor, weight: &Parameter, eps: f64) -> Result<()> {
+fn weight_grad<N: Number>(x: &Tensor, grad: &Tensor, weight: &Parameter, eps: f64) -> Result<()> {
     let (x, grad) = (Values::of(x), Values::of(grad));
+    let (xs, grads) = (x.slice::<N>()?, grad.slice::<N>()?);
     let width = weight.num_elements().max(1);
-    let mut sum = vec![T::zero(); weight.num_elements()];
-    let (eps, num) = (T::from_f64(eps), count(&sum));
-    for (x, grad) in x.slice::<T>()?.chunks_exact(width).zip(grad.slice::<T>()?.chunks_exact(width))
-    {
-        let r = inverse_root(x, eps, num);
-        for ((sum, &x), &grad) in sum.iter_mut().zip(x).zip(grad) {
-            *sum += grad * (x * r);
-        }
-    }
-    weight.accumulate(&Tensor::from_vec(sum, weight.shape(), &Device::Cpu)?)
+    let mut sums = vec![N::zero().wide(); weight.num_elements()];
+    let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(&sums));
+    vectorised(
+        #[inline(always)]
+        || {
+            for (x, grad) in xs.chunks_exact(width).zip(grads.chunks_exact(width)) {
+                let r = inverse_root(x, eps, num);
+                for ((sum, x), grad) in sums.iter_mut().zip(x).zip(grad) {
+                    *sum += grad.wide() * N::narrow(x.wide() * r).wide();
+                }
+            }
+        },
+    );
+    let sums = Tensor::from_vec(sums, weight.shape(), &Device::Cpu)?;
+    weight.accumulate(&sums.to_dtype(weight.dtype())?)
 }
 
 impl CustomOp2 for Normalise {
@@ -84,8 +102,8 @@ impl CustomOp2 for Normalise {
         w: &CpuStorage,
         wl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let y = for_real!(x.dtype(), self.name(), T => {
-            Ok(forward::<T>(contiguous(x, xl)?, contiguous(w, wl)?, self.eps))
+        let y = for_number!(x.dtype(), self.name(), N => {
+            Ok(forward::<N>(contiguous(x, xl)?, contiguous(w, wl)?, self.eps))
         })?;
         Ok((y, xl.shape().clone()))
     }
@@ -101,14 +119,14 @@ impl CustomOp2 for Normalise {
         if self.weight.is_trainable() {
             let (x, grad, eps) = (x.detach(), grad.clone(), self.eps);
             self.weight.defer(move |weight| {
-                for_real!(x.dtype(), "rms norm", T => weight_grad::<T>(&x, &grad, weight, eps))
+                for_number!(x.dtype(), "rms norm", N => weight_grad::<N>(&x, &grad, weight, eps))
             });
         }
         if !x.track_op() {
             return Ok((None, None));
         }
         let input_grad =
-            for_real!(x.dtype(), self.name(), T => input_grad::<T>(x, w, &grad, self.eps))?;
+            for_number!(x.dtype(), self.name(), N => input_grad::<N>(x, w, &grad, self.eps))?;
         Ok((Some(input_grad), None))
     }
 }

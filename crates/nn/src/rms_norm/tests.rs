@@ -4,7 +4,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::{RmsNorm, Scale, normalise};
 use crate::oracle::{
-    DTYPES, assert_agree, assert_close, assert_derivative, parameter, random, variable,
+    ALL_DTYPES, assert_agree, assert_close, assert_derivative, parameter, random, variable,
 };
 use crate::{Parameters, vjp};
 
@@ -23,7 +23,7 @@ fn slow(norm: &RmsNorm, x: &Tensor) -> candle_core::Result<Tensor> {
 
 #[test]
 fn agrees_with_candles_operations() {
-    for (dtype, tolerance) in DTYPES {
+    for (dtype, tolerance) in ALL_DTYPES {
         for hidden in [1, 6, 75] {
             let (set, norm) = layer(hidden, dtype);
             let x = variable(&[2, 3, hidden], 1, dtype);
@@ -34,7 +34,7 @@ fn agrees_with_candles_operations() {
 
 #[test]
 fn takes_strided_inputs() {
-    for (dtype, tolerance) in DTYPES {
+    for (dtype, tolerance) in ALL_DTYPES {
         let (set, norm) = layer(4, dtype);
         let x = variable(&[2, 6, 3], 1, dtype);
         let view = || x.narrow(1, 1, 4)?.transpose(1, 2);
@@ -52,9 +52,9 @@ fn the_form_without_a_kernel_agrees_too() {
     };
     assert_agree(&[&x], &set, 1e-12, composed, || slow(&norm, &x));
 
-    let (set, norm) = layer(6, DType::BF16);
-    let x = variable(&[4, 6], 1, DType::BF16);
-    assert_agree(&[&x], &set, 0.03, || norm.forward(&x), || slow(&norm, &x));
+    let (set, norm) = layer(6, DType::F16);
+    let x = variable(&[4, 6], 1, DType::F16);
+    assert_agree(&[&x], &set, 5e-3, || norm.forward(&x), || slow(&norm, &x));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::Rotation;
-use crate::cpu::{Real, Values, for_real};
+use crate::cpu::{Number, Values, for_number, vectorised};
 
 /// Turns `[batch, heads, sequence, head_dim]` of any stride into the same, contiguous.
 ///
@@ -17,54 +17,59 @@ pub(super) struct Rotate {
 }
 
 impl Rotate {
-    fn run<T: Real>(&self, x: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
+    fn run<N: Number>(&self, x: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
         let (batch, heads, seq_len, head_dim) = layout.shape().dims4()?;
         let (cos, sin) = (Values::of(&self.rotation.cos), Values::of(&self.rotation.sin));
-        let (cos, sin) = (cos.slice::<T>()?, sin.slice::<T>()?);
+        let (cos, sin) = (cos.slice::<N>()?, sin.slice::<N>()?);
         let (rotated_batch, _, half) = self.rotation.cos.dims3()?;
-        let numbers = T::cpu_storage_as_slice(x)?;
-        let sign = if self.back { T::zero() - T::one() } else { T::one() };
+        let numbers = N::cpu_storage_as_slice(x)?;
+        let sign = if self.back { N::zero() - N::one() } else { N::one() }.wide();
         let &[batch_stride, head_stride, seq_stride, dim_stride] = layout.stride() else {
             return Err(candle_core::Error::RequiresContiguous { op: self.name() }.bt());
         };
 
-        let mut out = vec![T::zero(); layout.shape().elem_count()];
-        let mut gathered = vec![T::zero(); head_dim];
-        let mut rows = out.chunks_exact_mut(head_dim.max(1));
-        for b in 0..batch {
-            let angles = if rotated_batch == 1 { 0 } else { b * seq_len * half };
-            for h in 0..heads {
-                for s in 0..seq_len {
-                    let Some(row) = rows.next() else { break };
-                    let start =
-                        layout.start_offset() + b * batch_stride + h * head_stride + s * seq_stride;
-                    let head = if dim_stride == 1 {
-                        &numbers[start..start + head_dim]
-                    } else {
-                        for (i, x) in gathered.iter_mut().enumerate() {
-                            *x = numbers[start + i * dim_stride];
+        let mut out = vec![N::zero(); layout.shape().elem_count()];
+        let mut gathered = vec![N::zero(); head_dim];
+        vectorised(
+            #[inline(always)]
+            || {
+                let mut rows = out.chunks_exact_mut(head_dim.max(1));
+                for b in 0..batch {
+                    let angles = if rotated_batch == 1 { 0 } else { b * seq_len * half };
+                    for h in 0..heads {
+                        let start = layout.start_offset() + b * batch_stride + h * head_stride;
+                        for s in 0..seq_len {
+                            let Some(row) = rows.next() else { break };
+                            let start = start + s * seq_stride;
+                            let head = if dim_stride == 1 {
+                                &numbers[start..start + head_dim]
+                            } else {
+                                for (i, x) in gathered.iter_mut().enumerate() {
+                                    *x = numbers[start + i * dim_stride];
+                                }
+                                &gathered
+                            };
+                            let at = angles + s * half;
+                            turn(row, head, &cos[at..at + half], &sin[at..at + half], sign);
                         }
-                        &gathered
-                    };
-                    let at = angles + s * half;
-                    turn(row, head, &cos[at..at + half], &sin[at..at + half], sign);
+                    }
                 }
-            }
-        }
-        Ok(T::to_cpu_storage_owned(out))
+            },
+        );
+        Ok(N::to_cpu_storage_owned(out))
     }
 }
 
 #[inline(always)]
-fn turn<T: Real>(out: &mut [T], head: &[T], cos: &[T], sin: &[T], sign: T) {
+fn turn<N: Number>(out: &mut [N], head: &[N], cos: &[N], sin: &[N], sign: N::Real) {
     let half = cos.len();
     let (out_a, out_b) = out.split_at_mut(half);
     let (a, b) = head.split_at(half);
     let out = out_a.iter_mut().zip(out_b);
-    for (((out, (&a, &b)), &cos), &sin) in out.zip(a.iter().zip(b)).zip(cos).zip(sin) {
-        let sin = sin * sign;
-        *out.0 = a * cos - b * sin;
-        *out.1 = b * cos + a * sin;
+    for (((out, (a, b)), cos), sin) in out.zip(a.iter().zip(b)).zip(cos).zip(sin) {
+        let (a, b, cos, sin) = (a.wide(), b.wide(), cos.wide(), sin.wide() * sign);
+        *out.0 = N::narrow(a * cos - b * sin);
+        *out.1 = N::narrow(b * cos + a * sin);
     }
 }
 
@@ -74,7 +79,7 @@ impl CustomOp1 for Rotate {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = for_real!(x.dtype(), self.name(), T => self.run::<T>(x, layout))?;
+        let y = for_number!(x.dtype(), self.name(), N => self.run::<N>(x, layout))?;
         Ok((y, layout.shape().clone()))
     }
 

@@ -7,7 +7,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use crate::Error;
-use crate::cpu::{Real, Values, contiguous, for_real, has_kernels};
+use crate::cpu::{Number, Real, Values, contiguous, for_number, has_kernels, vectorised};
 
 /// `silu(gate) · up = gate σ(gate) up`, for two tensors of one shape.
 ///
@@ -40,22 +40,38 @@ fn sigmoid<T: Real>(x: T) -> T {
     T::one() / (T::one() + (T::zero() - x).exp())
 }
 
-fn forward<T: Real>(gate: &[T], up: &[T]) -> CpuStorage {
-    let y = gate.iter().zip(up).map(|(&gate, &up)| gate * sigmoid(gate) * up).collect();
-    T::to_cpu_storage_owned(y)
+fn forward<N: Number>(gate: &[N], up: &[N]) -> CpuStorage {
+    let mut y = vec![N::zero(); gate.len()];
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+                let gate = gate.wide();
+                *y = N::narrow(gate * sigmoid(gate) * up.wide());
+            }
+        },
+    );
+    N::to_cpu_storage_owned(y)
 }
 
-fn backward<T: Real>(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+fn backward<N: Number>(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
     let (gates, ups, grads) = (Values::of(gate), Values::of(up), Values::of(grad));
-    let (gates, ups, grads) = (gates.slice::<T>()?, ups.slice::<T>()?, grads.slice::<T>()?);
-    let mut gate_grad = vec![T::zero(); gates.len()];
-    let mut up_grad = vec![T::zero(); gates.len()];
-    let out = gate_grad.iter_mut().zip(&mut up_grad);
-    for ((((gate_grad, up_grad), &gate), &up), &grad) in out.zip(gates).zip(ups).zip(grads) {
-        let s = sigmoid(gate);
-        *gate_grad = grad * up * s * (T::one() + gate * (T::one() - s));
-        *up_grad = grad * gate * s;
-    }
+    let (gates, ups, grads) = (gates.slice::<N>()?, ups.slice::<N>()?, grads.slice::<N>()?);
+    let mut gate_grad = vec![N::zero(); gates.len()];
+    let mut up_grad = vec![N::zero(); gates.len()];
+    let one = N::one().wide();
+    vectorised(
+        #[inline(always)]
+        || {
+            let out = gate_grad.iter_mut().zip(&mut up_grad);
+            for ((((gate_grad, up_grad), gate), up), grad) in out.zip(gates).zip(ups).zip(grads) {
+                let (gate, up, grad) = (gate.wide(), up.wide(), grad.wide());
+                let s = sigmoid(gate);
+                *gate_grad = N::narrow(grad * up * s * (one + gate * (one - s)));
+                *up_grad = N::narrow(grad * gate * s);
+            }
+        },
+    );
     Ok((
         Tensor::from_vec(gate_grad, gate.shape(), &Device::Cpu)?,
         Tensor::from_vec(up_grad, gate.shape(), &Device::Cpu)?,
@@ -74,8 +90,8 @@ impl CustomOp2 for SwiGlu {
         up: &CpuStorage,
         ul: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let y = for_real!(gate.dtype(), self.name(), T => {
-            Ok(forward::<T>(contiguous(gate, gl)?, contiguous(up, ul)?))
+        let y = for_number!(gate.dtype(), self.name(), N => {
+            Ok(forward::<N>(contiguous(gate, gl)?, contiguous(up, ul)?))
         })?;
         Ok((y, gl.shape().clone()))
     }
@@ -89,7 +105,7 @@ impl CustomOp2 for SwiGlu {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.detach().contiguous()?;
         let (gate_grad, up_grad) =
-            for_real!(gate.dtype(), self.name(), T => backward::<T>(gate, up, &grad))?;
+            for_number!(gate.dtype(), self.name(), N => backward::<N>(gate, up, &grad))?;
         Ok((gate.track_op().then_some(gate_grad), up.track_op().then_some(up_grad)))
     }
 }

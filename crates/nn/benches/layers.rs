@@ -1,0 +1,149 @@
+//! How fast each layer is on one thread, forward alone and with its backward, in float32 and
+//! bfloat16: 256 tokens of a model with hidden size 512, intermediate size 1376, 8 heads of 64 with
+//! 4 for keys, and a vocabulary of 8192.
+//!
+//! `RAYON_NUM_THREADS=1 CANDLE_NUM_THREADS=1 cargo bench -p autopipe-nn --bench layers`
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
+
+use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::{
+    Attention, Embedding, Linear, Mask, Parameters, RmsNorm, RotaryEmbedding, cross_entropy_sum,
+    grad_norm_squared, init, scale_grads, swiglu, vjp,
+};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use criterion::Criterion;
+
+// As in the command line: glibc's allocator gives large buffers back at every operation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TOKENS: usize = 256;
+const HIDDEN: usize = 512;
+const INTERMEDIATE: usize = 1376;
+const HEADS: usize = 8;
+const KV_HEADS: usize = 4;
+const VOCABULARY: usize = 8192;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    for dtype in [DType::F32, DType::BF16] {
+        for layer in layers(dtype) {
+            let mut group = criterion.benchmark_group(format!("{} {}", layer.name, dtype.as_str()));
+            group.bench_function("forward", |b| b.iter(|| (layer.forward)().unwrap()));
+            group.bench_function("forward and backward", |b| b.iter(|| layer.both()));
+            group.finish();
+        }
+    }
+    for (name, mut step) in steps() {
+        criterion.bench_function(name, |b| b.iter(&mut step));
+    }
+}
+
+type Step = Box<dyn FnMut()>;
+
+/// A layer with its inputs.
+struct Layer {
+    name: &'static str,
+    parameters: Parameters,
+    forward: Box<dyn Fn() -> Result<Tensor>>,
+    /// The output's gradient.
+    grad: Tensor,
+}
+
+impl Layer {
+    fn new(
+        name: &'static str,
+        parameters: Parameters,
+        forward: impl Fn() -> Result<Tensor> + 'static,
+    ) -> Self {
+        let output = forward().unwrap();
+        let grad = random("gradient", output.dims(), output.dtype());
+        Self { name, parameters, forward: Box::new(forward), grad }
+    }
+
+    fn both(&self) {
+        let output = (self.forward)().unwrap();
+        vjp(&[output], std::slice::from_ref(&self.grad)).unwrap();
+        self.parameters.take_deferred().run().unwrap();
+    }
+}
+
+fn random(name: &str, shape: &[usize], dtype: DType) -> Tensor {
+    init::normal(shape, 1., 1, name, dtype, &Device::Cpu).unwrap()
+}
+
+fn variable(name: &str, shape: &[usize], dtype: DType) -> Var {
+    Var::from_tensor(&random(name, shape, dtype)).unwrap()
+}
+
+fn linear(name: &'static str, num_out: usize, dtype: DType) -> Layer {
+    let mut set = Parameters::new();
+    let weight = set.add("weight", random("weight", &[num_out, HIDDEN], dtype), true).unwrap();
+    let linear = Linear::new(weight, None).unwrap();
+    let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
+    Layer::new(name, set, move || linear.forward(&x))
+}
+
+fn layers(dtype: DType) -> Vec<Layer> {
+    let mut set = Parameters::new();
+    let weight = set.add("weight", random("weight", &[VOCABULARY, HIDDEN], dtype), true).unwrap();
+    let embedding = Embedding::new(weight).unwrap();
+    let ids: Vec<u32> = (0..256).map(|i| i * 31 % 8192).collect();
+    let ids = Tensor::from_vec(ids, (1, TOKENS), &Device::Cpu).unwrap();
+    let labels = ids.clone();
+    let embedding = Layer::new("embedding", set, move || embedding.forward(&ids));
+
+    let mut set = Parameters::new();
+    let weight = set.add("weight", random("weight", &[HIDDEN], dtype), true).unwrap();
+    let norm = RmsNorm::new(weight, 1e-5).unwrap();
+    let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
+    let norm = Layer::new("rms norm", set, move || norm.forward(&x));
+
+    let head_dim = HIDDEN / HEADS;
+    let positions = Tensor::arange(0u32, 256, &Device::Cpu).unwrap();
+    let rotary = RotaryEmbedding::with_theta(head_dim, 1e4).unwrap();
+    let rotation = rotary.rotation(&positions, dtype).unwrap();
+    let q = variable("q", &[1, TOKENS, HEADS, head_dim], dtype);
+    let rotary =
+        Layer::new("rotary", Parameters::new(), move || rotation.apply(&q.transpose(1, 2)?));
+
+    let attention = Attention::new(0.125, Mask::Causal);
+    let q = variable("q", &[1, HEADS, TOKENS, head_dim], dtype);
+    let k = variable("k", &[1, KV_HEADS, TOKENS, head_dim], dtype);
+    let v = variable("v", &[1, KV_HEADS, TOKENS, head_dim], dtype);
+    let attention =
+        Layer::new("attention", Parameters::new(), move || attention.forward(&q, &k, &v));
+
+    let gate = variable("gate", &[1, TOKENS, INTERMEDIATE], dtype);
+    let up = variable("up", &[1, TOKENS, INTERMEDIATE], dtype);
+    let gated = Layer::new("swiglu", Parameters::new(), move || swiglu(&gate, &up));
+
+    let logits = variable("logits", &[1, TOKENS, VOCABULARY], dtype);
+    let loss =
+        Layer::new("cross entropy", Parameters::new(), move || cross_entropy_sum(&logits, &labels));
+    vec![
+        embedding,
+        norm,
+        linear("linear", INTERMEDIATE, dtype),
+        rotary,
+        attention,
+        gated,
+        linear("head", VOCABULARY, dtype),
+        loss,
+    ]
+}
+
+/// What is done once a step, on the four million numbers of the embedding.
+fn steps() -> Vec<(&'static str, Step)> {
+    let mut set = Parameters::new();
+    let shape = [VOCABULARY, HIDDEN];
+    let weight = set.add("weight", random("weight", &shape, DType::F32), true).unwrap();
+    weight.accumulate(&random("gradient", &shape, DType::F32)).unwrap();
+    let mut optimiser = AdamW::new(AdamWConfig::default()).unwrap();
+    let (stepped, measured, scaled) = (set.clone(), set.clone(), set);
+    vec![
+        ("adamw", Box::new(move || optimiser.step(&stepped, 1e-4).unwrap())),
+        ("gradient norm", Box::new(move || assert!(grad_norm_squared(&measured).unwrap() > 0.))),
+        ("scale gradients", Box::new(move || scale_grads(&scaled, 0.999_999).unwrap())),
+    ]
+}
