@@ -56,7 +56,7 @@ fn run(inputs: &[&Var], parameters: &Parameters, layer: &dyn Fn() -> Result<Tens
     let grad = random(output.dims(), 99, output.dtype());
     let mut grads = vjp(std::slice::from_ref(&output), &[grad]).unwrap();
     parameters.collect(&mut grads).unwrap();
-    parameters.take_deferred().run().unwrap();
+    assert!(parameters.take_deferred().is_empty());
     let inputs = inputs
         .iter()
         .map(|var| grads.get(var.as_tensor()).expect("every input has a gradient").clone());
@@ -64,8 +64,31 @@ fn run(inputs: &[&Var], parameters: &Parameters, layer: &dyn Fn() -> Result<Tens
     Run { output: output.detach(), inputs: inputs.collect(), parameters: parameters.collect() }
 }
 
-/// Asserts that a layer and its slow form agree in their output and in all gradients, and that
-/// no gradient is zero.
+/// Asserts that the weight gradients of two backwards are the same to the bit when they are put
+/// off, and that they were.
+fn assert_can_wait(parameters: &Parameters, layer: &dyn Fn() -> Result<Tensor>) {
+    let two_backwards = || {
+        for seed in [98, 99] {
+            let output = layer().unwrap();
+            let grad = random(output.dims(), seed, output.dtype());
+            vjp(&[output], &[grad]).unwrap();
+        }
+    };
+    let bits =
+        || -> Vec<_> { parameters.iter().map(|p| p.grad().map(|grad| numbers(&grad))).collect() };
+    parameters.zero_grad();
+    two_backwards();
+    let at_once = bits();
+    parameters.zero_grad();
+    let ((), late) = parameters.deferring(two_backwards);
+    assert!(bits().iter().all(Option::is_none));
+    assert_eq!(late.is_empty(), at_once.iter().all(Option::is_none));
+    late.run().unwrap();
+    assert_eq!(bits(), at_once);
+}
+
+/// Asserts that a layer and its slow form agree in their output and in all gradients, that no
+/// gradient is zero, and that those of weights can wait.
 pub(crate) fn assert_agree(
     inputs: &[&Var],
     parameters: &Parameters,
@@ -74,6 +97,7 @@ pub(crate) fn assert_agree(
     slow: impl Fn() -> Result<Tensor>,
 ) {
     let (actual, expected) = (run(inputs, parameters, &layer), run(inputs, parameters, &slow));
+    assert_can_wait(parameters, &layer);
     assert_close("output", &actual.output, &expected.output, tolerance);
     for (i, (a, e)) in actual.inputs.iter().zip(&expected.inputs).enumerate() {
         assert_close(&format!("gradient of input {i}"), a, e, tolerance);

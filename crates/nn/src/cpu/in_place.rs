@@ -3,12 +3,40 @@
 //! candle's own element-wise operations allocate their result and go through one thread pool of
 //! the whole process, where ranks that are threads would wait for each other.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
+
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, WithDType};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType};
 
 use super::{Number, add_to, contiguous, contiguous_mut, for_number, vectorised};
 
-/// `a += b` for contiguous tensors of one shape.
+/// Hands the numbers of a contiguous tensor to `f` to be written; whoever else holds the tensor
+/// sees them change.
+///
+/// # Errors
+/// If the tensor is strided, elsewhere, or of another dtype; or what `f` says.
+pub(crate) fn write<N: Number>(
+    tensor: &Tensor,
+    f: impl FnOnce(&mut [N]) -> Result<()>,
+) -> Result<()> {
+    struct Write<N, F>(Cell<Option<F>>, PhantomData<N>);
+
+    impl<N: Number, F: FnOnce(&mut [N]) -> Result<()>> InplaceOp1 for Write<N, F> {
+        fn name(&self) -> &'static str {
+            "write in place"
+        }
+
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            let numbers = contiguous_mut(storage, layout)?;
+            self.0.take().map_or(Ok(()), |f| f(numbers))
+        }
+    }
+
+    tensor.inplace_op1(&Write(Cell::new(Some(f)), PhantomData))
+}
+
+/// `a += b` for contiguous tensors of one shape; `a` may be of the type that `b` is computed in.
 pub(crate) struct AddAssign;
 
 impl InplaceOp2 for AddAssign {
@@ -29,7 +57,7 @@ impl InplaceOp2 for AddAssign {
             b: &CpuStorage,
             b_layout: &Layout,
         ) -> Result<()> {
-            let (a, b) = (contiguous_mut::<N>(a, a_layout)?, contiguous::<N>(b, b_layout)?);
+            let (a, b) = (contiguous_mut::<N::Real>(a, a_layout)?, contiguous::<N>(b, b_layout)?);
             vectorised(
                 #[inline(always)]
                 || add_to(a, b),

@@ -1,7 +1,11 @@
 //! The number types of tensors, and those that kernels compute in.
 
+use std::borrow::Cow;
+
 use candle_core::{CpuStorage, DType, Error, Result, Tensor, WithDType};
 use half::bf16;
+
+use super::vectorised;
 
 /// What a tensor may hold: `f32`, `f64`, or `bf16`, which is computed with as `f32`.
 pub(crate) trait Number: WithDType {
@@ -12,6 +16,13 @@ pub(crate) trait Number: WithDType {
     fn wide(self) -> Self::Real;
     /// The nearest number that a tensor can hold.
     fn narrow(real: Self::Real) -> Self;
+    /// How many outputs' weights are converted at once where products need [`Self::Real`].
+    const CONVERTED_AT_ONCE: usize;
+
+    /// Numbers to compute with; a copy only if they are of another type.
+    fn reals(numbers: &[Self]) -> Cow<'_, [Self::Real]>;
+    /// The nearest numbers that a tensor can hold.
+    fn from_reals(reals: Vec<Self::Real>) -> Vec<Self>;
     /// The numbers of a storage, to be written.
     fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
 }
@@ -55,6 +66,16 @@ macro_rules! real {
                 real
             }
 
+            const CONVERTED_AT_ONCE: usize = usize::MAX;
+
+            fn reals(numbers: &[Self]) -> Cow<'_, [Self]> {
+                Cow::Borrowed(numbers)
+            }
+
+            fn from_reals(reals: Vec<Self>) -> Vec<Self> {
+                reals
+            }
+
             slice_mut!($variant);
         }
 
@@ -93,6 +114,34 @@ impl Number for bf16 {
         let nan = (bits >> 16) | 0x40;
         let [low, high, _, _] = (if real.is_nan() { nan } else { rounded }).to_le_bytes();
         Self::from_bits(u16::from_le_bytes([low, high]))
+    }
+
+    const CONVERTED_AT_ONCE: usize = 512;
+
+    fn reals(numbers: &[Self]) -> Cow<'_, [f32]> {
+        let mut reals = vec![0.; numbers.len()];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (real, &number) in reals.iter_mut().zip(numbers) {
+                    *real = number.wide();
+                }
+            },
+        );
+        Cow::Owned(reals)
+    }
+
+    fn from_reals(reals: Vec<f32>) -> Vec<Self> {
+        let mut numbers = vec![Self::ZERO; reals.len()];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (number, &real) in numbers.iter_mut().zip(&reals) {
+                    *number = Self::narrow(real);
+                }
+            },
+        );
+        numbers
     }
 
     slice_mut!(BF16);

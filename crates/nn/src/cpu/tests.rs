@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::{Number, Real, max, sum, sum2, vectorised};
+use super::{Matrix, Number, Real, add_product, max, product, sum, sum2, vectorised};
 
 #[test]
 fn exp_is_within_two_units_in_the_last_place() {
@@ -97,4 +97,71 @@ fn reductions_take_every_number_once_at_any_length() {
         let negative: Vec<f64> = x.iter().map(|x| -x).collect();
         assert_eq!(max(&negative), if len == 0 { f64::NEG_INFINITY } else { -1. });
     }
+}
+
+/// `a b` of whole numbers, which no order of additions changes.
+fn naive(
+    a: &[f64],
+    b: &[f64],
+    [m, n, k]: [usize; 3],
+    at: impl Fn(usize, usize) -> usize,
+) -> Vec<f64> {
+    let number = |i: usize| {
+        let (row, column) = (i / n, i % n);
+        (0..k).map(|j| a[row * k + j] * b[at(j, column)]).sum()
+    };
+    (0..m * n).map(number).collect()
+}
+
+#[test]
+fn products_are_written_and_added() {
+    let whole = |len: usize| {
+        (0..11u8).cycle().take(len).map(|i| f64::from(i * 7 % 11) - 5.).collect::<Vec<_>>()
+    };
+    for [m, n, k] in [[1, 1, 1], [3, 5, 7], [64, 33, 20], [5, 4, 0], [0, 4, 3], [4, 0, 3]] {
+        let (a, b) = (whole(m * k), whole(n * k));
+        let a_matrix = Matrix::of_rows(&a, m, k).unwrap();
+        let turned = Matrix::of_rows(&b, n, k).unwrap().t();
+        let expected = naive(&a, &b, [m, n, k], |j, column| column * k + j);
+        let mut c = product(a_matrix, turned).unwrap();
+        assert_eq!(c, expected);
+        add_product(&mut c, a_matrix, turned).unwrap();
+        assert_eq!(c, expected.iter().map(|c| 2. * c).collect::<Vec<_>>());
+        let straight = Matrix::of_rows(&b, k, n).unwrap();
+        let expected = naive(&a, &b, [m, n, k], |j, column| j * n + column);
+        assert_eq!(product(a_matrix, straight).unwrap(), expected);
+    }
+}
+
+#[test]
+fn products_take_as_many_threads_as_the_pool_has() {
+    let numbers: Vec<f32> = (0..512 * 512u32).map(|i| (i % 97) as f32 - 48.).collect();
+    let matrix = Matrix::of_rows(&numbers, 512, 512).unwrap();
+    let run = |num_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
+        pool.install(|| product(matrix, matrix.t()).unwrap())
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn matrices_that_do_not_fit_are_refused() {
+    let numbers = [1f64; 12];
+    assert!(Matrix::of_rows(&numbers, 3, 4).is_ok());
+    let message = Matrix::of_rows(&numbers, 4, 4).err().unwrap().to_string();
+    assert!(
+        message.contains("a matrix of 4 x 4 with strides 4 and 1 does not fit into 12"),
+        "{message}"
+    );
+    assert!(Matrix::new(&numbers, [2, 4], [8, 1]).is_ok());
+    assert!(Matrix::new(&numbers, [2, 4], [9, 1]).is_err());
+    assert!(Matrix::new(&numbers, [usize::MAX, 2], [usize::MAX, 1]).is_err());
+    assert!(Matrix::new(&numbers, [2, 2], [1, usize::MAX]).is_err());
+    let matrix = Matrix::of_rows(&numbers, 3, 4).unwrap();
+    let message = product(matrix, matrix).err().unwrap().to_string();
+    assert!(
+        message.contains("a matrix of 3 x 4 cannot be multiplied by one of 3 x 4"),
+        "{message}"
+    );
+    assert!(add_product(&mut [0.; 8], matrix, matrix.t()).is_err());
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, Error, Layout, Result, Storage, StorageRef, Tensor};
 
-use super::Number;
+use super::{Number, Real};
 
 /// A contiguous tensor on the CPU, held for reading.
 pub(crate) struct Values<'a> {
@@ -58,8 +58,8 @@ pub(crate) fn contiguous_mut<'a, N: Number>(
 
 /// `sum += x`, number by number.
 #[inline(always)]
-pub(crate) fn add_to<S: Number, N: Number<Real = S::Real>>(sum: &mut [S], x: &[N]) {
+pub(crate) fn add_to<T: Real, N: Number<Real = T>>(sum: &mut [T], x: &[N]) {
     for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum = S::narrow(sum.wide() + x.wide());
+        *sum += x.wide();
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, InplaceOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
-use crate::cpu::{Number, add_to, contiguous, contiguous_mut, for_number, has_kernels, vectorised};
+use crate::cpu::{Number, Values, add_to, for_number, has_kernels, vectorised, write};
 use crate::every_device::on_every_device;
 
 /// The rows of a weight that a flat list of ids names.
@@ -46,48 +46,40 @@ impl CustomOp2 for Lookup {
                 (grad.detach().contiguous()?, ids.clone(), Arc::clone(&self.rows));
             self.weight.defer(move |weight| {
                 if has_kernels(&grad) {
-                    return weight
-                        .accumulate_in_place(|sum| sum.inplace_op2(&grad, &AddRows { rows }));
+                    return for_number!(grad.dtype(), "embedding", N => add_rows::<N>(weight, &grad, &rows));
                 }
-                let zeros = Tensor::zeros(weight.shape(), weight.dtype(), weight.device())?;
-                weight.accumulate(&zeros.index_add(&ids, &grad, 0)?)
-            });
+                let (dtype, device) = (weight.grad_dtype(), weight.device());
+                let zeros = Tensor::zeros(weight.shape(), dtype, device)?;
+                weight.accumulate(&zeros.index_add(&ids, &grad.to_dtype(dtype)?, 0)?)
+            })?;
         }
         Ok((None, None))
     }
 }
 
-/// `sum[rows[i]] += x[i]`.
-struct AddRows {
-    rows: Arc<[usize]>,
-}
-
-impl InplaceOp2 for AddRows {
-    fn name(&self) -> &'static str {
-        "add rows"
-    }
-
-    fn cpu_fwd(
-        &self,
-        sum: &mut CpuStorage,
-        sum_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-    ) -> Result<()> {
-        fn run<N: Number>(sum: &mut [N], x: &[N], rows: &[usize], hidden: usize) {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (&row, x) in rows.iter().zip(x.chunks_exact(hidden)) {
-                        add_to(&mut sum[row * hidden..][..hidden], x);
-                    }
-                },
-            );
-        }
-        let (_, hidden) = sum_layout.shape().dims2()?;
-        for_number!(x.dtype(), self.name(), N => {
-            run::<N>(contiguous_mut(sum, sum_layout)?, contiguous(x, x_layout)?, &self.rows, hidden.max(1));
-            Ok(())
-        })
-    }
+/// Adds row `i` of `grad` to row `rows[i]` of the weight's gradient.
+fn add_rows<N: Number>(weight: &Parameter, grad: &Tensor, rows: &[usize]) -> Result<()> {
+    let values = Values::of(grad);
+    let grads = values.slice::<N>()?;
+    let (_, hidden) = weight.shape().dims2()?;
+    let hidden = hidden.max(1);
+    let add = |sum: &mut [N::Real]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (&row, grad) in rows.iter().zip(grads.chunks_exact(hidden)) {
+                    add_to(&mut sum[row * hidden..][..hidden], grad);
+                }
+            },
+        );
+        Ok(())
+    };
+    weight.accumulate_in_place(
+        || {
+            let zeros = Tensor::zeros(weight.shape(), weight.grad_dtype(), weight.device())?;
+            write(&zeros, add)?;
+            Ok(zeros)
+        },
+        |sum| write(sum, add),
+    )
 }

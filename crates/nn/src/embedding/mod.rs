@@ -12,7 +12,7 @@ use lookup::Lookup;
 
 /// The embedding `y[i] = W[id[i]]`, the weight of shape `[vocabulary, hidden]`.
 ///
-/// The backward, all of it deferred, adds each row of the output's gradient to its token's row.
+/// The backward, all of which can wait, adds each row of the output's gradient to its token's row.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     weight: Parameter,

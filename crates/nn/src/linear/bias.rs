@@ -38,7 +38,8 @@ impl CustomOp2 for AddBias {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if self.bias.is_trainable() {
             let grad = grad.detach().reshape(((), b.elem_count()))?;
-            self.bias.defer(move |bias| bias.accumulate(&grad.sum(0)?));
+            self.bias
+                .defer(move |bias| bias.accumulate(&grad.to_dtype(bias.grad_dtype())?.sum(0)?))?;
         }
         Ok((y.track_op().then(|| grad.clone()), None))
     }

@@ -1,6 +1,7 @@
 //! The linear layer: y = x Wᵀ + b.
 
 mod bias;
+mod fused;
 mod product;
 
 #[cfg(test)]
@@ -8,14 +9,16 @@ mod tests;
 
 use candle_core::{Result, Tensor};
 
+use crate::cpu::has_kernels;
 use crate::{Error, Parameter};
 use bias::AddBias;
+use fused::Fused;
 use product::Product;
 
 /// The linear layer `y = x Wᵀ + b`, the weight of shape `[out, in]` as in a checkpoint.
 ///
-/// With `G` for the gradient of `y`, the backward is `dx = G W` at once, and `dW = Gᵀ x` and
-/// `db = Σ G` later.
+/// With `G` for the gradient of `y`, the backward is `dx = G W`, and `dW = Gᵀ x` and `db = Σ G`,
+/// which can wait.
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Parameter,
@@ -57,6 +60,22 @@ impl Linear {
             }
             .into());
         }
+        if self.has_kernels(x) {
+            let op = Fused { weight: self.weight.clone(), bias: self.bias.clone() };
+            return match &self.bias {
+                Some(bias) => x.contiguous()?.apply_op3(self.weight.value(), bias.value(), op),
+                None => x.contiguous()?.apply_op2(self.weight.value(), op),
+            };
+        }
+        self.composed(x)
+    }
+
+    fn has_kernels(&self, x: &Tensor) -> bool {
+        let mut parameters = self.bias.iter().chain([&self.weight]);
+        has_kernels(x) && parameters.all(|p| has_kernels(p.value()) && p.value().is_contiguous())
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let y = x
             .contiguous()?
             .apply_op2(self.weight.value(), Product { weight: self.weight.clone() })?;

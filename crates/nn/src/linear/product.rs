@@ -1,4 +1,4 @@
-//! The matrix product x Wᵀ whose weight gradient waits.
+//! The matrix product x Wᵀ on every device, for dtypes without a kernel too.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{CustomOp2, Layout, Result, Shape, Tensor};
@@ -52,7 +52,7 @@ impl CustomOp2 for Product {
         let grad = grad.detach().reshape((num_rows, num_out))?;
         if self.weight.is_trainable() {
             let (grad, x) = (grad.clone(), x.detach().reshape((num_rows, num_in))?);
-            self.weight.defer(move |weight| weight.accumulate(&grad.t()?.matmul(&x)?));
+            self.weight.defer(move |weight| weight.accumulate(&grad.t()?.matmul(&x)?))?;
         }
         let input_grad =
             if x.track_op() { Some(grad.matmul(&w.detach())?.reshape(x.shape())?) } else { None };

@@ -4,7 +4,8 @@ use candle_core::{DType, Tensor};
 
 use super::Linear;
 use crate::oracle::{
-    DTYPES, assert_agree, assert_close, assert_derivative, numbers, parameter, random, variable,
+    ALL_DTYPES, DTYPES, assert_agree, assert_close, assert_derivative, numbers, parameter, random,
+    variable,
 };
 use crate::{Parameters, vjp};
 
@@ -23,7 +24,7 @@ fn slow(linear: &Linear, x: &Tensor) -> candle_core::Result<Tensor> {
 
 #[test]
 fn agrees_with_candles_operations_at_any_rank() {
-    for (dtype, tolerance) in DTYPES {
+    for (dtype, tolerance) in ALL_DTYPES {
         let (set, linear) = layer(dtype);
         for shape in [&[4][..], &[3, 4], &[2, 3, 4], &[2, 1, 3, 4]] {
             let x = variable(shape, 1, dtype);
@@ -59,15 +60,16 @@ fn has_the_right_derivative() {
 }
 
 #[test]
-fn the_weight_gradient_waits_and_may_come_in_any_order() {
+fn the_weight_gradient_can_wait_and_may_come_in_any_order() {
     let (set, linear) = layer(DType::F64);
     let step = |seed| {
         let x = variable(&[3, 4], seed, DType::F64);
         let y = linear.forward(&x).unwrap();
-        let grads = vjp(&[y], &[random(&[3, 5], seed + 10, DType::F64)]).unwrap();
+        let grad = random(&[3, 5], seed + 10, DType::F64);
+        let (grads, late) = set.deferring(|| vjp(&[y], &[grad]).unwrap());
         assert!(grads.get(&x).is_some());
         assert!(grads.get(linear.weight().value()).is_none());
-        set.take_deferred()
+        late
     };
     let grads = || set.iter().map(|p| p.grad().unwrap()).collect::<Vec<_>>();
 
@@ -104,28 +106,71 @@ fn a_frozen_weight_leaves_no_work_but_passes_the_gradient_on() {
 
 #[test]
 fn an_untracked_input_still_gives_the_weight_its_gradient() {
-    let (set, linear) = layer(DType::F64);
+    let (_, linear) = layer(DType::F64);
     let (x, grad) = (random(&[3, 4], 1, DType::F64), random(&[3, 5], 2, DType::F64));
     let grads = vjp(&[linear.forward(&x).unwrap()], std::slice::from_ref(&grad)).unwrap();
     assert_eq!(grads.get_ids().count(), 0);
-    set.take_deferred().run().unwrap();
     let expected = grad.t().unwrap().matmul(&x).unwrap();
     assert_close("weight gradient", &linear.weight().grad().unwrap(), &expected, 1e-14);
 }
 
 #[test]
-fn half_precision_and_empty_inputs_work() {
-    let (set, linear) = layer(DType::BF16);
-    let x = variable(&[3, 4], 1, DType::BF16);
-    assert_agree(&[&x], &set, 0.02, || linear.forward(&x), || slow(&linear, &x));
-    set.zero_grad();
-    let empty = variable(&[0, 4], 1, DType::BF16);
-    let y = linear.forward(&empty).unwrap();
-    assert_eq!(y.dims(), [0, 5]);
-    let zeros = y.detach();
-    vjp(&[y], &[zeros]).unwrap();
-    set.take_deferred().run().unwrap();
-    assert!(numbers(&linear.weight().grad().unwrap()).iter().all(|&x| x == 0.));
+fn the_form_without_kernels_agrees_too() {
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F16, 5e-3)] {
+        let (set, linear) = layer(dtype);
+        let x = variable(&[3, 4], 1, dtype);
+        assert_agree(&[&x], &set, tolerance, || linear.composed(&x), || slow(&linear, &x));
+    }
+}
+
+#[test]
+fn many_outputs_in_bfloat16_are_those_of_float32() {
+    let mut set = Parameters::new();
+    let weight = parameter(&mut set, "weight", &[1100, 8], DType::BF16);
+    let bias = parameter(&mut set, "bias", &[1100], DType::BF16);
+    let linear = Linear::new(weight, Some(bias)).unwrap();
+    let x = variable(&[3, 8], 1, DType::BF16);
+    let wide = |x: &Tensor| x.to_dtype(DType::F32);
+    let slow = || {
+        let y = wide(&x)?.matmul(&wide(linear.weight().value())?.t()?)?;
+        y.broadcast_add(&wide(linear.bias().unwrap().value())?)?.to_dtype(DType::BF16)
+    };
+    assert_agree(&[&x], &set, 0.005, || linear.forward(&x), slow);
+    assert!(set.iter().all(|p| p.grad().unwrap().dtype() == DType::F32));
+}
+
+#[test]
+fn inputs_without_rows_and_without_columns_work() {
+    for (dtype, _) in ALL_DTYPES {
+        let (set, linear) = layer(dtype);
+        let empty = variable(&[0, 4], 1, dtype);
+        let y = linear.forward(&empty).unwrap();
+        assert_eq!(y.dims(), [0, 5]);
+        let zeros = y.detach();
+        vjp(&[y], &[zeros]).unwrap();
+        for parameter in &set {
+            assert!(numbers(&parameter.grad().unwrap()).iter().all(|&x| x == 0.));
+        }
+        let mut set = Parameters::new();
+        let linear = Linear::new(parameter(&mut set, "narrow", &[5, 0], dtype), None).unwrap();
+        let x = variable(&[2, 0], 1, dtype);
+        let y = linear.forward(&x).unwrap();
+        assert_eq!(numbers(&y), [0.; 10]);
+        let grads = vjp(std::slice::from_ref(&y), &[y.detach()]).unwrap();
+        assert_eq!(grads.get(&x).unwrap().dims(), [2, 0]);
+    }
+}
+
+#[test]
+fn a_bias_alone_can_be_trained() {
+    let mut set = Parameters::new();
+    let weight = set.add("weight", random(&[5, 4], 1, DType::F64), false).unwrap();
+    let linear = Linear::new(weight, Some(parameter(&mut set, "bias", &[5], DType::F64))).unwrap();
+    let grad = random(&[3, 5], 2, DType::F64);
+    let y = linear.forward(&random(&[3, 4], 1, DType::F64)).unwrap();
+    vjp(&[y], std::slice::from_ref(&grad)).unwrap();
+    let actual = linear.bias().unwrap().grad().unwrap();
+    assert_close("bias gradient", &actual, &grad.sum(0).unwrap(), 1e-14);
 }
 
 #[test]

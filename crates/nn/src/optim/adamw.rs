@@ -69,7 +69,7 @@ impl Moments {
 /// ```
 ///
 /// The order of operations is torch's, so that the results agree to the last bits. The moments
-/// have the parameter's dtype, float32 for parameters of half precision.
+/// have the parameter's dtype; for parameters of half precision moments and gradients are float32.
 ///
 /// Paper: [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1711.05101).
 #[derive(Clone, Debug)]

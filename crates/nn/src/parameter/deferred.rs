@@ -20,7 +20,14 @@ struct Deferred {
 /// It knows the parameters weakly, as each of them holds the queue: a stage that fails with work
 /// waiting still frees its weights.
 #[derive(Clone, Default)]
-pub(super) struct Queue(Arc<Mutex<Vec<Waiting>>>);
+pub(super) struct Queue(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// How many scopes are open in which work is put off.
+    num_scopes: usize,
+    waiting: Vec<Waiting>,
+}
 
 struct Waiting {
     parameter: Weak<Inner>,
@@ -29,11 +36,31 @@ struct Waiting {
 
 impl Queue {
     pub(super) fn push(&self, parameter: &Parameter, work: Work) {
-        lock(&self.0).push(Waiting { parameter: Arc::downgrade(&parameter.inner), work });
+        let waiting = Waiting { parameter: Arc::downgrade(&parameter.inner), work };
+        lock(&self.0).waiting.push(waiting);
+    }
+
+    pub(super) fn is_deferring(&self) -> bool {
+        lock(&self.0).num_scopes > 0
+    }
+
+    /// Puts work off until the scope is closed.
+    pub(super) fn open_scope(&self) -> Scope<'_> {
+        let mut state = lock(&self.0);
+        state.num_scopes += 1;
+        Scope { queue: self, start: state.waiting.len() }
     }
 
     pub(super) fn take(&self) -> DeferredGrads {
-        let waiting = std::mem::take(&mut *lock(&self.0));
+        self.take_from(0)
+    }
+
+    fn take_from(&self, start: usize) -> DeferredGrads {
+        let waiting = {
+            let mut state = lock(&self.0);
+            let start = start.min(state.waiting.len());
+            state.waiting.split_off(start)
+        };
         // Nobody can ask for the gradient of a parameter that is gone.
         let alive = waiting.into_iter().filter_map(|Waiting { parameter, work }| {
             Some(Deferred { parameter: Parameter { inner: parameter.upgrade()? }, work })
@@ -44,7 +71,34 @@ impl Queue {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} weight gradients waiting", lock(&self.0).len())
+        write!(f, "{} weight gradients waiting", lock(&self.0).waiting.len())
+    }
+}
+
+/// While it lives, work is put off. What nobody took of it is dropped with it, as after a panic.
+pub(super) struct Scope<'a> {
+    queue: &'a Queue,
+    /// How much waited before: that belongs to a scope around this one.
+    start: usize,
+}
+
+impl Scope<'_> {
+    pub(super) fn close(self) -> DeferredGrads {
+        self.take()
+    }
+
+    fn take(&self) -> DeferredGrads {
+        // The last scope leaves nothing behind, even if scopes of several threads overlap.
+        let is_last = lock(&self.queue.0).num_scopes == 1;
+        self.queue.take_from(if is_last { 0 } else { self.start })
+    }
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        let dropped = self.take();
+        lock(&self.queue.0).num_scopes -= 1;
+        drop(dropped);
     }
 }
 

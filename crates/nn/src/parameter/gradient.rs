@@ -1,6 +1,6 @@
 //! The buffer of one parameter's gradient: added to in place when nobody else can see it.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::cpu::{AddAssign, ScaleAssign, has_kernels};
 
@@ -16,9 +16,9 @@ impl Gradient {
         Self { tensor, owned: false }
     }
 
-    pub(super) fn zeros(like: &Tensor) -> Result<Self> {
-        let tensor = Tensor::zeros(like.shape(), like.dtype(), like.device())?;
-        Ok(Self { tensor, owned: true })
+    /// Of a new tensor, which nobody else holds.
+    pub(super) fn of_new(tensor: Tensor) -> Self {
+        Self { tensor, owned: true }
     }
 
     pub(super) fn share(&mut self) -> Tensor {
@@ -26,11 +26,17 @@ impl Gradient {
         self.tensor.clone()
     }
 
-    pub(super) fn add(&mut self, grad: &Tensor) -> Result<()> {
-        if self.owned && has_kernels(&self.tensor) {
+    /// Adds `grad`, which may be of a narrower dtype, and is of `dtype` from then on.
+    pub(super) fn add(&mut self, grad: &Tensor, dtype: DType) -> Result<()> {
+        if self.owned
+            && self.tensor.dtype() == dtype
+            && has_kernels(&self.tensor)
+            && has_kernels(grad)
+        {
             return self.tensor.inplace_op2(&grad.contiguous()?, &AddAssign);
         }
-        *self = Self { tensor: (&self.tensor + grad)?.detach(), owned: true };
+        let sum = (self.tensor.to_dtype(dtype)? + grad.to_dtype(dtype)?)?;
+        *self = Self { tensor: sum.detach(), owned: true };
         Ok(())
     }
 
@@ -48,5 +54,13 @@ impl Gradient {
             *self = Self { tensor: self.tensor.force_contiguous()?.detach(), owned: true };
         }
         Ok(&self.tensor)
+    }
+
+    /// The same, of `dtype`.
+    pub(super) fn own_as(&mut self, dtype: DType) -> Result<&Tensor> {
+        if self.tensor.dtype() != dtype {
+            *self = Self { tensor: self.tensor.to_dtype(dtype)?.detach(), owned: false };
+        }
+        self.own()
     }
 }

@@ -81,7 +81,8 @@ impl Parameter {
         self.var().is_some()
     }
 
-    /// The gradient accumulated so far, `None` before the first one.
+    /// The gradient accumulated so far, `None` before the first one: float32 for a parameter of
+    /// half precision, whose small gradients would be lost in a sum as coarse as that.
     ///
     /// What it returns stays as it is: gradients that come later go into a new buffer.
     pub fn grad(&self) -> Option<Tensor> {
@@ -93,12 +94,15 @@ impl Parameter {
         *lock(&self.inner.grad) = grad.map(Gradient::from_others);
     }
 
-    /// Adds `grad`, of the parameter's shape and dtype, to the gradient buffer.
+    /// Adds `grad`, of the parameter's shape, to the gradient buffer; of the parameter's dtype, or
+    /// float32 for a parameter of half precision.
     ///
     /// # Errors
-    /// If the shapes or dtypes differ; the buffer is as it was.
+    /// If shape or dtype do not fit; the buffer is as it was.
     pub fn accumulate(&self, grad: &Tensor) -> Result<()> {
-        if grad.shape() != self.shape() || grad.dtype() != self.dtype() {
+        let dtype = self.grad_dtype();
+        let fits = grad.dtype() == self.dtype() || grad.dtype() == dtype;
+        if grad.shape() != self.shape() || !fits {
             return Err(Error::GradientMismatch {
                 of: format!("`{}`", self.name()),
                 expected: self.shape().clone(),
@@ -110,26 +114,40 @@ impl Parameter {
         }
         let mut slot = lock(&self.inner.grad);
         match slot.as_mut() {
-            Some(sum) => sum.add(grad),
+            Some(sum) => sum.add(grad, dtype),
             None => {
-                *slot = Some(Gradient::from_others(grad.detach()));
+                *slot = Some(Gradient::from_others(grad.to_dtype(dtype)?.detach()));
                 Ok(())
             }
         }
     }
 
-    /// Hands the gradient buffer, contiguous and zero before the first gradient, to a layer that
-    /// adds to it in place: cheaper than [`Self::accumulate`] where most of a gradient is zero.
+    /// The dtype in which gradients add up.
+    pub(crate) fn grad_dtype(&self) -> DType {
+        match self.dtype() {
+            DType::F16 | DType::BF16 => DType::F32,
+            dtype => dtype,
+        }
+    }
+
+    /// Lets a layer add to the gradient where it is: cheaper than [`Self::accumulate`], because no
+    /// tensor is made for what is added.
+    ///
+    /// `add` gets the buffer, contiguous and of [`Self::grad_dtype`]. Before the first gradient
+    /// there is none: `first` makes it.
     pub(crate) fn accumulate_in_place(
         &self,
+        first: impl FnOnce() -> Result<Tensor>,
         add: impl FnOnce(&Tensor) -> Result<()>,
     ) -> Result<()> {
         let mut slot = lock(&self.inner.grad);
-        let gradient = match slot.as_mut() {
-            Some(gradient) => gradient,
-            None => slot.insert(Gradient::zeros(self.value())?),
-        };
-        add(gradient.own()?)
+        match slot.as_mut() {
+            Some(gradient) => add(gradient.own_as(self.grad_dtype())?),
+            None => {
+                *slot = Some(Gradient::of_new(first()?));
+                Ok(())
+            }
+        }
     }
 
     /// Multiplies the gradient by `factor`; nothing happens if there is none.
@@ -140,9 +158,17 @@ impl Parameter {
         lock(&self.inner.grad).as_mut().map_or(Ok(()), |gradient| gradient.scale(factor))
     }
 
-    /// Leaves `work` for later: it runs when [`Parameters::take_deferred`] is asked for and run.
-    pub fn defer(&self, work: impl FnOnce(&Self) -> Result<()> + Send + 'static) {
-        self.inner.queue.push(self, Box::new(work));
+    /// Runs `work`, which adds to the gradient; within [`Parameters::deferring`] it is left for
+    /// later.
+    ///
+    /// # Errors
+    /// What `work` says, if it runs now.
+    pub fn defer(&self, work: impl FnOnce(&Self) -> Result<()> + Send + 'static) -> Result<()> {
+        if self.inner.queue.is_deferring() {
+            self.inner.queue.push(self, Box::new(work));
+            return Ok(());
+        }
+        work(self)
     }
 
     /// The shape of the value.

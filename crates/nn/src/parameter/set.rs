@@ -91,8 +91,40 @@ impl Parameters {
         Ok(())
     }
 
-    /// Takes the weight gradients put off since the last call; the layers' buffers lack them until
-    /// [`DeferredGrads::run`].
+    /// Puts off the weight gradients of a backward: what `backward` returns comes back with them,
+    /// and the buffers lack them until [`DeferredGrads::run`].
+    ///
+    /// Without this a layer adds its weight gradient to the buffer at once, in its backward. The
+    /// gradients are the same to the bit, if what is put off is run in the order of the backwards.
+    /// Scopes may be nested; each gets what came in it. After a panic in `backward` the set is as
+    /// before, and what was put off is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_nn::{Linear, Parameters};
+    /// use candle_core::{DType, Device, Tensor};
+    ///
+    /// let mut parameters = Parameters::new();
+    /// let ones = Tensor::ones((2, 3), DType::F32, &Device::Cpu)?;
+    /// let weight = parameters.add("weight", ones, true)?;
+    /// let linear = Linear::new(weight.clone(), None)?;
+    /// let y = linear.forward(&Tensor::ones((4, 3), DType::F32, &Device::Cpu)?)?.sum_all()?;
+    ///
+    /// let (grads, late) = parameters.deferring(|| y.backward());
+    /// grads?; // input gradients: somebody may wait for them
+    /// assert!(weight.grad().is_none());
+    /// late.run()?; // whenever there is time
+    /// assert_eq!(weight.grad().unwrap().to_vec2::<f32>()?, [[4.; 3]; 2]);
+    /// # Ok::<(), autopipe_nn::Error>(())
+    /// ```
+    pub fn deferring<R>(&self, backward: impl FnOnce() -> R) -> (R, DeferredGrads) {
+        let scope = self.queue.open_scope();
+        let result = backward();
+        (result, scope.close())
+    }
+
+    /// Takes the weight gradients put off so far within [`Self::deferring`]; the layers' buffers
+    /// lack them until [`DeferredGrads::run`]. Outside of it there are none.
     pub fn take_deferred(&self) -> DeferredGrads {
         self.queue.take()
     }

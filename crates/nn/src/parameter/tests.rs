@@ -35,7 +35,8 @@ fn nobody_elses_tensor_is_written_to() {
     p.accumulate(&ones).unwrap();
     let seen = p.grad().unwrap();
     p.accumulate(&ones).unwrap();
-    p.accumulate_in_place(|sum| sum.inplace_op1(&crate::cpu::ScaleAssign(2.))).unwrap();
+    let double = |sum: &Tensor| sum.inplace_op1(&crate::cpu::ScaleAssign(2.));
+    p.accumulate_in_place(|| Ok(tensor(&[0., 0.])), double).unwrap();
     assert_eq!(numbers(&ones), [1., 1.]);
     assert_eq!(numbers(&seen), [5., 5.]);
     assert_eq!(numbers(&p.grad().unwrap()), [12., 12.]);
@@ -74,14 +75,20 @@ fn work_runs_once_and_in_the_order_it_came() {
     set.add("a", tensor(&[0.]), true).unwrap();
     set.add("b", tensor(&[0.]), true).unwrap();
     let log = Arc::new(Mutex::new(Vec::new()));
-    for name in names {
-        let log = Arc::clone(&log);
-        set.get(name).unwrap().defer(move |p| {
-            log.lock().unwrap().push(p.name().to_owned());
-            Ok(())
-        });
-    }
-    let deferred = set.take_deferred();
+    let work = || {
+        for name in names {
+            let log = Arc::clone(&log);
+            let work = set.get(name).unwrap().defer(move |p| {
+                log.lock().unwrap().push(p.name().to_owned());
+                Ok(())
+            });
+            work.unwrap();
+        }
+    };
+    work();
+    assert_eq!(*log.lock().unwrap(), names);
+    log.lock().unwrap().clear();
+    let ((), deferred) = set.deferring(work);
     assert_eq!(format!("{deferred:?}"), r#"["a", "b", "a"]"#);
     assert_eq!(deferred.len(), 3);
     assert!(log.lock().unwrap().is_empty());
@@ -96,12 +103,96 @@ fn waiting_work_keeps_no_parameter_alive() {
     let p = set.add("p", tensor(&[0.]), true).unwrap();
     let alive = Arc::new(());
     let watch = Arc::downgrade(&alive);
-    p.defer(move |_| {
-        drop(alive);
-        Ok(())
+    let (_, late) = set.deferring(|| {
+        let work = p.defer(move |_| {
+            drop(alive);
+            Ok(())
+        });
+        work.unwrap();
+        assert!(watch.upgrade().is_some());
+        set.zero_grad();
+        assert!(watch.upgrade().is_none());
     });
-    drop((set, p));
-    assert!(watch.upgrade().is_none());
+    assert!(late.is_empty());
+}
+
+#[test]
+fn work_is_put_off_within_a_scope_only() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.]), true).unwrap();
+    let add = |x: f32| p.defer(move |p| p.accumulate(&tensor(&[x])));
+    let sum = || p.grad().map(|grad| numbers(&grad));
+    add(1.).unwrap();
+    assert_eq!(sum(), Some(vec![1.]));
+
+    let (inner, outer) = set.deferring(|| {
+        add(2.).unwrap();
+        let ((), inner) = set.deferring(|| add(4.).unwrap());
+        add(8.).unwrap();
+        inner
+    });
+    assert_eq!((inner.len(), outer.len(), sum()), (1, 2, Some(vec![1.])));
+    add(16.).unwrap();
+    assert_eq!(sum(), Some(vec![17.]));
+    inner.run().unwrap();
+    assert_eq!(sum(), Some(vec![21.]));
+    outer.run().unwrap();
+    assert_eq!(sum(), Some(vec![31.]));
+}
+
+#[test]
+fn after_a_failure_and_after_a_panic_work_is_done_at_once_again() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.]), true).unwrap();
+    let add = |x: f32| p.defer(move |p| p.accumulate(&tensor(&[x])));
+    let (result, late) = set.deferring(|| add(1.).and_then(|()| p.accumulate(&tensor(&[1., 2.]))));
+    assert!(result.is_err());
+    assert_eq!(late.len(), 1);
+    drop(late);
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        drop(set.deferring(|| {
+            add(2.).unwrap();
+            panic!("a backward that fails");
+        }));
+    }));
+    assert!(failed.is_err());
+    assert!(set.take_deferred().is_empty());
+    add(4.).unwrap();
+    assert_eq!(numbers(&p.grad().unwrap()), [4.]);
+}
+
+#[test]
+fn what_work_says_comes_out() {
+    let mut set = Parameters::new();
+    let p = set.add("p", tensor(&[0.]), true).unwrap();
+    let fail = || p.defer(|_| candle_core::bail!("no"));
+    assert!(fail().unwrap_err().to_string().starts_with("no"));
+    let (now, late) = set.deferring(fail);
+    now.unwrap();
+    assert!(late.run().unwrap_err().to_string().starts_with("no"));
+}
+
+#[test]
+fn gradients_of_half_precision_add_up_in_float32() {
+    let mut set = Parameters::new();
+    for dtype in [DType::BF16, DType::F16] {
+        let p = set.add(dtype.as_str(), tensor(&[0.]).to_dtype(dtype).unwrap(), true).unwrap();
+        p.accumulate(&tensor(&[1.]).to_dtype(dtype).unwrap()).unwrap();
+        let small = tensor(&[1e-4]);
+        for _ in 0..100 {
+            p.accumulate(&small).unwrap();
+            p.accumulate(&small.to_dtype(dtype).unwrap()).unwrap();
+        }
+        let sum = p.grad().unwrap();
+        assert_eq!(sum.dtype(), DType::F32);
+        assert!((numbers(&sum)[0] - 1.02).abs() < 1e-4, "{sum}");
+        assert!(p.accumulate(&tensor(&[1.]).to_dtype(DType::F64).unwrap()).is_err());
+
+        p.set_grad(Some(tensor(&[3.]).to_dtype(dtype).unwrap()));
+        p.accumulate_in_place(|| Ok(tensor(&[0.])), |_| Ok(())).unwrap();
+        assert_eq!(p.grad().unwrap().dtype(), DType::F32);
+        assert_eq!(numbers(&p.grad().unwrap()), [3.]);
+    }
 }
 
 #[test]
@@ -109,9 +200,13 @@ fn zero_grad_forgets_what_waits() {
     let mut set = Parameters::new();
     let p = set.add("p", tensor(&[0.]), true).unwrap();
     p.accumulate(&tensor(&[1.])).unwrap();
-    p.defer(|p| p.accumulate(&tensor(&[5.])));
-    set.zero_grad();
-    set.take_deferred().run().unwrap();
+    let (added, late) = set.deferring(|| {
+        let added = p.defer(|p| p.accumulate(&tensor(&[5.])));
+        set.zero_grad();
+        added
+    });
+    added.unwrap();
+    late.run().unwrap();
     assert!(p.grad().is_none());
 }
 

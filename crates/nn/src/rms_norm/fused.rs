@@ -87,7 +87,7 @@ fn weight_grad<N: Number>(x: &Tensor, grad: &Tensor, weight: &Parameter, eps: f6
         },
     );
     let sums = Tensor::from_vec(sums, weight.shape(), &Device::Cpu)?;
-    weight.accumulate(&sums.to_dtype(weight.dtype())?)
+    weight.accumulate(&sums)
 }
 
 impl CustomOp2 for Normalise {
@@ -120,7 +120,7 @@ impl CustomOp2 for Normalise {
             let (x, grad, eps) = (x.detach(), grad.clone(), self.eps);
             self.weight.defer(move |weight| {
                 for_number!(x.dtype(), "rms norm", N => weight_grad::<N>(&x, &grad, weight, eps))
-            });
+            })?;
         }
         if !x.track_op() {
             return Ok((None, None));

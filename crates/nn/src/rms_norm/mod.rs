@@ -18,7 +18,7 @@ use scale::Scale;
 /// weight in the dtype of `x`.
 ///
 /// With `r = 1 / sqrt(mean(x²) + eps)`, `n` the last dimension and `G` the gradient of `y`, the
-/// backward is `dx = r wG - x r³ Σ(wG x) / n` at once, and `dw = Σ G x r` later.
+/// backward is `dx = r wG - x r³ Σ(wG x) / n`, and `dw = Σ G x r`, which can wait.
 ///
 /// Paper: [Zhang and Sennrich, 2019](https://arxiv.org/abs/1910.07467).
 #[derive(Clone, Debug)]

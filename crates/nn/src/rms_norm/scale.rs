@@ -41,7 +41,7 @@ impl CustomOp2 for Scale {
             let (x, grad, hidden) = (x.detach(), grad.clone(), w.elem_count());
             self.weight.defer(move |weight| {
                 weight.accumulate(&(x * grad)?.reshape(((), hidden))?.sum(0)?)
-            });
+            })?;
         }
         let input_grad = if x.track_op() { Some(grad.broadcast_mul(&w.detach())?) } else { None };
         Ok((input_grad, None))

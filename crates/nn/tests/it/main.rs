@@ -115,7 +115,6 @@ fn every_parameter_gets_the_gradient_that_small_steps_say() {
     let loss = || decoder.second_half(&decoder.first_half(&ids)?, &labels);
     let grads = loss().unwrap().backward().unwrap();
     assert!(parameters.iter().all(|p| grads.get(p.value()).is_none()));
-    parameters.take_deferred().run().unwrap();
     for (p, grad) in parameters.iter().zip(gradients(&parameters)) {
         assert!(grad.iter().any(|&x| x != 0.), "the gradient of {} is zero", p.name());
         let start = numbers(p.value());
@@ -142,7 +141,6 @@ fn cut_in_two_with_late_weight_gradients_it_is_the_same_to_the_bit() {
         let (ids, labels) = batch();
         let whole = decoder.second_half(&decoder.first_half(&ids).unwrap(), &labels).unwrap();
         whole.backward().unwrap();
-        parameters.take_deferred().run().unwrap();
         let expected = gradients(&parameters);
         parameters.zero_grad();
 
@@ -151,11 +149,9 @@ fn cut_in_two_with_late_weight_gradients_it_is_the_same_to_the_bit() {
         let loss = decoder.second_half(&received, &labels).unwrap();
         assert_eq!(numbers(&loss), numbers(&whole));
         let one = loss.detach().ones_like().unwrap();
-        let grads = vjp(&[loss], &[one]).unwrap();
-        let late = parameters.take_deferred();
+        let (grads, late) = parameters.deferring(|| vjp(&[loss], &[one]).unwrap());
         let grad = grads.get(&received).unwrap().clone();
         vjp(&[sent], &[grad]).unwrap();
-        parameters.take_deferred().run().unwrap();
         late.run().unwrap();
         assert_eq!(gradients(&parameters), expected);
     }
@@ -167,7 +163,6 @@ fn half_precision_reaches_every_parameter() {
     let (ids, labels) = batch();
     let loss = decoder.second_half(&decoder.first_half(&ids).unwrap(), &labels).unwrap();
     loss.backward().unwrap();
-    parameters.take_deferred().run().unwrap();
     for (p, grad) in parameters.iter().zip(gradients(&parameters)) {
         assert!(grad.iter().any(|&x| x != 0.), "the gradient of {} is zero", p.name());
     }
