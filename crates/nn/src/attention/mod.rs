@@ -11,7 +11,7 @@ mod tests;
 
 use std::num::NonZeroUsize;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
@@ -36,10 +36,12 @@ pub enum Mask {
 ///
 /// With `P` for the softmax and `G` for the output's gradient, the backward is `dv = Pᵀ G`,
 /// `dS = P (G vᵀ - Σ G·out)`, `dq = dS k · scale`, `dk = dSᵀ q · scale`. On the CPU both directions
-/// go through blocks of queries and keep no scores: the backward computes them again.
+/// go through blocks of queries and keys, pass over those that nobody sees, and keep no scores: the
+/// backward computes them again from the logarithm of each row's sum of exponentials.
 ///
 /// Papers: [Ainslie et al., 2023](https://arxiv.org/abs/2305.13245) for the groups,
-/// [Dao et al., 2022](https://arxiv.org/abs/2205.14135) for the blocks.
+/// [Dao, 2023](https://arxiv.org/abs/2307.08691) for the blocks,
+/// [Jiang et al., 2023](https://arxiv.org/abs/2310.06825) for the sliding window.
 ///
 /// # Examples
 /// ```
@@ -145,9 +147,9 @@ impl Attention {
             }
             .into());
         }
-        if has_kernels(q) && has_kernels(k) && has_kernels(v) && q.dtype() != DType::BF16 {
+        if has_kernels(q) && has_kernels(k) && has_kernels(v) {
             let visible = Visible { mask: self.mask, num_keys, segments: segments.cloned() };
-            return q.apply_op3(k, v, Fused { scale: self.scale, visible });
+            return q.apply_op3(k, v, Fused::new(self.scale, visible));
         }
         composed::forward(self, [q, k, v], segments)
     }

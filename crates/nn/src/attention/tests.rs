@@ -96,6 +96,10 @@ fn the_fused_form_agrees_with_the_composed_one() {
             (window(70), 150, 150),
             (Mask::Full, 70, 33),
             (Mask::Full, 64, 64),
+            (Mask::Full, 3, 600),
+            (Mask::Causal, 300, 300),
+            (window(20), 300, 300),
+            (window(270), 300, 300),
         ] {
             let attention = Attention::new(SCALE, mask);
             let vars = variables(&Extent { heads: 4, kv_heads: 2, queries, keys }, dtype);
@@ -136,6 +140,27 @@ fn takes_strided_inputs() {
 }
 
 #[test]
+fn takes_inputs_that_are_broadcast() {
+    let attention = Attention::new(SCALE, Mask::Causal);
+    let vars = [
+        variable(&[2, 1, 7, 6], 1, DType::F64),
+        variable(&[1, 2, 7, 6], 2, DType::F64),
+        variable(&[2, 2, 7, 1], 3, DType::F64),
+    ];
+    let views = || -> Result<_> {
+        let [q, k, v] = vars.each_ref();
+        Ok([
+            q.broadcast_as((2, 4, 7, 6))?,
+            k.broadcast_as((2, 2, 7, 6))?,
+            v.broadcast_as((2, 2, 7, 6))?,
+        ])
+    };
+    let fused = || views().and_then(|[q, k, v]| attention.forward(&q, &k, &v));
+    let slow = || views().and_then(|[q, k, v]| composed(&attention, &q, &k, &v));
+    assert_agree(&vars.each_ref(), &Parameters::new(), 1e-12, fused, slow);
+}
+
+#[test]
 fn has_the_right_derivative() {
     for mask in [Mask::Causal, Mask::Full, window(2)] {
         let attention = Attention::new(SCALE, mask);
@@ -168,14 +193,27 @@ fn large_scores_do_not_overflow() {
 }
 
 #[test]
-fn half_precision_works_and_its_mask_follows_the_length() {
+fn half_precision_is_rounded_at_the_ends_only() {
+    for mask in [Mask::Causal, window(40)] {
+        let attention = Attention::new(SCALE, mask);
+        let extent = Extent { heads: 4, kv_heads: 2, queries: 300, keys: 300 };
+        let vars = variables(&extent, DType::BF16);
+        let [q, k, v] = vars.each_ref().map(Var::as_tensor);
+        let wide = |x: &Tensor| x.to_dtype(DType::F32);
+        let slow = || composed(&attention, &wide(q)?, &wide(k)?, &wide(v)?)?.to_dtype(DType::BF16);
+        let fused = || attention.forward(q, k, v);
+        assert_agree(&vars.each_ref(), &Parameters::new(), 0.01, fused, slow);
+    }
+}
+
+#[test]
+fn the_form_without_a_kernel_works_in_half_precision_and_its_mask_follows_the_length() {
     let attention = Attention::new(SCALE, Mask::Causal);
     for len in [4, 4, 6] {
-        let vars =
-            variables(&Extent { heads: 4, kv_heads: 2, queries: len, keys: len }, DType::BF16);
-        let [q, k, v] = &vars;
+        let extent = Extent { heads: 4, kv_heads: 2, queries: len, keys: len };
+        let [q, k, v] = &variables(&extent, DType::F16);
         let expected = loops(q, k, v, Mask::Causal);
-        assert_close("bf16", &attention.forward(q, k, v).unwrap(), &expected, 0.05);
+        assert_close("f16", &attention.forward(q, k, v).unwrap(), &expected, 0.01);
     }
 }
 
