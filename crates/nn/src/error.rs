@@ -87,6 +87,18 @@ pub enum Error {
         /// How many classes the logits have.
         num_classes: usize,
     },
+    /// Offsets of packed documents that are not cumulative lengths.
+    #[error("segment offsets begin with 0 and never fall, got {wrong:?}")]
+    SegmentOffsets {
+        /// Those of each sequence where it is not so.
+        wrong: Vec<Vec<usize>>,
+    },
+    /// Packed sequences of one batch whose documents do not add up to one length.
+    #[error("the sequences of a batch have one length, the segments add up to {lengths:?}")]
+    SegmentLengths {
+        /// What the documents of each sequence add up to.
+        lengths: Vec<usize>,
+    },
     /// A number that a layer or optimiser cannot be built with.
     #[error("{what} must be {expected}, got {actual}")]
     Setting {

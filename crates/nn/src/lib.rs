@@ -19,7 +19,7 @@ mod vjp;
 #[cfg(test)]
 mod oracle;
 
-pub use attention::{Attention, Mask};
+pub use attention::{Attention, Mask, Segments};
 pub use clip::{grad_norm_squared, scale_grads};
 pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum};
 pub use embedding::Embedding;

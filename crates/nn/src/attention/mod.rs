@@ -2,23 +2,32 @@
 
 mod composed;
 mod fused;
+mod masks;
+mod segments;
+mod visible;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroUsize;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
 use fused::Fused;
+use masks::Masks;
+pub use segments::Segments;
+use visible::Visible;
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
     /// Those up to its own position; queries and keys are the same positions.
     Causal,
+    /// The last so many up to its own position, that one counted: the query at `i` sees the key at
+    /// `j` if `i - window < j <= i`, as in Mistral's and Qwen's models.
+    SlidingWindow(NonZeroUsize),
     /// All.
     Full,
 }
@@ -27,10 +36,12 @@ pub enum Mask {
 ///
 /// With `P` for the softmax and `G` for the output's gradient, the backward is `dv = Pᵀ G`,
 /// `dS = P (G vᵀ - Σ G·out)`, `dq = dS k · scale`, `dk = dSᵀ q · scale`. On the CPU both directions
-/// go through blocks of queries and keep no scores: the backward computes them again.
+/// go through blocks of queries and keys, pass over those that nobody sees, and keep no scores: the
+/// backward computes them again from the logarithm of each row's sum of exponentials.
 ///
 /// Papers: [Ainslie et al., 2023](https://arxiv.org/abs/2305.13245) for the groups,
-/// [Dao et al., 2022](https://arxiv.org/abs/2205.14135) for the blocks.
+/// [Dao, 2023](https://arxiv.org/abs/2307.08691) for the blocks,
+/// [Jiang et al., 2023](https://arxiv.org/abs/2310.06825) for the sliding window.
 ///
 /// # Examples
 /// ```
@@ -47,14 +58,14 @@ pub enum Mask {
 pub struct Attention {
     scale: f64,
     mask: Mask,
-    /// The last mask of the composed form; clones share it.
-    cached: Arc<Mutex<Option<Tensor>>>,
+    /// The last mask of the composed form.
+    masks: Masks,
 }
 
 impl Attention {
     /// An attention with a factor for the scores, usually `1 / sqrt(head_dim)`.
     pub fn new(scale: f64, mask: Mask) -> Self {
-        Self { scale, mask, cached: Arc::default() }
+        Self { scale, mask, masks: Masks::default() }
     }
 
     /// Attends from `q`, of shape `[batch, heads, sequence, head_dim]`, to `k` and `v`, of shape
@@ -64,21 +75,54 @@ impl Attention {
     /// query heads in order. Strides may be any.
     ///
     /// # Errors
-    /// If the shapes do not fit, or under [`Mask::Causal`] the numbers of queries and keys differ.
+    /// If the shapes do not fit, or under any mask but [`Mask::Full`] the numbers of queries and
+    /// keys differ.
     pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        self.attend([q, k, v], None)
+    }
+
+    /// As [`Self::forward`] for packed sequences: a query sees, of the keys that the mask shows it,
+    /// those in its own document. The result is that of one call for each document.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], and if `segments` are those of another batch or length.
+    pub fn forward_packed(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        segments: &Segments,
+    ) -> Result<Tensor> {
+        let (batch, _, num_queries, _) = q.dims4()?;
+        let (num_sequences, len) = (segments.num_sequences(), segments.sequence_len());
+        if (batch, num_queries) != (num_sequences, len) {
+            return Err(Error::InputShape {
+                layer: "attention",
+                expected: format!(
+                    "queries [{num_sequences}, heads, {len}, ..] with these segments"
+                ),
+                actual: q.shape().clone(),
+            }
+            .into());
+        }
+        self.attend([q, k, v], Some(segments))
+    }
+
+    fn attend(&self, [q, k, v]: [&Tensor; 3], segments: Option<&Segments>) -> Result<Tensor> {
         let (batch, heads, num_queries, head_dim) = q.dims4()?;
         let (kv_batch, kv_heads, num_keys, kv_dim) = k.dims4()?;
-        let causal_fits = match self.mask {
-            Mask::Causal => num_queries == num_keys,
-            Mask::Full => true,
+        let one_each = match self.mask {
+            Mask::Causal | Mask::SlidingWindow(_) => true,
+            Mask::Full => segments.is_some(),
         };
+        let num_fits = !one_each || num_queries == num_keys;
         let grouped = kv_heads > 0 && heads.is_multiple_of(kv_heads);
-        if kv_batch != batch || kv_dim != head_dim || !grouped || !causal_fits {
+        if kv_batch != batch || kv_dim != head_dim || !grouped || !num_fits {
             return Err(Error::InputShape {
                 layer: "attention",
                 expected: format!(
                     "keys of shape [{batch}, a divisor of {heads}, {}, {head_dim}]",
-                    if causal_fits { num_keys } else { num_queries },
+                    if num_fits { num_keys } else { num_queries },
                 ),
                 actual: k.shape().clone(),
             }
@@ -103,9 +147,10 @@ impl Attention {
             }
             .into());
         }
-        if has_kernels(q) && has_kernels(k) && has_kernels(v) && q.dtype() != DType::BF16 {
-            return q.apply_op3(k, v, Fused { scale: self.scale, mask: self.mask });
+        if has_kernels(q) && has_kernels(k) && has_kernels(v) {
+            let visible = Visible { mask: self.mask, num_keys, segments: segments.cloned() };
+            return q.apply_op3(k, v, Fused::new(self.scale, visible));
         }
-        composed::forward(self, q, k, v)
+        composed::forward(self, [q, k, v], segments)
     }
 }

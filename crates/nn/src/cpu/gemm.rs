@@ -105,6 +105,24 @@ pub(crate) fn add_product<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, 
     Ok(())
 }
 
+/// `c = a b`, with `c` row after row.
+///
+/// # Errors
+/// If the matrices do not fit each other; `c` is as it was.
+pub(crate) fn put_product<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) -> Result<()> {
+    let num = count(a, b)?;
+    if c.len() != num {
+        candle_core::bail!("a product of {num} numbers cannot be put into {}", c.len());
+    }
+    if a.num_columns == 0 {
+        c.fill(T::zero());
+    } else if num > 0 {
+        // SAFETY: `c` has as many numbers as the product, and nobody else sees them.
+        unsafe { run(c.as_mut_ptr(), a, b, false) };
+    }
+    Ok(())
+}
+
 /// How many numbers the product has.
 fn count<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Result<usize> {
     if a.num_columns != b.num_rows {

@@ -16,8 +16,8 @@ mod values;
 mod tests;
 
 pub(crate) use arch::vectorised;
-pub(crate) use gemm::{Matrix, add_product, product};
+pub(crate) use gemm::{Matrix, add_product, product, put_product};
 pub(crate) use in_place::{AddAssign, ScaleAssign, write};
-pub(crate) use number::{Number, Real, for_number, for_real, has_kernels};
+pub(crate) use number::{Number, Real, for_number, has_kernels};
 pub(crate) use reduce::{max, sum, sum2};
 pub(crate) use values::{Values, add_to, contiguous, contiguous_mut, cpu};

@@ -174,21 +174,3 @@ macro_rules! for_number {
     };
 }
 pub(crate) use for_number;
-
-/// The same for the dtypes that are computed in as they are.
-macro_rules! for_real {
-    ($dtype:expr, $op:expr, $t:ident => $body:expr) => {
-        match $dtype {
-            candle_core::DType::F32 => {
-                type $t = f32;
-                $body
-            }
-            candle_core::DType::F64 => {
-                type $t = f64;
-                $body
-            }
-            other => Err(candle_core::Error::UnsupportedDTypeForOp(other, $op).bt()),
-        }
-    };
-}
-pub(crate) use for_real;

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::{Matrix, Number, Real, add_product, max, product, sum, sum2, vectorised};
+use super::{Matrix, Number, Real, add_product, max, product, put_product, sum, sum2, vectorised};
 
 #[test]
 fn exp_is_within_two_units_in_the_last_place() {
@@ -127,6 +127,8 @@ fn products_are_written_and_added() {
         assert_eq!(c, expected);
         add_product(&mut c, a_matrix, turned).unwrap();
         assert_eq!(c, expected.iter().map(|c| 2. * c).collect::<Vec<_>>());
+        put_product(&mut c, a_matrix, turned).unwrap();
+        assert_eq!(c, expected);
         let straight = Matrix::of_rows(&b, k, n).unwrap();
         let expected = naive(&a, &b, [m, n, k], |j, column| j * n + column);
         assert_eq!(product(a_matrix, straight).unwrap(), expected);
@@ -164,4 +166,5 @@ fn matrices_that_do_not_fit_are_refused() {
         "{message}"
     );
     assert!(add_product(&mut [0.; 8], matrix, matrix.t()).is_err());
+    assert!(put_product(&mut [0.; 10], matrix, matrix.t()).is_err());
 }
