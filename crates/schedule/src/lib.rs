@@ -21,7 +21,7 @@ pub use action::{
     Action, Compute, ComputeOp, Direction, Overlap, ParseActionError, Parts, Transfer, Work,
 };
 pub use analyze::{
-    Analysis, Bubble, Comparison, Difference, Place, RankDifference, analyze, compare,
+    Analysis, Bubble, Comparison, Difference, OpDifference, Place, RankDifference, analyze, compare,
 };
 pub use generate::{
     BackwardStyle, Extent, ExtentProblem, GenerateError, Kind, MicrobatchRule, StagesPerRank,

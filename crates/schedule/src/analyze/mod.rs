@@ -11,7 +11,7 @@ mod place;
 mod tests;
 
 pub use bubble::Bubble;
-pub use compare::{Comparison, Difference, RankDifference, compare};
+pub use compare::{Comparison, Difference, OpDifference, RankDifference, compare};
 pub use place::Place;
 use serde::Serialize;
 

@@ -146,3 +146,33 @@ fn what_only_one_run_has_is_listed() {
     assert_eq!(compare(&planned, &lowered).only_simulated, comparison.only_measured);
     assert_eq!(comparison.ranks[0].measured_work, comparison.ranks[0].simulated_work);
 }
+
+#[test]
+fn peaks_and_means_stand_side_by_side() {
+    let plan = read_plan("0F0,0F1,0I0,0W0,0B1\n1F0,1F1,1I0,1W0,1B1\n".as_bytes()).unwrap();
+    let program = validate(lower(&plan)).unwrap();
+    let sized = |text: &str| {
+        let costs: Costs = text.parse().unwrap();
+        simulate(&program, &costs).with_sizes(&costs)
+    };
+    let run = sized("F=2,I=1.5,activation=10:20,resident=1000,workspace_b=5");
+    let model = sized("F=1,activation=10:20,resident=1000");
+    assert_eq!(
+        compare(&run, &model).to_string(),
+        "                measured  predicted   difference
+makespan            13.5          9       +50.0%
+F (4)                  2          1      +100.0%
+I (2)                1.5          1       +50.0%
+W (2)                  1          1        +0.0%
+B (2)                2.5          2       +25.0%
+peak of rank 0      1025       1020        +0.5%
+peak of rank 1      1045       1040        +0.5%
+idle               33.3%      33.3%  +0.0 points
+"
+    );
+    let unsized_model = simulate(&program, &Costs::UNIT);
+    let comparison = compare(&run, &unsized_model);
+    assert_eq!(comparison.ranks[1].measured_peak, Some(1045.0));
+    assert_eq!(comparison.ranks[1].simulated_peak, None);
+    assert!(!comparison.to_string().contains("peak"), "there is nothing to compare with");
+}

@@ -15,7 +15,7 @@ pub use html::html;
 pub use json::{CriticalAction, RankReport, Report, json, report};
 pub use number::number;
 pub use svg::svg;
-pub use trace::trace;
+pub use trace::{TraceError, read_trace, trace};
 
 use crate::{Analysis, Timeline};
 

@@ -114,6 +114,27 @@ impl Timeline {
         rate(self.makespan(), self.work())
     }
 
+    /// Which part of the time of all ranks together, each from 0 to the makespan, they compute
+    /// nothing. This and the rates above ask only what the spans say, so that what was measured and
+    /// what was simulated are judged alike.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_schedule::{Costs, Extent, Kind, generate, simulate_plan};
+    ///
+    /// let extent = Extent { num_ranks: 4, stages_per_rank: 1, num_microbatches: 8 };
+    /// let timeline = simulate_plan(&generate(Kind::OneFOneB, &extent)?, &"F=2:1:1:1".parse()?);
+    /// let bubble = timeline.makespan_bubble_rate(); // of the busiest rank
+    /// assert!(timeline.idle_rate() > bubble && bubble == timeline.bubble_rate());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn idle_rate(&self) -> f64 {
+        let works = self.rows.iter().flat_map(|row| computes(row));
+        let work = works.map(|(_, span)| span.duration()).sum();
+        rate(self.rows.len() as f64 * self.makespan(), work).max(0.0)
+    }
+
     /// Whether anything goes backward; if nothing does, the timeline is of an evaluation, which
     /// keeps no activations.
     #[must_use]

@@ -1,6 +1,8 @@
 //! Programs out of bytes: a generated schedule, lowered and then spoiled as the bytes say, so that
 //! most inputs are nearly right.
 
+use std::num::NonZeroUsize;
+
 use autopipe_schedule::lower::{
     Lowering, OptimizerSteps, Receives, Recompute, ReduceGrads, Sharding, WaitSends, lower_with,
     merge_backward, recompute,
@@ -70,6 +72,9 @@ fn plan(bytes: &mut Bytes<'_>) -> Option<Plan> {
         2 => recompute(&plan, Recompute::All),
         3 => recompute(&plan, Recompute::Stages(&[Stage::new(bytes.id()), Stage::new(0)])),
         4 => merge_backward(&plan),
+        5 => {
+            recompute(&plan, Recompute::EveryNth(NonZeroUsize::MIN.saturating_add(bytes.below(4))))
+        }
         _ => plan,
     })
 }

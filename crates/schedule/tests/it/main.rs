@@ -17,6 +17,7 @@ mod lowerings; // what is true of every lowering
 mod measured; // what a run says of costs
 mod papers; // numbers that others published
 mod properties; // what is true of every schedule
+mod recomputed; // what computing again saves and costs
 mod searched; // what the search finds
 mod sha256; // by which tables are recorded
 mod simulated; // what is true of every simulation and its analysis

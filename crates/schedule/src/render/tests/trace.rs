@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{chart, small};
-use crate::render::{Chart, trace};
+use crate::render::{Chart, read_trace, trace};
 use crate::{Costs, analyze, simulate, validate};
 
 fn events(trace: &str) -> Vec<Value> {
@@ -126,4 +126,53 @@ fn events_on_a_thread_of_a_trace_do_not_overlap() {
     let threads: BTreeSet<&str> =
         events.iter().filter_map(|event| event["args"]["name"].as_str()).collect();
     assert!(threads.contains("rank 1 communication 2"), "{threads:?}");
+}
+
+#[test]
+fn a_trace_is_read_as_the_timeline_that_was_drawn() {
+    let costs: Costs = "F=1:0.3,B=0.7,activation=8,workspace_b=2,bytes=4,comm=0.1".parse().unwrap();
+    let plan = crate::csv::read_plan("0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n".as_bytes()).unwrap();
+    let program = validate(crate::lower(&plan)).unwrap();
+    let timeline = simulate(&program, &costs).with_sizes(&costs);
+    let analysis = analyze(&timeline, &costs);
+    let text = trace(&Chart { title: "t", timeline: &timeline, analysis: &analysis });
+    let again = read_trace(&text).unwrap();
+    let pairs = again.rows().iter().flatten().zip(timeline.rows().iter().flatten());
+    for (again, span) in pairs {
+        assert_eq!((again.action, again.moved, again.held), (span.action, span.moved, span.held));
+        assert!((again.start - span.start).abs() < 1e-9 && (again.end - span.end).abs() < 1e-9);
+    }
+    assert_eq!(again.rows().len(), 2);
+}
+
+#[test]
+fn what_is_no_trace_of_a_schedule_says_why() {
+    let event = |name: &str, rank: usize, step: usize, more: &str| {
+        format!(
+            r#"{{"name":"{name}","ph":"X","ts":0,"dur":1,"args":{{"rank":{rank},"step":{step}{more}}}}}"#
+        )
+    };
+    let error = |events: &[String]| {
+        let text = format!(r#"{{"traceEvents":[{}]}}"#, events.join(","));
+        read_trace(&text).unwrap_err().to_string()
+    };
+    assert!(read_trace("[]").unwrap_err().to_string().starts_with("it is no trace in the JSON"));
+    assert_eq!(
+        error(&[r#"{"name":"x","ph":"X","ts":0,"dur":1}"#.to_owned()]),
+        "it has no events of a schedule; only traces that autopipe has written can be read"
+    );
+    assert!(error(&[event("0F", 0, 0, "")]).starts_with("rank 0, step 0: `0F` is no action"));
+    assert_eq!(
+        error(&[event("0F0", 0, 0, r#","peak":1"#)]),
+        "rank 0, step 0, 0F0: has only one of held and peak; give both or neither"
+    );
+    assert_eq!(
+        error(&[event("0F0", 0, 0, ""), event("0B0", 0, 0, "")]),
+        "rank 0, step 0: there are two events for it, 0F0 and 0B0"
+    );
+    assert_eq!(error(&[event("0F0", 7, 0, "")]), "rank 0 has no events, though there is a rank 7");
+    assert_eq!(
+        error(&[event("0B0", 0, 0, "")]),
+        "0 of the 1 forwards of 1 stages and 1 microbatches are there; a timeline is of a whole step"
+    );
 }

@@ -1,19 +1,30 @@
 //! Lays a measured run and a simulated one side by side.
 
+mod ops;
+mod text;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
+pub use ops::OpDifference;
+
 use super::Place;
 use crate::{Action, Rank, Span, Timeline};
 
-/// How far a simulation is from what was measured.
+/// How far a simulation is from what was measured. It is printed as a table of its sums.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// How long the measured run takes.
     pub measured_makespan: f64,
     /// How long the simulated one takes.
     pub simulated_makespan: f64,
+    /// Which part of all ranks' time nothing is computed, by [`Timeline::idle_rate`] as the next.
+    pub measured_idle_rate: f64,
+    /// Which part it should be.
+    pub simulated_idle_rate: f64,
+    /// By operation, the means over the actions that both have, in the order F, R, I, W, B, overlap.
+    pub ops: Vec<OpDifference>,
     /// By rank, the actions that both have, in the order of the measured row.
     pub actions: Vec<Vec<Difference>>,
     /// By rank, the sums.
@@ -63,6 +74,10 @@ pub struct RankDifference {
     pub mean_start_error: f64,
     /// The largest of these.
     pub max_start_error: f64,
+    /// The most that it held; none if its spans say nothing of it.
+    pub measured_peak: Option<f64>,
+    /// The most that it should have held; none if [`Timeline::with_sizes`] has not said it.
+    pub simulated_peak: Option<f64>,
 }
 
 /// Compares action by action; actions are the same if they are written the same.
@@ -79,6 +94,15 @@ pub struct RankDifference {
 /// assert_eq!(comparison.actions[1][0].start_error(), 0.5); // 1F0
 /// assert_eq!(comparison.actions[1][0].duration_error(), 0.5);
 /// assert_eq!(comparison.ranks[0].max_start_error, 1.5); // 0B0 and 0B1
+/// assert_eq!(
+///     comparison.to_string(),
+///     "          measured  predicted   difference
+/// makespan      10.5          9       +16.7%
+/// F (4)          1.5          1       +50.0%
+/// B (4)            2          2        +0.0%
+/// idle         33.3%      33.3%  +0.0 points
+/// "
+/// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
@@ -86,6 +110,9 @@ pub fn compare(measured: &Timeline, simulated: &Timeline) -> Comparison {
     let mut comparison = Comparison {
         measured_makespan: measured.makespan(),
         simulated_makespan: simulated.makespan(),
+        measured_idle_rate: measured.idle_rate(),
+        simulated_idle_rate: simulated.idle_rate(),
+        ops: Vec::new(),
         actions: Vec::new(),
         ranks: Vec::new(),
         only_measured: Vec::new(),
@@ -98,6 +125,7 @@ pub fn compare(measured: &Timeline, simulated: &Timeline) -> Comparison {
         comparison.ranks.push(sums(run, model, &differences));
         comparison.actions.push(differences);
     }
+    comparison.ops = ops::of(comparison.actions.iter().flatten());
     comparison
 }
 
@@ -133,6 +161,9 @@ fn sums(run: &[Span], model: &[Span], differences: &[Difference]) -> RankDiffere
     let end = |row: &[Span]| row.iter().map(|span| span.end).fold(0.0, f64::max);
     let computes = differences.iter().filter(|one| one.measured.action.work().is_some());
     let errors: Vec<f64> = computes.map(|one| one.start_error().abs()).collect();
+    let peak = |row: &[Span]| {
+        row.iter().filter_map(|span| span.held).map(|held| held.peak).reduce(f64::max)
+    };
     let mean = errors.iter().sum::<f64>() / f64::max(1.0, errors.len() as f64);
     RankDifference {
         measured_work: work(run),
@@ -141,5 +172,7 @@ fn sums(run: &[Span], model: &[Span], differences: &[Difference]) -> RankDiffere
         simulated_end: end(model),
         mean_start_error: mean,
         max_start_error: errors.into_iter().fold(0.0, f64::max),
+        measured_peak: peak(run),
+        simulated_peak: peak(model),
     }
 }

@@ -1,8 +1,11 @@
 //! Timelines as a Chrome trace, which Perfetto and chrome://tracing open.
 
+mod read;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+pub use read::{TraceError, read_trace};
 use serde_json::{Map, Value, json};
 
 use super::Chart;
