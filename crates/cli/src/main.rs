@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod bench;
+mod model;
 mod output;
 mod plan;
 mod progress;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Schema => recipe::print_schema().map(|()| ExitCode::SUCCESS),
         args::Command::Schedule(verb) => schedule::run(&verb),
     };

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{RecipeErrors, UnevenBatch};
 
@@ -205,6 +206,15 @@ pub enum Error {
         path: PathBuf,
         /// Everything that is wrong with it.
         source: CsvErrors,
+    },
+    /// A way to split what is not split.
+    #[error(
+        "one stage has the whole model, so that the split `{split}` has no effect; leave it out, or \
+         use more ranks"
+    )]
+    SplitOfOne {
+        /// The way given.
+        split: Split,
     },
     /// The model cannot be read, built or written.
     #[error(transparent)]

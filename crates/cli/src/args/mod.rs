@@ -1,5 +1,6 @@
 //! The arguments and their help texts.
 
+mod bench;
 mod costs;
 mod lower;
 mod placement;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use bench::Bench;
 pub(crate) use costs::{CostsArgs, CostsOf, Timing};
 pub(crate) use lower::{
     Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     /// Show what a run would do and take: stages, memory, time, and what could be better
     #[command(after_help = plan::EXAMPLES)]
     Plan(Box<Plan>),
+    /// Measure how fast a pipeline trains on this machine
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<Bench>),
     /// Print the JSON schema of recipes, for editors
     #[command(after_help = "Example:\n  autopipe schema > recipe.schema.json")]
     Schema,

@@ -1,7 +1,5 @@
 //! What is to be planned: a recipe, or a model with a few numbers, in the facade's types.
 
-use std::path::Path;
-
 use anyhow::{Context as _, anyhow, bail};
 use autopipe::schedule::Plan;
 use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
@@ -13,6 +11,7 @@ use autopipe_trainer::{model_config, pipeline_config, read_schedule, split_of};
 use serde_json::{Value, json};
 
 use crate::args::{self, Ask, Machine};
+use crate::model::read_config;
 use crate::recipe;
 
 /// Everything that a plan is made from.
@@ -282,17 +281,4 @@ pub(super) fn name(dtype: ElementType) -> &'static str {
         ElementType::U32 => "uint32",
         ElementType::U8 => "uint8",
     }
-}
-
-/// The content of a `config.json`, of which the folder may be given.
-fn read_config(path: &Path) -> anyhow::Result<Value> {
-    let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
-    // Reading a pipe or a device might never end.
-    let metadata = std::fs::metadata(&file);
-    let text = metadata.and_then(|metadata| match metadata.is_file() {
-        true => std::fs::read(&file),
-        false => Err(std::io::Error::other("it is not a regular file")),
-    });
-    let text = text.with_context(|| format!("cannot read `{}`", file.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("`{}` is no JSON", file.display()))
 }

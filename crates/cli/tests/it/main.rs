@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bench; // autopipe bench
 mod command; // how to run it
 mod plan; // autopipe plan and schema
 mod schedule; // autopipe schedule

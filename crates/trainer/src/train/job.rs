@@ -37,7 +37,7 @@ impl<'a> Job<'a> {
         let pp_size = recipe.distributed.pp_size;
         let config = pipeline_config(recipe);
         let mesh = found(&mut problems, DeviceMesh::new([("pp", pp_size)]).map_err(mesh_error));
-        let model = found(&mut problems, load_model(recipe));
+        let model = found(&mut problems, load_model(&recipe.model.source, recipe.rng.seed));
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
         }
@@ -46,7 +46,8 @@ impl<'a> Job<'a> {
         let decided = match (&model, &table, &way) {
             (Some(model), Some(table), Some(way)) => {
                 let graph = model.as_model().graph();
-                let decided = decide(recipe, &config, table.as_ref(), &graph, way);
+                let workload = workload(&config, recipe.dataset.seq_len);
+                let decided = decide(&config, table.as_ref(), pp_size, &graph, way, &workload);
                 found(&mut problems, decided.map_err(Error::from))
             }
             _ => None,
@@ -108,27 +109,23 @@ impl<'a> Job<'a> {
 }
 
 /// The plan, and the configuration by which every rank comes to the same.
-fn decide(
-    recipe: &Recipe,
+pub(crate) fn decide(
     config: &PipelineConfig,
     table: Option<&Plan>,
+    pp_size: usize,
     graph: &ModuleGraph,
     way: &Split,
+    workload: &Workload,
 ) -> Result<(PipelineConfig, PipelinePlan), autopipe::Error> {
-    let pp_size = recipe.distributed.pp_size;
-    let workload = workload(recipe, config);
-    let config = split(config, table, pp_size, graph, way, &workload)?;
+    let config = split(config, table, pp_size, graph, way, workload)?;
     let plan = plan(&config, table, pp_size, graph)?;
     Ok((config, plan))
 }
 
 /// What goes through the pipeline: float32, trained with AdamW.
-pub(super) fn workload(recipe: &Recipe, config: &PipelineConfig) -> Workload {
+pub(crate) fn workload(config: &PipelineConfig, seq_len: usize) -> Workload {
     Workload {
-        microbatch: BatchShape {
-            batch_size: config.pp_microbatch_size,
-            seq_len: recipe.dataset.seq_len,
-        },
+        microbatch: BatchShape { batch_size: config.pp_microbatch_size, seq_len },
         parameter_bytes: ParameterBytes::adamw(size_of::<f32>()),
         shards: Shards::NONE,
         speed: None,
@@ -137,19 +134,19 @@ pub(super) fn workload(recipe: &Recipe, config: &PipelineConfig) -> Workload {
 }
 
 /// The value, or its problem with the others.
-fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
+pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-fn mesh_error(error: autopipe::MeshError) -> Error {
+pub(crate) fn mesh_error(error: autopipe::MeshError) -> Error {
     autopipe::Error::from(error).into()
 }
 
-fn load_model(recipe: &Recipe) -> Result<AutoModel, Error> {
-    Ok(match &recipe.model.source {
+pub(crate) fn load_model(source: &ModelSource, seed: u64) -> Result<AutoModel, Error> {
+    Ok(match source {
         ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
-        source @ (ModelSource::Scratch { .. } | ModelSource::ScratchLike { .. }) => {
-            from_config(&model_config(source)?, recipe.rng.seed)?
+        ModelSource::Scratch { .. } | ModelSource::ScratchLike { .. } => {
+            from_config(&model_config(source)?, seed)?
         }
     })
 }

@@ -15,7 +15,9 @@ use autopipe_config::Recipe;
 use crate::{Error, Event, Stopwatch};
 pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 use job::Job;
+pub(crate) use job::{decide, found, load_model, mesh_error, workload};
 use rank::RankRun;
+pub(crate) use rank::loss_fn;
 
 /// What a run has come to.
 #[derive(Clone, Debug, PartialEq)]

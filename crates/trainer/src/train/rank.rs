@@ -144,7 +144,8 @@ impl<'a> RankRun<'a> {
     }
 }
 
-fn loss_fn(name: LossName) -> LossFn {
+/// The loss of a name, as a pipeline computes it on its last stage.
+pub(crate) fn loss_fn(name: LossName) -> LossFn {
     match name {
         LossName::MaskedCrossEntropy => {
             Arc::new(|outputs, labels| cross_entropy_sum(&outputs[0], labels))

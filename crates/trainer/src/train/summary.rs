@@ -11,7 +11,7 @@ use super::job::{Job, workload};
 pub(super) fn summary(job: &Job<'_>) -> String {
     let mut text = String::new();
     let plan = &job.plan;
-    let predicted = forecast(plan, &workload(job.recipe, &job.config));
+    let predicted = forecast(plan, &workload(&job.config, job.recipe.dataset.seq_len));
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
     let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));

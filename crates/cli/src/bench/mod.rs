@@ -1,0 +1,58 @@
+//! `autopipe bench`: how fast a pipeline trains on this machine.
+
+mod text;
+
+use std::num::NonZeroUsize;
+
+use autopipe_config::ModelSource;
+use autopipe_trainer::ThreadOptions;
+use autopipe_trainer::bench::{Options, bench};
+
+use crate::args::Bench;
+use crate::model::read_config;
+use crate::output;
+use crate::threads;
+
+/// `autopipe bench`.
+///
+/// # Errors
+/// If anything is wrong with the model or the sizes, or a step fails.
+pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
+    let options = Options {
+        model: model(args)?,
+        pp_size: args.pp,
+        schedule: args.schedule,
+        stages_per_rank: args.stages_per_rank,
+        split: args.split.clone(),
+        batch_size: args.batch,
+        microbatch_size: args.microbatch,
+        seq_len: args.seq,
+        num_steps: args.steps,
+        num_warmup_steps: args.warmup,
+        seed: args.seed,
+    };
+    let ranks = ThreadOptions {
+        threads_per_rank: args.threads.and_then(|num| NonZeroUsize::new(num.into())),
+        ..ThreadOptions::default()
+    };
+    threads::tell_candle(ranks.num_threads(options.pp_size));
+    let report = bench(&options, &ranks)?;
+    if report.versions.build == "debug" {
+        output::warning("this is a debug build, whose figures say little; build with --release");
+    }
+    let text = if args.json {
+        format!("{:#}\n", serde_json::to_value(&report)?)
+    } else {
+        text::text(&report)
+    };
+    output::result(&text)
+}
+
+/// A folder as it is; a file is a config alone.
+fn model(args: &Bench) -> anyhow::Result<ModelSource> {
+    let path = &args.model;
+    Ok(match path.to_str().filter(|_| path.is_dir()) {
+        Some(folder) => ModelSource::Pretrained { folder: folder.to_owned() },
+        None => ModelSource::Scratch { config: read_config(path)? },
+    })
+}

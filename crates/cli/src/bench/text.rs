@@ -1,0 +1,107 @@
+//! The figures of a bench for people.
+
+use std::fmt::Write as _;
+
+use autopipe::splitter::{short_bytes, with_commas};
+use autopipe_trainer::bench::{Report, Weights};
+
+use crate::schedule::figures::{counted, percent};
+
+/// What was measured, then the figures.
+pub(super) fn text(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", columns_flush_left(&setting(report)));
+    let _ = write!(text, "{}", columns_flush_left(&figures(report)));
+    text
+}
+
+fn setting(report: &Report) -> Vec<[String; 2]> {
+    let model = &report.model;
+    let weights = match model.weights {
+        Weights::Checkpoint => "weights from a checkpoint",
+        Weights::Random => "random weights",
+    };
+    let mut rows = vec![
+        [
+            "model".to_owned(),
+            format!(
+                "{}, {}, {} parameters in {}, {weights}",
+                model.model_type,
+                counted(model.num_layers, "layer"),
+                with_commas(model.num_parameters),
+                report.dtype
+            ),
+        ],
+        [
+            "pipeline".to_owned(),
+            format!(
+                "{} on {} of {}, {}, split {}",
+                report.schedule,
+                counted(report.pp_size, "rank"),
+                counted(report.threads_per_rank, "thread"),
+                counted(report.num_stages, "stage"),
+                report.split
+            ),
+        ],
+    ];
+    rows.extend(report.stages.iter().enumerate().map(|(stage, modules)| {
+        let name = if stage == 0 { "stages" } else { "" };
+        [name.to_owned(), format!("{stage}: {}", modules.join(", "))]
+    }));
+    let microbatches = if report.num_microbatches == 1 { "microbatch" } else { "microbatches" };
+    rows.push([
+        "step".to_owned(),
+        format!(
+            "{} {microbatches} of {} of {}, {}; {} to warm up, {} measured",
+            report.num_microbatches,
+            counted(report.microbatch_size, "sample"),
+            counted(report.seq_len, "token"),
+            report.optimizer,
+            counted(report.num_warmup_steps, "step"),
+            report.num_steps
+        ),
+    ]);
+    rows
+}
+
+fn figures(report: &Report) -> Vec<[String; 2]> {
+    let ends = |pick: fn(f64, f64) -> f64| report.step_seconds_all.iter().copied().reduce(pick);
+    let range = match (ends(f64::min), ends(f64::max)) {
+        (Some(least), Some(most)) if report.num_steps > 1 => {
+            format!(", the median of {} to {}", seconds(least), seconds(most))
+        }
+        _ => String::new(),
+    };
+    let mut rows = vec![
+        ["tokens/s".to_owned(), format!("{:.0}", report.tokens_per_second)],
+        ["step".to_owned(), format!("{}{range}", seconds(report.step_seconds))],
+    ];
+    if let Some(cpu) = report.cpu_seconds_per_step {
+        rows.push(["cpu time".to_owned(), format!("{} a step, of all threads", seconds(cpu))]);
+    }
+    if let Some(peak) = report.peak_rss_bytes {
+        #[expect(clippy::cast_precision_loss, reason = "shown to three digits")]
+        let peak = short_bytes(peak as f64);
+        rows.push(["peak memory".to_owned(), format!("{peak}, of the whole process")]);
+    }
+    rows.push([
+        "bubble".to_owned(),
+        format!(
+            "{} of the ranks' time measured, {} simulated",
+            percent(report.measured_bubble),
+            percent(report.simulated_bubble)
+        ),
+    ]);
+    rows
+}
+
+/// Two columns, both flush left.
+fn columns_flush_left(rows: &[[String; 2]]) -> String {
+    let width = rows.iter().map(|[name, _]| name.len()).max().unwrap_or(0);
+    rows.iter().map(|[name, value]| format!("{name:<width$}  {value}\n")).collect()
+}
+
+fn seconds(time: f64) -> String {
+    if time < 1.0 { format!("{:.1} ms", 1e3 * time) } else { format!("{time:.3} s") }
+}

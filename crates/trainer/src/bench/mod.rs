@@ -1,0 +1,174 @@
+//! How fast a pipeline trains here, measured: steps of a model on random tokens, and nothing else.
+//!
+//! A step is what every training run repeats: gradients are cleared, the batch goes through the
+//! pipeline, and every rank updates its own parameters with AdamW. It is timed on rank 0 from one
+//! meeting of all ranks to the next; making the batch is not part of it.
+
+mod process;
+mod rank;
+mod report;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::path::Path;
+
+use autopipe::schedule::{Extent, Kind, Plan, generate};
+use autopipe::splitter::ModuleGraph;
+use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
+use autopipe_config::{LossName, ModelSource};
+use autopipe_models::{AutoModel, WeightSource, from_config, read_config};
+
+use crate::train::{decide, found, load_model, mesh_error, workload};
+use crate::{Error, TrainError};
+use rank::Measured;
+pub use report::{Model, Report, Versions, Weights};
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The model. A folder without weights in it is a config alone, which gets random ones.
+    pub model: ModelSource,
+    /// Pipeline ranks, each on threads of its own.
+    pub pp_size: usize,
+    /// The schedule.
+    pub schedule: Kind,
+    /// Stages on each rank; `None` is the schedule's usual number.
+    pub stages_per_rank: Option<usize>,
+    /// How layers are shared out over stages.
+    pub split: Split,
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// Samples of a microbatch.
+    pub microbatch_size: usize,
+    /// Tokens of a sample.
+    pub seq_len: usize,
+    /// Steps that are measured.
+    pub num_steps: usize,
+    /// Steps before them, in which caches and allocators become warm.
+    pub num_warmup_steps: usize,
+    /// What random weights and tokens depend on.
+    pub seed: u64,
+}
+
+/// Trains for some steps, and tells how long they took.
+///
+/// # Errors
+/// Before the first step, everything that is wrong with model, sizes, schedule or split. Later, the
+/// rank that failed first and why.
+pub fn bench(options: &Options, ranks: &ThreadOptions) -> Result<Report, TrainError> {
+    let setup = Setup::prepare(options).map_err(TrainError::Prepare)?;
+    let measured = threads(options.pp_size, ranks, |world| rank::run(&setup, world))
+        .map_err(TrainError::Rank)?;
+    // All ranks have met before and after every step: rank 0 speaks for them.
+    let none = || TrainError::Prepare(vec![Error::Zero { name: "pp" }]);
+    let measured: Measured = measured.into_iter().next().ok_or_else(none)?;
+    Ok(Report::new(&setup, ranks.num_threads(options.pp_size).get(), &measured))
+}
+
+/// What the ranks share: everything checked.
+struct Setup<'a> {
+    options: &'a Options,
+    config: PipelineConfig,
+    mesh: DeviceMesh,
+    model: AutoModel,
+    plan: PipelinePlan,
+    /// Labels of a step: all count.
+    tokens_per_step: usize,
+}
+
+impl<'a> Setup<'a> {
+    /// Looks at everything that can be looked at, so that all problems are told at once.
+    fn prepare(options: &'a Options) -> Result<Self, Vec<Error>> {
+        let mut problems: Vec<Error> = Vec::new();
+        for (name, count) in [("steps", options.num_steps), ("seq", options.seq_len)] {
+            if count == 0 {
+                problems.push(Error::Zero { name });
+            }
+        }
+        let config = PipelineConfig {
+            pp_microbatch_size: options.microbatch_size,
+            pp_batch_size: options.batch_size,
+            loss_fn: Some(LossName::MaskedCrossEntropy),
+            ..PipelineConfig::default()
+        };
+        let mesh = DeviceMesh::new([("pp", options.pp_size)]).map_err(mesh_error);
+        let mesh = found(&mut problems, mesh);
+        let model = found(&mut problems, model(options));
+        let table = found(&mut problems, table(options, &config));
+        let tokens_per_step = found(&mut problems, tokens_per_step(options));
+        if let Some(table) = &table
+            && table.num_stages() == 1
+            && options.split != Split::default()
+        {
+            problems.push(Error::SplitOfOne { split: options.split.clone() });
+        }
+        let decided = match (&model, &table) {
+            (Some(model), Some(table)) => {
+                let graph = model.as_model().graph();
+                let decided = planned(options, &config, table, &graph);
+                found(&mut problems, decided)
+            }
+            _ => None,
+        };
+        match (mesh, model, decided, tokens_per_step) {
+            (Some(mesh), Some(model), Some(decided), Some(tokens_per_step))
+                if problems.is_empty() =>
+            {
+                let (config, plan) = decided;
+                Ok(Self { options, config, mesh, model, plan, tokens_per_step })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The model, with random weights where a folder has none.
+fn model(options: &Options) -> Result<AutoModel, Error> {
+    match (load_model(&options.model, options.seed), &options.model) {
+        (
+            Err(Error::Model(autopipe_models::Error::NoWeights { .. })),
+            ModelSource::Pretrained { folder },
+        ) => Ok(from_config(&read_config(Path::new(folder))?, options.seed)?),
+        (loaded, _) => loaded,
+    }
+}
+
+/// Whether the weights were read or drawn.
+fn weights_of(model: &AutoModel) -> Weights {
+    match model.weights() {
+        WeightSource::Folder(_) => Weights::Checkpoint,
+        WeightSource::Random { .. } => Weights::Random,
+    }
+}
+
+/// What each rank computes.
+fn table(options: &Options, config: &PipelineConfig) -> Result<Plan, Error> {
+    let kind = options.schedule;
+    let num_microbatches =
+        config.num_microbatches().map_err(|problem| autopipe::Error::Config(vec![problem]))?;
+    let usual = || kind.stages_per_rank().usual();
+    let extent = Extent {
+        num_ranks: options.pp_size,
+        stages_per_rank: options.stages_per_rank.unwrap_or_else(usual),
+        num_microbatches,
+    };
+    Ok(generate(kind, &extent).map_err(autopipe::Error::from)?)
+}
+
+fn planned(
+    options: &Options,
+    config: &PipelineConfig,
+    table: &Plan,
+    graph: &ModuleGraph,
+) -> Result<(PipelineConfig, PipelinePlan), Error> {
+    let workload = workload(config, options.seq_len);
+    let (pp_size, way) = (options.pp_size, &options.split);
+    Ok(decide(config, Some(table), pp_size, graph, way, &workload)?)
+}
+
+fn tokens_per_step(options: &Options) -> Result<usize, Error> {
+    let (global_batch_size, seq_len) = (options.batch_size, options.seq_len);
+    let too_large = Error::StepTooLarge { global_batch_size, seq_len };
+    global_batch_size.checked_mul(seq_len).ok_or(too_large)
+}

@@ -1,0 +1,115 @@
+//! One rank of a bench: the steps, and what each of them took.
+
+use autopipe::schedule::{Costs, Timeline, simulate};
+use autopipe::{AutoPipeline, Batch, Communicator, PipelineArgs};
+use autopipe_config::LossName;
+use autopipe_nn::optim::{AdamW, AdamWConfig};
+use candle_core::Device;
+
+use super::{Setup, process, tokens};
+use crate::train::loss_fn;
+use crate::{Error, Stopwatch};
+
+/// Any rate at which nothing overflows would do: what is learnt of random tokens is nobody's.
+const LEARNING_RATE: f64 = 3e-4;
+
+/// What the measured steps took.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measured {
+    /// By step, seconds from one meeting of all ranks to the next.
+    pub(super) seconds: Vec<f64>,
+    /// By step, seconds that all threads of the process computed, as far as the system tells.
+    pub(super) cpu_seconds: Vec<f64>,
+    /// By step, the share of the ranks' time in which they did not compute.
+    pub(super) measured_idle: Vec<f64>,
+    /// The same as the simulator has it with the times of that step's computations.
+    pub(super) simulated_idle: Vec<f64>,
+    /// The last step's, in nats per token.
+    pub(super) loss: f64,
+    /// The most memory that the process has had.
+    pub(super) peak_rss_bytes: Option<u64>,
+}
+
+/// Takes all steps, those to warm up first.
+pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Measured, Error> {
+    let args = PipelineArgs {
+        device: Some(Device::Cpu),
+        table: Some(setup.plan.table.clone()),
+        ..PipelineArgs::new(setup.config.clone(), setup.mesh.clone())
+    };
+    let mut pipeline = AutoPipeline::new(args, world)?;
+    pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy))?;
+    let mut optimizer = AdamW::new(AdamWConfig::default())?;
+    let mut measured = Measured::default();
+    let num_warmup = setup.options.num_warmup_steps;
+    for step in 1..=num_warmup.saturating_add(setup.options.num_steps) {
+        let taken = take_step(setup, step, &mut pipeline, &mut optimizer)?;
+        if step <= num_warmup {
+            continue;
+        }
+        let simulated = simulate(&setup.plan.programs.train, &Costs::measured(&taken.timeline));
+        measured.seconds.push(taken.seconds);
+        measured.cpu_seconds.extend(taken.cpu_seconds);
+        measured.measured_idle.push(idle(&taken.timeline));
+        measured.simulated_idle.push(idle(&simulated));
+        measured.loss = taken.loss;
+    }
+    measured.peak_rss_bytes = process::peak_rss_bytes();
+    Ok(measured)
+}
+
+/// One step, measured.
+struct Taken {
+    loss: f64,
+    seconds: f64,
+    cpu_seconds: Option<f64>,
+    timeline: Timeline,
+}
+
+fn take_step(
+    setup: &Setup<'_>,
+    step: usize,
+    pipeline: &mut AutoPipeline,
+    optimizer: &mut AdamW,
+) -> Result<Taken, Error> {
+    #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
+    let loss_scale = 1.0 / setup.tokens_per_step as f64;
+    let batch = tokens::batch(setup, step)?;
+    let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
+
+    meet(pipeline)?;
+    let cpu_before = process::cpu_seconds();
+    let mut stopwatch = Stopwatch::start();
+    for part in pipeline.parts()? {
+        part.zero_grad();
+    }
+    let (output, timeline) = pipeline.step_measured(&batch)?;
+    for part in pipeline.parts()? {
+        optimizer.step(part, LEARNING_RATE)?;
+    }
+    meet(pipeline)?;
+    let seconds = stopwatch.lap();
+    let cpu_seconds = process::cpu_seconds().zip(cpu_before).map(|(now, before)| now - before);
+
+    let loss = output.loss();
+    if !loss.is_finite() {
+        return Err(Error::NonFiniteLoss { step, loss });
+    }
+    Ok(Taken { loss, seconds, cpu_seconds, timeline })
+}
+
+fn meet(pipeline: &AutoPipeline) -> Result<(), Error> {
+    Ok(pipeline.world().barrier().map_err(autopipe::Error::from)?)
+}
+
+/// The share of all ranks' time, from the start of a step to its last action's end, in which they
+/// do not compute.
+pub(super) fn idle(timeline: &Timeline) -> f64 {
+    let computes = |row: &Vec<autopipe::schedule::Span>| -> f64 {
+        let computes = row.iter().filter(|span| span.action.computes().next().is_some());
+        computes.map(autopipe::schedule::Span::duration).sum()
+    };
+    let busy: f64 = timeline.rows().iter().map(computes).sum();
+    let all: f64 = timeline.rows().iter().map(|_| timeline.makespan()).sum();
+    if all > 0.0 { (1.0 - busy / all).max(0.0) } else { 0.0 }
+}
