@@ -65,7 +65,7 @@ fn biases_get_gradients_too() {
         model.as_model().graph().modules().map(|module| module.name.clone()).collect();
     let stage = build(model.as_model(), &all);
     let ids = candle_core::Tensor::new(&[[1u32, 5, 9, 2, 7]], &candle_core::Device::Cpu).unwrap();
-    let logits = stage.forward(std::slice::from_ref(&ids)).unwrap();
+    let logits = stage.forward(std::slice::from_ref(&ids), &Keywords::new()).unwrap();
     let mut grads = cross_entropy_sum(&logits[0], &ids).unwrap().backward().unwrap();
     stage.parameters().collect(&mut grads).unwrap();
     stage.parameters().take_deferred().run().unwrap();

@@ -15,9 +15,9 @@ fn pieces(modules: &[String], num_stages: usize) -> Vec<&[String]> {
 
 fn chained(model: &dyn Model, stages: &[&[String]], ids: &Tensor) -> Tensor {
     let first = vec![ids.clone()];
-    let outputs = stages
-        .iter()
-        .fold(first, |inputs, modules| build(model, modules).forward(&inputs).unwrap());
+    let outputs = stages.iter().fold(first, |inputs, modules| {
+        build(model, modules).forward(&inputs, &Keywords::new()).unwrap()
+    });
     outputs[0].clone()
 }
 
@@ -98,7 +98,7 @@ fn inputs_that_do_not_fit_are_refused() {
     let ids = Tensor::zeros((1, 4), candle_core::DType::U32, &Device::Cpu).unwrap();
     let narrow = Tensor::zeros((1, 4, 32), candle_core::DType::F32, &Device::Cpu).unwrap();
     assert!(
-        message(first.forward(std::slice::from_ref(&narrow)))
+        message(first.forward(std::slice::from_ref(&narrow), &Keywords::new()))
             .starts_with("the first stage takes token ids [batch, sequence], got [1, 4, 32]")
     );
     assert!(

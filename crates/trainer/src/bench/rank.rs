@@ -1,7 +1,7 @@
 //! One rank of a bench: the steps, and what each of them took.
 
 use autopipe::schedule::{Costs, Timeline, simulate};
-use autopipe::{AutoPipeline, Batch, Communicator, PipelineArgs};
+use autopipe::{AutoPipeline, Batch, Communicator, PipelineArgs, StepOptions};
 use autopipe_config::LossName;
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use candle_core::Device;
@@ -47,12 +47,14 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
         if step <= num_warmup {
             continue;
         }
-        let simulated = simulate(&setup.plan.programs.train, &Costs::measured(&taken.timeline));
         measured.seconds.push(taken.seconds);
         measured.cpu_seconds.extend(taken.cpu_seconds);
-        measured.measured_idle.push(idle(&taken.timeline));
-        measured.simulated_idle.push(idle(&simulated));
         measured.loss = taken.loss;
+        if let Some(timeline) = taken.timeline {
+            let simulated = simulate(&setup.plan.programs.train, &Costs::measured(&timeline));
+            measured.measured_idle.push(idle(&timeline));
+            measured.simulated_idle.push(idle(&simulated));
+        }
     }
     measured.peak_rss_bytes = process::peak_rss_bytes();
     Ok(measured)
@@ -63,7 +65,7 @@ struct Taken {
     loss: f64,
     seconds: f64,
     cpu_seconds: Option<f64>,
-    timeline: Timeline,
+    timeline: Option<Timeline>,
 }
 
 fn take_step(
@@ -83,7 +85,8 @@ fn take_step(
     for part in pipeline.parts()? {
         part.zero_grad();
     }
-    let (output, timeline) = pipeline.step_measured(&batch)?;
+    let options = StepOptions { measure: true, ..StepOptions::default() };
+    let mut output = pipeline.step_with(&batch, options)?;
     for part in pipeline.parts()? {
         optimizer.step(part, LEARNING_RATE)?;
     }
@@ -91,11 +94,7 @@ fn take_step(
     let seconds = stopwatch.lap();
     let cpu_seconds = process::cpu_seconds().zip(cpu_before).map(|(now, before)| now - before);
 
-    let loss = output.loss();
-    if !loss.is_finite() {
-        return Err(Error::NonFiniteLoss { step, loss });
-    }
-    Ok(Taken { loss, seconds, cpu_seconds, timeline })
+    Ok(Taken { loss: output.loss(), seconds, cpu_seconds, timeline: output.timeline.take() })
 }
 
 fn meet(pipeline: &AutoPipeline) -> Result<(), Error> {

@@ -143,7 +143,7 @@ fn all_mistakes_are_told_at_once() {
 
 #[test]
 fn idle_is_all_but_computing() {
-    let span = |action: &str, start, end| Span { action: action.parse().unwrap(), start, end };
+    let span = |action: &str, start, end| Span::new(action.parse().unwrap(), start, end);
     let rows = vec![
         vec![span("0F0", 0.0, 1.0), span("0SEND_F0", 1.0, 1.5), span("0B0", 4.0, 6.0)],
         vec![span("1RECV_F0", 0.0, 1.5), span("1F0", 1.5, 2.5), span("1B0", 2.5, 4.0)],
