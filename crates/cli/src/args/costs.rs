@@ -32,11 +32,14 @@ pub(crate) struct CostsArgs {
     /// or overlap_factor, their sum's part), unshard, reshard, reduce_grad, reduce_tied,
     /// optimizer_step. Of a message between two stages: latency (or comm), bytes and bandwidth.
     /// Sizes: activation (of one stage and microbatch), held_for_w (its part that is left between I
-    /// and W), held_for_r (the same between F and R).
+    /// and W), held_for_r (the same between F and R), resident (of a stage, all the time), and
+    /// workspace_f, workspace_i, workspace_w, workspace_b and workspace_r (while one is computed).
+    /// Factors of the first microbatches: microbatches (of times), microbatch_sizes.
     #[arg(long, value_name = "KEY=VALUE,..", conflicts_with = "costs_file")]
     pub(crate) costs: Option<Costs>,
     /// Read the costs from a JSON file: the same keys, `{"F": [1, 1, 2], "comm": 0.1}`, or the
-    /// timeline.json of a training run, whose costs were measured
+    /// timeline.json or a trace of a training run, whose costs were measured; of the same schedule,
+    /// what was measured stands beside what is predicted
     #[arg(long, value_name = "FILE")]
     pub(crate) costs_file: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! The options of `autopipe schedule lower`, a pass each.
 
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use autopipe_schedule::{Rank, Stage};
@@ -35,8 +36,9 @@ pub(crate) struct Passes {
     /// Join the I and W of a microbatch to B where nothing stands between them
     #[arg(long)]
     pub(crate) merge_backward: bool,
-    /// Compute activations again before the backward: on all stages, or on some as in 0,2
-    #[arg(long, value_name = "all|STAGE,..")]
+    /// Compute activations again before the backward: on all stages, on some as in 0,2, or on all
+    /// for one in N microbatches
+    #[arg(long, value_name = "all|STAGE,..|every:N")]
     pub(crate) recompute: Option<Recompute>,
     /// Parameters are sharded: gather those of at most N stages of a rank at a time
     #[arg(long, value_name = "N")]
@@ -95,11 +97,12 @@ pub(crate) enum OptimizerSteps {
     AtEnd,
 }
 
-/// The stages that compute their activations again.
+/// Whose activations are computed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Recompute {
     All,
     Stages(Vec<Stage>),
+    EveryNth(NonZeroUsize),
 }
 
 impl FromStr for Recompute {
@@ -108,6 +111,10 @@ impl FromStr for Recompute {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.eq_ignore_ascii_case("all") {
             return Ok(Self::All);
+        }
+        if let Some(number) = text.strip_prefix("every:") {
+            let wrong = |_| format!("`{number}` is no number of 1 or more, as in every:2");
+            return number.parse().map(Self::EveryNth).map_err(wrong);
         }
         text.split(',').map(stage).collect::<Result<_, _>>().map(Self::Stages)
     }

@@ -1,12 +1,10 @@
 //! The costs that are given, as a schedule of some size needs them.
 
-use std::fs::File;
-use std::io::BufReader;
-
 use anyhow::{Context as _, anyhow, bail};
 use autopipe_schedule::{CostKey, Costs, Stage, Timeline};
 use serde_json::Value;
 
+use super::measured;
 use crate::args::{CostsArgs, CostsOf, Timing};
 
 /// Reads the costs, whatever the schedule.
@@ -14,20 +12,21 @@ use crate::args::{CostsArgs, CostsOf, Timing};
 /// # Errors
 /// If their file cannot be read; everything that is wrong with them.
 pub(super) fn read(args: &CostsArgs) -> anyhow::Result<Costs> {
+    read_with_run(args).map(|(costs, _)| costs)
+}
+
+/// Reads the costs, and the run that they were measured in if it is that which is given.
+fn read_with_run(args: &CostsArgs) -> anyhow::Result<(Costs, Option<Timeline>)> {
     let Some(path) = &args.costs_file else {
-        return Ok(args.costs.clone().unwrap_or(Costs::UNIT));
+        return Ok((args.costs.clone().unwrap_or(Costs::UNIT), None));
     };
-    let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
-    let json: Value = serde_json::from_reader(BufReader::new(file))
-        .map_err(|error| anyhow!("{name}: {error}"))?;
-    if json.get("rows").is_some() {
-        let timeline: Result<Timeline, _> = serde_json::from_value(json);
-        return timeline
-            .map(|timeline| Costs::measured(&timeline))
-            .map_err(|error| anyhow!("{name} is no measured timeline: {error}"));
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
+    if let Some(run) = measured::timeline(&name, &text)? {
+        return Ok((Costs::measured(&run), Some(run)));
     }
-    serde_json::from_value(json).map_err(|error| anyhow!("{name}: {error}"))
+    let costs = serde_json::from_str(&text).map_err(|error| anyhow!("{name}: {error}"))?;
+    Ok((costs, None))
 }
 
 /// Reads the costs and how messages pass.
@@ -35,7 +34,15 @@ pub(super) fn read(args: &CostsArgs) -> anyhow::Result<Costs> {
 /// # Errors
 /// As [`read`], or if the costs are a rank's and cannot be shared out among its stages.
 pub(super) fn timing(args: &Timing) -> anyhow::Result<Costs> {
-    let costs = read(&args.costs)?;
+    timing_with_run(args).map(|(costs, _)| costs)
+}
+
+/// As [`timing`], and the run that the costs were measured in if it is that which is given.
+///
+/// # Errors
+/// As [`timing`].
+pub(super) fn timing_with_run(args: &Timing) -> anyhow::Result<(Costs, Option<Timeline>)> {
+    let (costs, run) = read_with_run(&args.costs)?;
     if args.costs_of == CostsOf::Rank {
         let lists = given(&costs, |key, value| key != "microbatches" && !value.is_number());
         if !lists.is_empty() {
@@ -45,10 +52,11 @@ pub(super) fn timing(args: &Timing) -> anyhow::Result<Costs> {
             );
         }
     }
-    Ok(match args.comm {
+    let costs = match args.comm {
         Some(comm) => costs.with_communication(comm),
         None => costs,
-    })
+    };
+    Ok((costs, run))
 }
 
 /// The costs of a schedule's stages.
@@ -97,6 +105,12 @@ fn scaled(costs: &Costs, part: f64) -> anyhow::Result<Costs> {
         (CostKey::ActivationBytes, stage.activation_bytes),
         (CostKey::HeldForWeight, stage.held_for_weight),
         (CostKey::HeldForRecompute, stage.held_for_recompute),
+        (CostKey::Resident, stage.resident),
+        (CostKey::WorkspaceForward, stage.workspace_forward),
+        (CostKey::WorkspaceInput, stage.workspace_input),
+        (CostKey::WorkspaceWeight, stage.workspace_weight),
+        (CostKey::WorkspaceBackward, stage.workspace_backward),
+        (CostKey::WorkspaceRecompute, stage.workspace_recompute),
     ];
     let overlap = stage.overlap.map(|time| (CostKey::Overlap, time));
     let mut costs = costs.clone();

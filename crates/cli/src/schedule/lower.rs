@@ -127,6 +127,7 @@ fn replan(mut plan: Plan, passes: &Passes, observe: &mut dyn FnMut(&str, &Plan))
         let which = match which {
             args::Recompute::All => lower::Recompute::All,
             args::Recompute::Stages(stages) => lower::Recompute::Stages(stages),
+            args::Recompute::EveryNth(n) => lower::Recompute::EveryNth(*n),
         };
         plan = recompute(&plan, which);
         observe("recompute", &plan);

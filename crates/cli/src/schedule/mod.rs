@@ -6,6 +6,7 @@ mod costs;
 pub(crate) mod figures;
 mod generate;
 mod lower;
+mod measured;
 mod placement;
 mod read;
 mod render;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use autopipe_schedule::csv::{self, CsvErrors};
 use autopipe_schedule::{Action, Extent, Kind, Plan, Program, Span, Timeline, generate, lower};
 
-use super::Usage;
+use super::{Usage, measured};
 use crate::args::{Size, Source, Sources};
 
 /// A schedule and what to call it.
@@ -144,8 +144,10 @@ fn read(Origin { name, content }: Origin) -> anyhow::Result<Input> {
     let table = match content {
         Content::Plan(plan) => Table::Plan(plan),
         Content::Csv(bytes) if is_json(&bytes) => {
-            let timeline: Timeline = serde_json::from_slice(&bytes)
-                .map_err(|error| anyhow!("{name} is no measured timeline: {error}"))?;
+            let text = String::from_utf8_lossy(&bytes);
+            let timeline = measured::timeline(&name, &text)?.ok_or_else(|| {
+                anyhow!("{name} is no measured timeline: it has neither rows nor traceEvents")
+            })?;
             let rows = timeline.rows().iter();
             let actions = |row: &Vec<Span>| row.iter().map(|span| span.action).collect();
             let program = Program::new(rows.map(actions).collect());

@@ -1,8 +1,11 @@
 //! `autopipe schedule simulate`: how long a schedule takes, and why.
 
 use autopipe_schedule::render::{Report, json, number, report};
+use autopipe_schedule::{Comparison, Timeline};
+use serde_json::Value;
 
 use super::figures::{columns, counted, percent};
+use super::measured::comparison;
 use super::timed::{Timed, time};
 use super::{costs, read};
 use crate::args::Simulate;
@@ -13,20 +16,43 @@ use crate::output;
 /// # Errors
 /// If the schedule cannot be read or is not right, or the costs are not for it.
 pub(super) fn run(args: &Simulate) -> anyhow::Result<()> {
-    let costs = costs::timing(&args.timing)?;
+    let (costs, run) = costs::timing_with_run(&args.timing)?;
     let timed = time(read::one(&args.source)?, &costs, args.timing.costs_of)?;
+    let comparison = beside_a_run(&timed, run.as_ref());
     if args.json {
-        return output::result(&json(&timed.chart()));
+        return output::result(&as_json(&timed, comparison.as_ref())?);
     }
     let report = report(&timed.chart());
-    let text = format!(
+    let mut text = format!(
         "{}: {}\n\n{}\n{}",
         timed.name,
         timed.size(),
         summary(&timed, &report),
         ranks(&report)
     );
+    if let Some(comparison) = comparison {
+        text.push_str(&format!("\n{comparison}"));
+    }
     output::result(&text)
+}
+
+/// What was measured beside what is predicted, if it is of the same schedule: the schedule is a run
+/// itself, or the costs are those of a run.
+fn beside_a_run(timed: &Timed, run: Option<&Timeline>) -> Option<Comparison> {
+    match (&timed.prediction, run) {
+        (Some(prediction), _) => comparison(&timed.timeline, prediction),
+        (None, Some(run)) => comparison(run, &timed.timeline.with_sizes(&timed.costs)),
+        (None, None) => None,
+    }
+}
+
+/// The report, with the comparison if there is one.
+fn as_json(timed: &Timed, comparison: Option<&Comparison>) -> anyhow::Result<String> {
+    let text = json(&timed.chart());
+    let Some(comparison) = comparison else { return Ok(text) };
+    let mut report: Value = serde_json::from_str(&text)?;
+    report["comparison"] = serde_json::to_value(comparison)?;
+    Ok(format!("{report:#}\n"))
 }
 
 fn summary(timed: &Timed, report: &Report) -> String {

@@ -20,6 +20,8 @@ pub(super) struct Timed {
     pub(super) costs: Costs,
     pub(super) timeline: Timeline,
     pub(super) analysis: Analysis,
+    /// Of a timeline that was measured, what its costs predict of it.
+    pub(super) prediction: Option<Timeline>,
 }
 
 impl Timed {
@@ -81,7 +83,16 @@ pub(super) fn time(input: Input, costs: &Costs, of: CostsOf) -> anyhow::Result<T
                 .map_err(|error| named(&error))?;
             let timeline = simulate_plan(&plan, &costs);
             let analysis = analyze(&timeline, &costs);
-            return Ok(Timed { name, num_stages, num_microbatches, costs, timeline, analysis });
+            let prediction = None;
+            return Ok(Timed {
+                name,
+                num_stages,
+                num_microbatches,
+                costs,
+                timeline,
+                analysis,
+                prediction,
+            });
         }
         Table::Plan(plan) => (lower(&plan), None),
         Table::Program(program) => (program, None),
@@ -92,17 +103,18 @@ pub(super) fn time(input: Input, costs: &Costs, of: CostsOf) -> anyhow::Result<T
     })?;
     let (num_stages, num_microbatches) = (program.num_stages(), program.num_microbatches());
     // What was measured has its own costs.
-    let (timeline, costs) = match measured {
+    let (timeline, costs, prediction) = match measured {
         Some(timeline) => {
             let costs = Costs::measured(&timeline);
-            (timeline, costs)
+            let prediction = simulate(&program, &costs).with_sizes(&costs);
+            (timeline, costs, Some(prediction))
         }
         None => {
             let costs = costs::of_stages(costs, of, program.num_ranks(), num_stages)
                 .map_err(|error| named(&error))?;
-            (simulate(&program, &costs), costs)
+            (simulate(&program, &costs), costs, None)
         }
     };
     let analysis = analyze(&timeline, &costs);
-    Ok(Timed { name, num_stages, num_microbatches, costs, timeline, analysis })
+    Ok(Timed { name, num_stages, num_microbatches, costs, timeline, analysis, prediction })
 }

@@ -71,3 +71,30 @@ fn a_measured_run_beside_its_prediction() {
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["makespan"], json!(8.5));
 }
+
+/// A run that has counted bytes, beside what its own costs predict; and the same from its trace.
+#[test]
+fn measured_times_and_bytes_beside_the_predicted_ones() {
+    let desk = Desk::new();
+    let span = |action: &str, start: f64, end: f64, held: f64, peak: f64| json!({ "action": action, "start": start, "end": end, "held": held, "peak": peak });
+    let rows = json!([[
+        span("0F0", 0.0, 1.5, 110.0, 112.0),
+        span("0F1", 1.5, 2.5, 120.0, 122.0),
+        span("0B0", 2.5, 4.5, 160.0, 166.0),
+        span("0B1", 4.5, 6.5, 150.0, 165.0),
+    ]]);
+    desk.write("timeline.json", &json!({ "rows": rows }).to_string());
+    let run = desk.result("simulate timeline.json");
+    insta::assert_snapshot!(run);
+    let table = |text: &str| text.split("\n\n").last().unwrap().to_owned();
+    let costs = "--schedule gpipe --pp 1 --microbatches 2 --costs-file";
+    assert_eq!(table(&desk.result(&format!("simulate {costs} timeline.json"))), table(&run));
+    desk.result("render timeline.json --format trace -o trace.json");
+    assert_eq!(table(&desk.result(&format!("simulate {costs} trace.json"))), table(&run));
+    let json = desk.result(&format!("simulate {costs} trace.json --json"));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["comparison"]["ranks"][0]["measured_peak"], json!(166.0));
+    let other = "--schedule 1f1b --pp 1 --microbatches 3 --costs-file timeline.json --json";
+    let json: Value = serde_json::from_str(&desk.result(&format!("simulate {other}"))).unwrap();
+    assert!(json.get("comparison").is_none(), "a schedule of its own was not measured");
+}

@@ -89,3 +89,15 @@ fn what_cannot_be_lowered_says_why() {
     ];
     insta::assert_snapshot!(errors.map(|args| desk.error(args)).join("\n"));
 }
+
+#[test]
+fn one_in_so_many_microbatches_is_computed_again() {
+    let desk = Desk::new();
+    desk.write("plan.csv", "0F0,0F1,0F2,0B0,0B1,0B2\n");
+    assert_eq!(
+        desk.result("lower plan.csv --recompute every:2 --format csv"),
+        "0F0,0F1,0F2,0R0,0B0,0B1,0R2,0B2\r\n"
+    );
+    let error = desk.error("lower plan.csv --recompute every:0");
+    assert!(error.contains("`0` is no number of 1 or more, as in every:2"), "{error}");
+}
