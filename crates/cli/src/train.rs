@@ -21,6 +21,7 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
         threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),
     };
+    threads::keep_memory();
     threads::tell_candle(options.num_threads(recipe.distributed.pp_size));
     let progress = Progress::new();
     let finished = train(&recipe, &options, &|event| progress.show(event))?;

@@ -35,6 +35,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         threads_per_rank: args.threads.and_then(|num| NonZeroUsize::new(num.into())),
         ..ThreadOptions::default()
     };
+    threads::keep_memory();
     threads::tell_candle(ranks.num_threads(options.pp_size));
     let report = bench(&options, &ranks)?;
     if report.versions.build == "debug" {
