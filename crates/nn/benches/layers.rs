@@ -7,8 +7,8 @@
 
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{
-    Attention, Embedding, Linear, Mask, Parameters, RmsNorm, RotaryEmbedding, cross_entropy_sum,
-    grad_norm_squared, init, scale_grads, swiglu, vjp,
+    Attention, Embedding, Gelu, LayerNorm, Linear, Mask, Parameters, RmsNorm, RotaryEmbedding,
+    cross_entropy_sum, geglu, gelu, grad_norm_squared, init, scale_grads, swiglu, vjp,
 };
 use candle_core::{DType, Device, Result, Tensor, Var};
 use criterion::Criterion;
@@ -93,6 +93,13 @@ fn layers(dtype: DType) -> Vec<Layer> {
     let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
     let norm = Layer::new("rms norm", move || norm.forward(&x));
 
+    let mut set = Parameters::new();
+    let weight = set.add("weight", random("weight", &[HIDDEN], dtype), true).unwrap();
+    let bias = set.add("bias", random("bias", &[HIDDEN], dtype), true).unwrap();
+    let layer_norm = LayerNorm::new(weight, Some(bias), 1e-5).unwrap();
+    let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
+    let layer_norm = Layer::new("layer norm", move || layer_norm.forward(&x));
+
     let head_dim = HIDDEN / HEADS;
     let positions = Tensor::arange(0u32, 256, &Device::Cpu).unwrap();
     let rotary = RotaryEmbedding::with_theta(head_dim, 1e4).unwrap();
@@ -108,20 +115,23 @@ fn layers(dtype: DType) -> Vec<Layer> {
 
     let gate = variable("gate", &[1, TOKENS, INTERMEDIATE], dtype);
     let up = variable("up", &[1, TOKENS, INTERMEDIATE], dtype);
-    let gated = Layer::new("swiglu", move || swiglu(&gate, &up));
+    let mut activations = Vec::new();
+    for (alone, gated, form) in
+        [("gelu", "geglu", Gelu::Exact), ("gelu by tanh", "geglu by tanh", Gelu::Tanh)]
+    {
+        let (x, gate, up) = (gate.clone(), gate.clone(), up.clone());
+        activations.push(Layer::new(alone, move || gelu(&x, form)));
+        activations.push(Layer::new(gated, move || geglu(&gate, &up, form)));
+    }
+    activations.push(Layer::new("swiglu", move || swiglu(&gate, &up)));
 
     let logits = variable("logits", &[1, TOKENS, VOCABULARY], dtype);
     let loss = Layer::new("cross entropy", move || cross_entropy_sum(&logits, &labels));
-    vec![
-        embedding,
-        norm,
-        linear("linear", INTERMEDIATE, dtype),
-        rotary,
-        attention,
-        gated,
-        linear("head", VOCABULARY, dtype),
-        loss,
-    ]
+    let mut layers =
+        vec![embedding, norm, layer_norm, linear("linear", INTERMEDIATE, dtype), rotary, attention];
+    layers.extend(activations);
+    layers.extend([linear("head", VOCABULARY, dtype), loss]);
+    layers
 }
 
 /// What is done once a step, on the four million numbers of the embedding.

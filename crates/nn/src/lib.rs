@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod activation;
+mod affine;
 mod attention;
 mod clip;
 mod cpu;
@@ -7,7 +9,9 @@ mod cross_entropy;
 mod embedding;
 mod error;
 mod every_device;
+mod gelu;
 pub mod init;
+mod layer_norm;
 mod linear;
 pub mod optim;
 mod parameter;
@@ -24,6 +28,8 @@ pub use clip::{grad_norm_squared, scale_grads};
 pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum};
 pub use embedding::Embedding;
 pub use error::Error;
+pub use gelu::{Gelu, geglu, gelu};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use parameter::{DeferredGrads, Parameter, Parameters};
 pub use rms_norm::RmsNorm;

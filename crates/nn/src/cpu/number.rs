@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use candle_core::{CpuStorage, DType, Error, Result, Tensor, WithDType};
 use half::bf16;
 
+use super::normal::standard_normal;
 use super::vectorised;
 
 /// What a tensor may hold: `f32`, `f64`, or `bf16`, which is computed with as `f32`.
@@ -33,6 +34,10 @@ pub(crate) trait Real: Number<Real = Self> + Into<f64> {
     fn exp(self) -> Self;
     /// The square root.
     fn sqrt(self) -> Self;
+    /// The distribution function and the density of the standard normal distribution.
+    fn standard_normal(self) -> (Self, Self);
+    /// The nearest number to a constant; inlined, which candle's conversion need not be.
+    fn constant(value: f64) -> Self;
 }
 
 macro_rules! slice_mut {
@@ -52,7 +57,7 @@ macro_rules! slice_mut {
 }
 
 macro_rules! real {
-    ($t:ty, $variant:ident, $exp:path) => {
+    ($t:ty, $variant:ident, $exp:path, $normal:path, $constant:path) => {
         impl Number for $t {
             type Real = Self;
 
@@ -89,12 +94,28 @@ macro_rules! real {
             fn sqrt(self) -> Self {
                 <$t>::sqrt(self)
             }
+
+            #[inline(always)]
+            fn standard_normal(self) -> (Self, Self) {
+                standard_normal(self, &$normal)
+            }
+
+            #[inline(always)]
+            fn constant(value: f64) -> Self {
+                $constant(value)
+            }
         }
     };
 }
 
-real!(f32, F32, super::exp::exp_f32);
-real!(f64, F64, super::exp::exp_f64);
+real!(f32, F32, super::exp::exp_f32, super::normal::F32, to_f32);
+real!(f64, F64, super::exp::exp_f64, super::normal::F64, std::convert::identity);
+
+#[expect(clippy::cast_possible_truncation, reason = "the nearest number is what is asked for")]
+#[inline(always)]
+fn to_f32(value: f64) -> f32 {
+    value as f32
+}
 
 impl Number for bf16 {
     type Real = f32;

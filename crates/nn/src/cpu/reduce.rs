@@ -19,6 +19,11 @@ fn fold<T: Real>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
     lanes[0]
 }
 
+/// The length of a slice as a number to divide by.
+pub(crate) fn count<N: Number>(x: &[N]) -> N::Real {
+    <N::Real as WithDType>::from_f64(u32::try_from(x.len()).unwrap_or(u32::MAX).into())
+}
+
 /// The sum of `term(x)` over a slice.
 #[inline(always)]
 pub(crate) fn sum<N: Number>(x: &[N], term: impl Fn(N::Real) -> N::Real) -> N::Real {

@@ -40,6 +40,59 @@ fn exp_at_the_ends_of_its_range() {
     assert!(Real::exp(f64::NAN).is_nan());
 }
 
+/// Distribution function and density with twenty digits; the smallest are almost subnormal.
+const NORMAL: [(f64, f64, f64); 9] = [
+    (-37.5, 4.605_353_009_581_955e-308, 1.728_233_732_284_105_2e-306),
+    (-30., 4.906_713_927_148_187e-198, 1.473_646_134_878_547_5e-196),
+    (-12.5, 3.732_564_298_877_713e-36, 4.695_195_357_975_146e-35),
+    (-5., 2.866_515_718_791_939e-7, 1.486_719_514_734_297_7e-6),
+    (-1., 0.158_655_253_931_457_05, 0.241_970_724_519_143_35),
+    (-0.125, 0.450_261_775_169_887_1, 0.395_837_686_944_749_5),
+    (0.75, 0.773_372_647_623_131_8, 0.301_137_432_154_804_4),
+    (2., 0.977_249_868_051_820_8, 0.053_990_966_513_188_05),
+    (6., 0.999_999_999_013_412_4, 6.075_882_849_823_285e-9),
+];
+
+#[test]
+fn the_normal_distribution_is_within_a_few_units_in_the_last_place() {
+    let assert_close = |what: &str, x: f64, [actual, expected]: [f64; 2], tolerance: f64| {
+        let error = (actual - expected).abs() / expected;
+        assert!(error < tolerance, "{what}({x}) = {actual}, should be {expected}: off by {error}");
+    };
+    for (x, below, density) in NORMAL {
+        let actual = x.standard_normal();
+        assert_close("distribution", x, [actual.0, below], 6. * f64::EPSILON);
+        assert_close("density", x, [actual.1, density], 4. * f64::EPSILON);
+    }
+    let mut x = -13f32;
+    while x < 14. {
+        let (wide, actual) = (f64::from(x), Real::standard_normal(x));
+        let below = 0.5 * candle_core::cpu::erf::erfc_f64(-wide * std::f64::consts::FRAC_1_SQRT_2);
+        let epsilon = f64::from(f32::EPSILON);
+        assert_close("distribution", wide, [actual.0.into(), below], 6. * epsilon);
+        if x < 13. {
+            let density = (-0.5 * wide * wide).exp() * 0.398_942_280_401_432_7;
+            assert_close("density", wide, [actual.1.into(), density], 4. * epsilon);
+        }
+        x += 0.003_1;
+    }
+}
+
+#[test]
+fn the_normal_distribution_at_the_ends_of_its_range() {
+    for x in [f32::NEG_INFINITY, f32::MIN, -14.] {
+        assert_eq!(Real::standard_normal(x), (0., 0.));
+        assert_eq!(Real::standard_normal(-x), (1., 0.));
+        assert_eq!(Real::standard_normal(3. * f64::from(x)), (0., 0.));
+        assert_eq!(Real::standard_normal(-3. * f64::from(x)), (1., 0.));
+    }
+    assert!((Real::standard_normal(0f32).0 - 0.5).abs() <= f32::EPSILON);
+    assert!((Real::standard_normal(0f64).0 - 0.5).abs() <= f64::EPSILON);
+    assert!(
+        Real::standard_normal(f32::NAN).0.is_nan() && Real::standard_normal(f64::NAN).1.is_nan()
+    );
+}
+
 #[test]
 fn bfloat16_is_rounded_as_half_rounds_it() {
     let specials = [0, 1, 0x7f80_0000, 0x7f80_0001, 0x7fbf_ffff, 0x7fff_ffff, 0x7f7f_ffff];
@@ -61,6 +114,8 @@ fn many_loops<T: Real>(x: &[T], y: &[T]) -> Vec<f64> {
         let (x, y) = (&x[..len], &y[..len]);
         bits.push(sum(x, |x| x.exp()).into());
         bits.push(sum2(x, y, |x, y| x * y + x / y).into());
+        bits.push(sum(x, |x| x.standard_normal().0).into());
+        bits.push(sum(x, |x| x.standard_normal().1).into());
         bits.push(max(x).into());
         let turned = x.iter().zip(y).map(|(&x, &y)| (x * y - y * x.exp()).into());
         bits.extend(turned);

@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
+use crate::affine::bias_grad;
 use crate::cpu::{
     Matrix, Number, Values, add_product, add_to, contiguous, for_number, product, vectorised, write,
 };
@@ -112,22 +113,6 @@ fn weight_grad<N: Number>(weight: &Parameter, x: &Tensor, grad: &Tensor) -> Resu
     )
 }
 
-/// Adds the sum of the rows of `G` to the bias's gradient.
-fn bias_grad<N: Number>(bias: &Parameter, grad: &Tensor) -> Result<()> {
-    let values = Values::of(grad);
-    let grads = values.slice::<N>()?;
-    let mut sum = vec![N::zero().wide(); bias.num_elements()];
-    vectorised(
-        #[inline(always)]
-        || {
-            for grad in grads.chunks_exact(sum.len().max(1)) {
-                add_to(&mut sum, grad);
-            }
-        },
-    );
-    bias.accumulate(&Tensor::from_vec(sum, bias.shape(), &Device::Cpu)?)
-}
-
 impl Fused {
     fn run<N: Number>(
         x: (&CpuStorage, &Layout),
@@ -146,9 +131,7 @@ impl Fused {
         let grad = grad.detach().contiguous()?;
         if let Some(bias) = self.bias.as_ref().filter(|bias| bias.is_trainable()) {
             let grad = grad.clone();
-            bias.defer(
-                move |bias| for_number!(grad.dtype(), "linear", N => bias_grad::<N>(bias, &grad)),
-            )?;
+            bias.defer(move |bias| bias_grad(bias, &grad))?;
         }
         if self.weight.is_trainable() {
             let (x, grad) = (x.detach(), grad.clone());

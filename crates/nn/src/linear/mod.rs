@@ -1,6 +1,5 @@
 //! The linear layer: y = x Wᵀ + b.
 
-mod bias;
 mod fused;
 mod product;
 
@@ -9,9 +8,9 @@ mod tests;
 
 use candle_core::{Result, Tensor};
 
+use crate::affine::AddBias;
 use crate::cpu::has_kernels;
 use crate::{Error, Parameter};
-use bias::AddBias;
 use fused::Fused;
 use product::Product;
 

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::Parameter;
-use crate::cpu::{Number, Real, Values, contiguous, for_number, sum, sum2, vectorised};
+use crate::cpu::{Number, Real, Values, contiguous, count, for_number, sum, sum2, vectorised};
 
 /// `w · x / sqrt(mean(x²) + eps)` for contiguous tensors.
 pub(super) struct Normalise {
@@ -16,11 +16,6 @@ pub(super) struct Normalise {
 #[inline(always)]
 fn inverse_root<N: Number>(row: &[N], eps: N::Real, num: N::Real) -> N::Real {
     N::one().wide() / (sum(row, |x| x * x) / num + eps).sqrt()
-}
-
-/// The length of a row as a number to divide by.
-fn count<N: Number>(row: &[N]) -> N::Real {
-    <N::Real as WithDType>::from_f64(u32::try_from(row.len()).unwrap_or(u32::MAX).into())
 }
 
 fn forward<N: Number>(x: &[N], w: &[N], eps: f64) -> CpuStorage {

@@ -1,17 +1,16 @@
 //! Root-mean-square normalisation: y = w · x / sqrt(mean(x²) + eps).
 
 mod fused;
-mod scale;
 
 #[cfg(test)]
 mod tests;
 
 use candle_core::{D, DType, Result, Tensor};
 
+use crate::affine::Scale;
 use crate::cpu::has_kernels;
 use crate::{Error, Parameter};
 use fused::Normalise;
-use scale::Scale;
 
 /// The normalisation `y = w · x / sqrt(mean(x²) + eps)` over the last dimension, as Hugging Face's
 /// Llama computes it: in float32 whatever the dtype (float64 stays), and the product with the

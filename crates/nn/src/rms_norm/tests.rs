@@ -2,7 +2,8 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::{RmsNorm, Scale, normalise};
+use super::{RmsNorm, normalise};
+use crate::affine::Scale;
 use crate::oracle::{
     ALL_DTYPES, assert_agree, assert_close, assert_derivative, parameter, random, variable,
 };

@@ -3,11 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use crate::Error;
-use crate::cpu::{Number, Real, Values, contiguous, for_number, has_kernels, vectorised};
+use crate::activation::{Activation, gated, sigmoid};
+use crate::cpu::Real;
 
 /// `silu(gate) · up = gate σ(gate) up`, for two tensors of one shape.
 ///
@@ -19,93 +18,27 @@ use crate::cpu::{Number, Real, Values, contiguous, for_number, has_kernels, vect
 /// # Errors
 /// If the shapes, dtypes or devices differ.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if gate.shape() != up.shape() {
-        return Err(Error::InputShape {
-            layer: "gated activation",
-            expected: format!("two inputs of shape {:?}", gate.dims()),
-            actual: up.shape().clone(),
-        }
-        .into());
-    }
-    if has_kernels(gate) && has_kernels(up) {
-        return gate.contiguous()?.apply_op2(&up.contiguous()?, SwiGlu);
-    }
-    gate.silu()? * up
+    gated(gate, up, Silu)
 }
 
-struct SwiGlu;
+#[derive(Clone, Copy)]
+struct Silu;
 
-#[inline(always)]
-fn sigmoid<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (T::zero() - x).exp())
-}
+impl Activation for Silu {
+    const NAMES: [&'static str; 2] = ["silu", "swiglu"];
 
-fn forward<N: Number>(gate: &[N], up: &[N]) -> CpuStorage {
-    let mut y = vec![N::zero(); gate.len()];
-    vectorised(
-        #[inline(always)]
-        || {
-            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                let gate = gate.wide();
-                *y = N::narrow(gate * sigmoid(gate) * up.wide());
-            }
-        },
-    );
-    N::to_cpu_storage_owned(y)
-}
-
-fn backward<N: Number>(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (gates, ups, grads) = (Values::of(gate), Values::of(up), Values::of(grad));
-    let (gates, ups, grads) = (gates.slice::<N>()?, ups.slice::<N>()?, grads.slice::<N>()?);
-    let mut gate_grad = vec![N::zero(); gates.len()];
-    let mut up_grad = vec![N::zero(); gates.len()];
-    let one = N::one().wide();
-    vectorised(
-        #[inline(always)]
-        || {
-            let out = gate_grad.iter_mut().zip(&mut up_grad);
-            for ((((gate_grad, up_grad), gate), up), grad) in out.zip(gates).zip(ups).zip(grads) {
-                let (gate, up, grad) = (gate.wide(), up.wide(), grad.wide());
-                let s = sigmoid(gate);
-                *gate_grad = N::narrow(grad * up * s * (one + gate * (one - s)));
-                *up_grad = N::narrow(grad * gate * s);
-            }
-        },
-    );
-    Ok((
-        Tensor::from_vec(gate_grad, gate.shape(), &Device::Cpu)?,
-        Tensor::from_vec(up_grad, gate.shape(), &Device::Cpu)?,
-    ))
-}
-
-impl CustomOp2 for SwiGlu {
-    fn name(&self) -> &'static str {
-        "swiglu"
+    #[inline(always)]
+    fn share<T: Real>(self, x: T) -> T {
+        sigmoid(x)
     }
 
-    fn cpu_fwd(
-        &self,
-        gate: &CpuStorage,
-        gl: &Layout,
-        up: &CpuStorage,
-        ul: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let y = for_number!(gate.dtype(), self.name(), N => {
-            Ok(forward::<N>(contiguous(gate, gl)?, contiguous(up, ul)?))
-        })?;
-        Ok((y, gl.shape().clone()))
+    #[inline(always)]
+    fn backward<T: Real>(self, x: T, grad: T) -> (T, T) {
+        let s = sigmoid(x);
+        (s, grad * s * (T::one() + x * (T::one() - s)))
     }
 
-    fn bwd(
-        &self,
-        gate: &Tensor,
-        up: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.detach().contiguous()?;
-        let (gate_grad, up_grad) =
-            for_number!(gate.dtype(), self.name(), N => backward::<N>(gate, up, &grad))?;
-        Ok((gate.track_op().then_some(gate_grad), up.track_op().then_some(up_grad)))
+    fn composed(self, x: &Tensor) -> Result<Tensor> {
+        x.silu()
     }
 }

@@ -7,8 +7,8 @@ use crate::Parameter;
 use crate::every_device::on_every_device;
 
 /// `x · w` for `x` of shape `[.., n]` and `w` of shape `[n]`.
-pub(super) struct Scale {
-    pub(super) weight: Parameter,
+pub(crate) struct Scale {
+    pub(crate) weight: Parameter,
 }
 
 fn forward<S: BackendStorage>(

@@ -1,14 +1,15 @@
-//! The sum y + b whose bias gradient waits.
+//! The sum y + b whose bias gradient waits, and that gradient by a kernel.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CustomOp2, Layout, Result, Shape, Tensor, op};
+use candle_core::{CustomOp2, Device, Layout, Result, Shape, Tensor, op};
 
 use crate::Parameter;
+use crate::cpu::{Number, Values, add_to, for_number, vectorised};
 use crate::every_device::on_every_device;
 
 /// `y + b` for `y` of shape `[.., n]` and `b` of shape `[n]`.
-pub(super) struct AddBias {
-    pub(super) bias: Parameter,
+pub(crate) struct AddBias {
+    pub(crate) bias: Parameter,
 }
 
 fn forward<S: BackendStorage>(
@@ -43,4 +44,27 @@ impl CustomOp2 for AddBias {
         }
         Ok((y.track_op().then(|| grad.clone()), None))
     }
+}
+
+/// Adds the sum of the rows of `G`, contiguous on the CPU, to the bias's gradient.
+pub(crate) fn bias_grad(bias: &Parameter, grad: &Tensor) -> Result<()> {
+    let sum = for_number!(grad.dtype(), "gradient of a bias", N => {
+        sum_of_rows::<N>(bias.shape(), grad)
+    })?;
+    bias.accumulate(&sum)
+}
+
+fn sum_of_rows<N: Number>(shape: &Shape, grad: &Tensor) -> Result<Tensor> {
+    let values = Values::of(grad);
+    let grads = values.slice::<N>()?;
+    let mut sum = vec![N::zero().wide(); shape.elem_count()];
+    vectorised(
+        #[inline(always)]
+        || {
+            for grad in grads.chunks_exact(sum.len().max(1)) {
+                add_to(&mut sum, grad);
+            }
+        },
+    );
+    Tensor::from_vec(sum, shape, &Device::Cpu)
 }

@@ -1,0 +1,8 @@
+//! A number for each column, multiplied or added to every row: what the weight of a normalisation
+//! and a bias do.
+
+mod bias;
+mod scale;
+
+pub(crate) use bias::{AddBias, bias_grad};
+pub(crate) use scale::Scale;
