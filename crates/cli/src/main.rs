@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use autopipe::memory::CountingAllocator;
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 
 mod args;
 mod bench;
@@ -15,9 +17,10 @@ mod schedule;
 mod threads;
 mod train;
 
-/// glibc's allocator gives freed buffers back to the system at every operation; this one keeps them.
+/// glibc's allocator gives freed buffers back to the system at every operation; this one keeps them
+/// (`threads::keep_memory`). Around it, what each rank holds is counted.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: CountingAllocator<MiMalloc> = CountingAllocator::new(MiMalloc);
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

@@ -85,6 +85,12 @@ fn figures(report: &Report) -> Vec<[String; 2]> {
         let peak = short_bytes(peak as f64);
         rows.push(["peak memory".to_owned(), format!("{peak}, of the whole process")]);
     }
+    let peaks = report.measured_peak_bytes.iter().zip(&report.simulated_peak_bytes);
+    rows.extend(peaks.enumerate().map(|(rank, (&measured, &simulated))| {
+        let name = if rank == 0 { "peak of ranks" } else { "" };
+        let (measured, simulated) = (short_bytes(measured), short_bytes(simulated));
+        [name.to_owned(), format!("{rank}: {measured} measured, {simulated} simulated")]
+    }));
     rows.push([
         "bubble".to_owned(),
         format!(

@@ -39,6 +39,11 @@ fn what_programs_read() {
     insta::assert_snapshot!(keys.join("\n"));
     let number = |key: &str| figures[key].as_f64().unwrap();
     assert!(number("tokens_per_second") > 0.0 && number("step_seconds") > 0.0);
+    for rank in 0..2 {
+        let peak = |key: &str| figures[key][rank].as_f64().unwrap();
+        let (measured, simulated) = (peak("measured_peak_bytes"), peak("simulated_peak_bytes"));
+        assert!((measured - simulated).abs() < 0.2 * measured, "{measured} for {simulated}");
+    }
     assert_eq!(figures["step_seconds_all"].as_array().unwrap().len(), 2);
     assert_eq!((&figures["num_stages"], &figures["split"]), (&json!(4), &json!("even")));
     assert_eq!(figures["model"]["weights"], "random");

@@ -24,6 +24,10 @@ pub(super) struct Measured {
     pub(super) measured_idle: Vec<f64>,
     /// The same as the simulator has it with the times of that step's computations.
     pub(super) simulated_idle: Vec<f64>,
+    /// By rank, the most bytes held in the last step; empty if the allocator does not count.
+    pub(super) peaks: Vec<f64>,
+    /// The same as the simulator has it.
+    pub(super) simulated_peaks: Vec<f64>,
     /// The last step's, in nats per token.
     pub(super) loss: f64,
     /// The most memory that the process has had.
@@ -51,9 +55,14 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
         measured.cpu_seconds.extend(taken.cpu_seconds);
         measured.loss = taken.loss;
         if let Some(timeline) = taken.timeline {
-            let simulated = simulate(&setup.plan.programs.train, &Costs::measured(&timeline));
-            measured.measured_idle.push(idle(&timeline));
-            measured.simulated_idle.push(idle(&simulated));
+            let costs = Costs::measured(&timeline);
+            let simulated = simulate(&setup.plan.programs.train, &costs);
+            measured.measured_idle.push(timeline.idle_rate());
+            measured.simulated_idle.push(simulated.idle_rate());
+            if timeline.rows().iter().flatten().all(|span| span.held.is_some()) {
+                measured.peaks = timeline.peak_bytes(&costs);
+                measured.simulated_peaks = simulated.peak_bytes(&costs);
+            }
         }
     }
     measured.peak_rss_bytes = process::peak_rss_bytes();
@@ -99,16 +108,4 @@ fn take_step(
 
 fn meet(pipeline: &AutoPipeline) -> Result<(), Error> {
     Ok(pipeline.world().barrier().map_err(autopipe::Error::from)?)
-}
-
-/// The share of all ranks' time, from the start of a step to its last action's end, in which they
-/// do not compute.
-pub(super) fn idle(timeline: &Timeline) -> f64 {
-    let computes = |row: &Vec<autopipe::schedule::Span>| -> f64 {
-        let computes = row.iter().filter(|span| span.action.computes().next().is_some());
-        computes.map(autopipe::schedule::Span::duration).sum()
-    };
-    let busy: f64 = timeline.rows().iter().map(computes).sum();
-    let all: f64 = timeline.rows().iter().map(|_| timeline.makespan()).sum();
-    if all > 0.0 { (1.0 - busy / all).max(0.0) } else { 0.0 }
 }

@@ -28,6 +28,14 @@ pub struct Report {
     /// messages; the median. What is measured beyond it is waiting that the schedule does not
     /// explain.
     pub simulated_bubble: f64,
+    /// By rank, the most bytes held in the last step: weights, gradients, moments, activations. Only
+    /// there if the program's allocator counts them
+    /// ([`autopipe::memory::CountingAllocator`]).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured_peak_bytes: Vec<f64>,
+    /// The same as the simulator has it, with what the step's actions were measured to hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub simulated_peak_bytes: Vec<f64>,
     /// The last step's loss, in nats per token.
     pub loss: f64,
     /// What was trained.
@@ -115,6 +123,8 @@ impl Report {
             peak_rss_bytes: measured.peak_rss_bytes,
             measured_bubble: median(measured_idle),
             simulated_bubble: median(simulated_idle),
+            measured_peak_bytes: measured.peaks.clone(),
+            simulated_peak_bytes: measured.simulated_peaks.clone(),
             loss: measured.loss,
             model: Model {
                 model_type: model.family().name(),

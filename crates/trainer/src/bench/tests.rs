@@ -1,11 +1,10 @@
 //! Figures of a tiny model, what is refused, and the arithmetic.
 
-use autopipe::schedule::{Kind, Span, Timeline};
+use autopipe::schedule::Kind;
 use autopipe::{Split, ThreadOptions};
 use autopipe_config::ModelSource;
 use serde_json::{Value, json};
 
-use super::rank::idle;
 use super::report::median;
 use super::{Options, Report, Setup, Weights, bench, tokens};
 use crate::TrainError;
@@ -139,19 +138,6 @@ fn all_mistakes_are_told_at_once() {
         let problems = refused(&wrong);
         assert!(problems.iter().any(|problem| problem.contains(part)), "{part}: {problems:?}");
     }
-}
-
-#[test]
-fn idle_is_all_but_computing() {
-    let span = |action: &str, start, end| Span::new(action.parse().unwrap(), start, end);
-    let rows = vec![
-        vec![span("0F0", 0.0, 1.0), span("0SEND_F0", 1.0, 1.5), span("0B0", 4.0, 6.0)],
-        vec![span("1RECV_F0", 0.0, 1.5), span("1F0", 1.5, 2.5), span("1B0", 2.5, 4.0)],
-    ];
-    let timeline = Timeline::from_rows(rows).unwrap();
-    // Of 12 units, 3 and 2.5 are worked.
-    assert!((idle(&timeline) - 6.5 / 12.0).abs() < 1e-12);
-    assert_eq!(idle(&Timeline::from_rows(Vec::new()).unwrap()), 0.0);
 }
 
 #[test]
