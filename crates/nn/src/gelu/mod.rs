@@ -27,8 +27,8 @@ pub enum Gelu {
 /// `x Φ(x)`, where `Φ` is the distribution function of the standard normal or its approximation.
 ///
 /// With `G` the output's gradient, the backward of the exact form is `dx = G (Φ(x) + x φ(x))`,
-/// where `φ` is the density. Where `x` is far below zero the result keeps its digits, which
-/// `1 + erf(x / √2)` would lose. Nothing but the input is kept for the backward.
+/// where `φ` is the density. Far below zero the kernels on the CPU keep the digits that
+/// `1 + erf(x / √2)` loses. Nothing but the input is kept for the backward.
 ///
 /// Paper: [Hendrycks and Gimpel, 2016](https://arxiv.org/abs/1606.08415).
 ///
