@@ -56,7 +56,8 @@ impl DecoderLayer {
 
     /// Maps hidden states `[batch, sequence, hidden]` to the next layer's.
     pub(crate) fn forward(&self, x: &Tensor, rotation: &Rotation) -> Result<Tensor> {
-        let h = (x + self.self_attn.forward(&self.input_layernorm.forward(x)?, rotation)?)?;
-        &h + self.mlp.forward(&self.post_attention_layernorm.forward(&h)?)?
+        let mixed = self.self_attn.forward(&self.input_layernorm.forward(x)?, rotation)?;
+        let (h, normed) = self.post_attention_layernorm.forward_residual(x, &mixed)?;
+        h + self.mlp.forward(&normed)?
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Normalise {
 
 /// `1 / sqrt(mean(x²) + eps)` of one row.
 #[inline(always)]
-fn inverse_root<N: Number>(row: &[N], eps: N::Real, num: N::Real) -> N::Real {
+pub(super) fn inverse_root<N: Number>(row: &[N], eps: N::Real, num: N::Real) -> N::Real {
     N::one().wide() / (sum(row, |x| x * x) / num + eps).sqrt()
 }
 

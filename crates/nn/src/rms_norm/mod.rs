@@ -1,9 +1,12 @@
 //! Root-mean-square normalisation: y = w · x / sqrt(mean(x²) + eps).
 
 mod fused;
+mod residual;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -11,6 +14,7 @@ use crate::affine::Scale;
 use crate::cpu::has_kernels;
 use crate::{Error, Parameter};
 use fused::Normalise;
+use residual::{AddAhead, Ahead, NormaliseAhead};
 
 /// The normalisation `y = w · x / sqrt(mean(x²) + eps)` over the last dimension, as Hugging Face's
 /// Llama computes it: in float32 whatever the dtype (float64 stays), and the product with the
@@ -52,21 +56,56 @@ impl RmsNorm {
     /// # Errors
     /// If the last dimension, dtype or device of `x` is not the weight's.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.weight.num_elements();
-        if x.dims().last() != Some(&hidden) {
-            return Err(Error::InputShape {
-                layer: "normalisation",
-                expected: format!("an input of shape [.., {hidden}]"),
-                actual: x.shape().clone(),
-            }
-            .into());
-        }
+        self.check(x)?;
         if has_kernels(x) {
             let op = Normalise { weight: self.weight.clone(), eps: self.eps };
             return x.contiguous()?.apply_op2(self.weight.value(), op);
         }
         let scale = Scale { weight: self.weight.clone() };
         normalise(x, self.eps)?.apply_op2(self.weight.value(), scale)
+    }
+
+    /// Adds a block's result to the residual stream `x`, both of shape `[.., hidden]`, and normalises
+    /// the sum: returns `h = x + block` and `norm(h)`, made in one pass over each row where there is
+    /// a kernel. Results and gradients are those of the two steps one by one.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), or if the shapes or dtypes of the two differ.
+    pub fn forward_residual(&self, x: &Tensor, block: &Tensor) -> Result<(Tensor, Tensor)> {
+        self.check(x)?;
+        if x.shape() != block.shape() {
+            return Err(Error::InputShape {
+                layer: "normalisation",
+                expected: format!("a block's result of the residual's shape {:?}", x.dims()),
+                actual: block.shape().clone(),
+            }
+            .into());
+        }
+        if !(has_kernels(x) && has_kernels(block) && x.dtype() == self.weight.dtype()) {
+            let sum = (x + block)?;
+            let y = self.forward(&sum)?;
+            return Ok((sum, y));
+        }
+        let (weight, eps) = (self.weight.value().detach().contiguous()?, self.eps);
+        let ahead = Ahead::default();
+        let op = AddAhead { weight, eps, ahead: Arc::clone(&ahead) };
+        let sum = x.contiguous()?.apply_op2(&block.contiguous()?, op)?;
+        let normalise = Normalise { weight: self.weight.clone(), eps };
+        let y = sum.apply_op2(self.weight.value(), NormaliseAhead { normalise, ahead })?;
+        Ok((sum, y))
+    }
+
+    fn check(&self, x: &Tensor) -> Result<()> {
+        let hidden = self.weight.num_elements();
+        if x.dims().last() == Some(&hidden) {
+            return Ok(());
+        }
+        Err(Error::InputShape {
+            layer: "normalisation",
+            expected: format!("an input of shape [.., {hidden}]"),
+            actual: x.shape().clone(),
+        }
+        .into())
     }
 
     /// The weight, of shape `[hidden]`.

@@ -94,3 +94,44 @@ fn what_does_not_fit_is_named() {
     assert_eq!(message, "eps must be at least 0, got -1");
     assert!(RmsNorm::new(parameter(&mut set, "matrix", &[2, 2], DType::F32), EPS).is_err());
 }
+
+#[test]
+fn a_residual_is_added_and_normalised_at_once() {
+    // Both results are used, as in a decoder's layer: their gradients meet in the sum.
+    let joined = |(h, y): (Tensor, Tensor)| y + (h * 0.3)?;
+    for (dtype, tolerance) in ALL_DTYPES {
+        for hidden in [1, 6, 75] {
+            let (set, norm) = layer(hidden, dtype);
+            let [x, block] = [1, 2].map(|seed| variable(&[2, 3, hidden], seed, dtype));
+            let fused = || joined(norm.forward_residual(&x, &block)?);
+            let step_by_step = || {
+                let h = (x.as_tensor() + block.as_tensor())?;
+                let y = slow(&norm, &h)?;
+                joined((h, y))
+            };
+            assert_agree(&[&x, &block], &set, tolerance, fused, step_by_step);
+        }
+    }
+    let (set, norm) = layer(5, DType::F64);
+    let [x, block] = [1, 2].map(|seed| variable(&[3, 5], seed, DType::F64));
+    assert_derivative(&[&x, &block], &set, || joined(norm.forward_residual(&x, &block)?));
+}
+
+#[test]
+fn a_residual_may_be_untracked_or_strided_or_have_no_kernel() {
+    let (set, norm) = layer(4, DType::F64);
+    let (x, block) = (random(&[3, 4], 1, DType::F64), variable(&[4, 3], 2, DType::F64));
+    let fused = || Ok(norm.forward_residual(&x, &block.t()?)?.1);
+    assert_agree(&[&block], &set, 1e-12, fused, || slow(&norm, &(&x + block.t()?)?));
+
+    let (_, norm) = layer(4, DType::F16);
+    let x = random(&[3, 4], 1, DType::F16);
+    let (h, y) = norm.forward_residual(&x, &x).unwrap();
+    assert_close("sum", &h, &(&x * 2.).unwrap(), 1e-3);
+    assert_close("norm", &y, &slow(&norm, &h).unwrap(), 5e-3);
+    let error = norm.forward_residual(&x, &x.narrow(0, 0, 2).unwrap()).unwrap_err().to_string();
+    assert!(
+        error.contains("a block's result of the residual's shape [3, 4], got [2, 4]"),
+        "{error}"
+    );
+}

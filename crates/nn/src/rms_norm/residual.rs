@@ -1,0 +1,111 @@
+//! The sum of a residual stream and a block's result, normalised in the same pass.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+
+use super::fused::{Normalise, inverse_root};
+use crate::cpu::{Number, contiguous, count, for_number, vectorised};
+
+/// What the sum's pass has already normalised, for the operation that comes next.
+pub(super) type Ahead = Arc<Mutex<Option<CpuStorage>>>;
+
+/// `x + r` for contiguous tensors of one shape; on the way it normalises the sum, row by row, while it
+/// is in the first cache.
+pub(super) struct AddAhead {
+    pub(super) weight: Tensor,
+    pub(super) eps: f64,
+    pub(super) ahead: Ahead,
+}
+
+/// The normalisation of a sum, which [`AddAhead`] has computed; its backward is that of any other.
+pub(super) struct NormaliseAhead {
+    pub(super) normalise: Normalise,
+    pub(super) ahead: Ahead,
+}
+
+fn forward<N: Number>(x: &[N], r: &[N], w: &[N], eps: f64) -> (CpuStorage, CpuStorage) {
+    let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(w));
+    let mut sum = vec![N::zero(); x.len()];
+    let mut y = vec![N::zero(); x.len()];
+    let width = w.len().max(1);
+    vectorised(
+        #[inline(always)]
+        || {
+            let rows = sum.chunks_exact_mut(width).zip(y.chunks_exact_mut(width));
+            for ((sum, y), (x, r)) in rows.zip(x.chunks_exact(width).zip(r.chunks_exact(width))) {
+                for ((sum, x), r) in sum.iter_mut().zip(x).zip(r) {
+                    *sum = N::narrow(x.wide() + r.wide());
+                }
+                let root = inverse_root(sum, eps, num);
+                for ((y, sum), w) in y.iter_mut().zip(&*sum).zip(w) {
+                    *y = N::narrow(N::narrow(sum.wide() * root).wide() * w.wide());
+                }
+            }
+        },
+    );
+    (N::to_cpu_storage_owned(sum), N::to_cpu_storage_owned(y))
+}
+
+impl CustomOp2 for AddAhead {
+    fn name(&self) -> &'static str {
+        "residual"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        r: &CpuStorage,
+        rl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let weight = crate::cpu::Values::of(&self.weight);
+        let (sum, y) = for_number!(candle_core::backend::BackendStorage::dtype(x), self.name(), N => {
+            Ok(forward::<N>(contiguous(x, xl)?, contiguous(r, rl)?, weight.slice()?, self.eps))
+        })?;
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(y);
+        Ok((sum, xl.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        r: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of = |input: &Tensor| input.track_op().then(|| grad.clone());
+        Ok((of(x), of(r)))
+    }
+}
+
+impl CustomOp2 for NormaliseAhead {
+    fn name(&self) -> &'static str {
+        self.normalise.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match ahead {
+            Some(y) => Ok((y, xl.shape().clone())),
+            // Somebody else's tensors: nothing has been computed for them.
+            None => self.normalise.cpu_fwd(x, xl, w, wl),
+        }
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        self.normalise.bwd(x, w, y, grad)
+    }
+}
