@@ -113,17 +113,6 @@ pub enum Error {
         /// Ranks in the communicator.
         world: usize,
     },
-    /// A batch of another length than was promised.
-    #[error(
-        "the batch has sequences of {got}, pp_seq_len promises {expected}; call `update_seq_len({got})` \
-         before the step, or leave pp_seq_len out to go by each batch"
-    )]
-    SeqLen {
-        /// The batch's length.
-        got: usize,
-        /// The length promised.
-        expected: usize,
-    },
     /// A method that needs a built pipeline.
     #[error("{method} needs a built pipeline: call `build` first")]
     NotBuilt {

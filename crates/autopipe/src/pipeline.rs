@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, Input, LossFn, Model, Parameters, Recovered, StageModel, StepOptions,
-    StepOutput, Worker, WorkerParts,
+    Batch, Communicator, LossFn, Model, Parameters, Recovered, StageModel, StepOptions, StepOutput,
+    Worker, WorkerParts,
 };
 use autopipe_schedule::Rank;
 use candle_core::Device;
@@ -136,7 +136,8 @@ impl AutoPipeline {
             scale_grads: config.scale_grads_in_schedule,
             guard: self.args.guard,
         };
-        let worker = Worker::new(comm, parts)?;
+        let mut worker = Worker::new(comm, parts)?;
+        worker.set_seq_len(config.pp_seq_len);
         self.built = Some(Built { worker, plan, modules, seq_len: config.pp_seq_len });
         Ok(self)
     }
@@ -145,15 +146,8 @@ impl AutoPipeline {
         self.built.as_ref()
     }
 
-    /// The pipeline for a batch of the length that was promised.
-    fn ready(&mut self, method: &'static str, batch: &Batch) -> Result<&mut Built, Error> {
-        let built = self.built.as_mut().ok_or(Error::NotBuilt { method })?;
-        let first = batch.inputs.first();
-        let lengths = first.into_iter().flat_map(Input::tensors).filter_map(|t| t.dims().get(1));
-        match (built.seq_len, lengths.copied().find(|&got| Some(got) != built.seq_len)) {
-            (Some(expected), Some(got)) => Err(Error::SeqLen { got, expected }),
-            _ => Ok(built),
-        }
+    fn ready(&mut self, method: &'static str) -> Result<&mut Built, Error> {
+        self.built.as_mut().ok_or(Error::NotBuilt { method })
     }
 
     /// Trains on one batch: adds its gradients to those of the local parts' parameters.
@@ -162,7 +156,7 @@ impl AutoPipeline {
     /// Before [`build`](Self::build), for a batch of another sequence length than `pp_seq_len`
     /// promises, or when an action fails here or on another rank.
     pub fn step(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.ready("step", batch)?.worker.step(batch)?)
+        Ok(self.ready("step")?.worker.step(batch)?)
     }
 
     /// As [`step`](Self::step), and brings what else is asked for: the last stage's outputs, or when
@@ -172,7 +166,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn step_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
-        Ok(self.ready("step_with", batch)?.worker.step_with(batch, options)?)
+        Ok(self.ready("step_with")?.worker.step_with(batch, options)?)
     }
 
     /// Computes the losses of one batch without touching gradients.
@@ -180,7 +174,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval(&mut self, batch: &Batch) -> Result<StepOutput, Error> {
-        Ok(self.ready("eval", batch)?.worker.eval(batch)?)
+        Ok(self.ready("eval")?.worker.eval(batch)?)
     }
 
     /// As [`eval`](Self::eval), and brings what else is asked for, as
@@ -189,7 +183,7 @@ impl AutoPipeline {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn eval_with(&mut self, batch: &Batch, options: StepOptions) -> Result<StepOutput, Error> {
-        Ok(self.ready("eval_with", batch)?.worker.eval_with(batch, options)?)
+        Ok(self.ready("eval_with")?.worker.eval_with(batch, options)?)
     }
 
     /// Makes the pipeline usable again after a step that failed; all ranks of the world have to call
@@ -212,6 +206,7 @@ impl AutoPipeline {
     pub fn update_seq_len(&mut self, seq_len: usize) -> Result<(), Error> {
         let built = self.built.as_mut().ok_or(Error::NotBuilt { method: "update_seq_len" })?;
         built.seq_len = built.seq_len.map(|_| seq_len);
+        built.worker.set_seq_len(built.seq_len);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod text;
 
 use std::num::NonZeroUsize;
 
+use anyhow::Context as _;
 use autopipe_config::ModelSource;
 use autopipe_trainer::ThreadOptions;
 use autopipe_trainer::bench::{Options, bench};
@@ -52,8 +53,11 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
 /// A folder as it is; a file is a config alone.
 fn model(args: &Bench) -> anyhow::Result<ModelSource> {
     let path = &args.model;
-    Ok(match path.to_str().filter(|_| path.is_dir()) {
-        Some(folder) => ModelSource::Pretrained { folder: folder.to_owned() },
-        None => ModelSource::Scratch { config: read_config(path)? },
-    })
+    if !path.is_dir() {
+        return Ok(ModelSource::Scratch { config: read_config(path)? });
+    }
+    let folder = path.to_str().with_context(|| {
+        format!("the path {} is not in UTF-8; rename the folder", path.display())
+    })?;
+    Ok(ModelSource::Pretrained { folder: folder.to_owned() })
 }

@@ -44,7 +44,9 @@ pub(super) fn timing(args: &Timing) -> anyhow::Result<Costs> {
 pub(super) fn timing_with_run(args: &Timing) -> anyhow::Result<(Costs, Option<Timeline>)> {
     let (costs, run) = read_with_run(&args.costs)?;
     if args.costs_of == CostsOf::Rank {
-        let lists = given(&costs, |key, value| key != "microbatches" && !value.is_number());
+        let lists = given(&costs, |key, value| {
+            !matches!(key, "microbatches" | "microbatch_sizes") && !value.is_number()
+        });
         if !lists.is_empty() {
             bail!(
                 "--costs-of rank takes one value for all ranks, but more are given for {}",

@@ -105,7 +105,7 @@ pub(super) fn time(input: Input, costs: &Costs, of: CostsOf) -> anyhow::Result<T
     // What was measured has its own costs.
     let (timeline, costs, prediction) = match measured {
         Some(timeline) => {
-            let costs = Costs::measured(&timeline);
+            let costs = Costs::measured(&timeline).with_communication(costs.communication());
             let prediction = simulate(&program, &costs).with_sizes(&costs);
             (timeline, costs, Some(prediction))
         }

@@ -123,6 +123,16 @@ impl AdamW {
     ) -> Result<()> {
         for parameter in parameters {
             let (Some(var), Some(grad)) = (parameter.var(), parameter.grad()) else { continue };
+            if grad.shape() != parameter.shape() {
+                return Err(Error::GradientMismatch {
+                    of: format!("`{}`", parameter.name()),
+                    expected: parameter.shape().clone(),
+                    expected_dtype: parameter.dtype(),
+                    actual: grad.shape().clone(),
+                    actual_dtype: grad.dtype(),
+                }
+                .into());
+            }
             let moments = match self.state.get_mut(parameter.name()) {
                 Some(moments) => moments,
                 None => self

@@ -40,13 +40,14 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn push(&self, parameter: &Parameter, work: Work) {
-        let waiting = Waiting { parameter: Arc::downgrade(&parameter.inner), work };
-        lock(&self.state).waiting.push(waiting);
-    }
-
-    pub(super) fn is_deferring(&self) -> bool {
-        lock(&self.state).num_scopes > 0
+    /// Takes the work if a scope is open, and gives it back to be done at once if none is.
+    pub(super) fn push(&self, parameter: &Parameter, work: Work) -> Option<Work> {
+        let mut state = lock(&self.state);
+        if state.num_scopes == 0 {
+            return Some(work);
+        }
+        state.waiting.push(Waiting { parameter: Arc::downgrade(&parameter.inner), work });
+        None
     }
 
     pub(super) fn is_without_graph(&self) -> bool {

@@ -167,11 +167,7 @@ impl Parameter {
     /// # Errors
     /// What `work` says, if it runs now.
     pub fn defer(&self, work: impl FnOnce(&Self) -> Result<()> + Send + 'static) -> Result<()> {
-        if self.inner.queue.is_deferring() {
-            self.inner.queue.push(self, Box::new(work));
-            return Ok(());
-        }
-        work(self)
+        self.inner.queue.push(self, Box::new(work)).map_or(Ok(()), |work| work(self))
     }
 
     /// The shape of the value.

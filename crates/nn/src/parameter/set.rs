@@ -98,7 +98,7 @@ impl Parameters {
     ///
     /// Without this a layer adds its weight gradient to the buffer at once, in its backward. The
     /// gradients are the same to the bit, if what is put off is run in the order of the backwards.
-    /// Scopes may be nested; each gets what came in it. After a panic in `backward` the set is as
+    /// Scopes may be nested; each gets what came in it. A set is for one thread's backward at a time. After a panic in `backward` the set is as
     /// before, and what was put off is forgotten.
     ///
     /// # Examples
@@ -127,7 +127,8 @@ impl Parameters {
 
     /// Computes without a graph, as in `torch.no_grad`: what no later backward needs is freed as
     /// soon as the next layer has used it. That is for forwards whose inputs are no variables
-    /// either; a graph that is there already may go backward meanwhile.
+    /// either; a graph that is there already may go backward meanwhile. It holds for every thread
+    /// that computes with this set: no other may run a forward of it that is to go backward.
     ///
     /// # Examples
     /// ```

@@ -57,7 +57,7 @@ impl RmsNorm {
     /// If the last dimension, dtype or device of `x` is not the weight's.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x)?;
-        if has_kernels(x) {
+        if has_kernels(x) && self.weight.value().is_contiguous() {
             let op = Normalise { weight: self.weight.clone(), eps: self.eps };
             return x.contiguous()?.apply_op2(self.weight.value(), op);
         }
@@ -81,12 +81,14 @@ impl RmsNorm {
             }
             .into());
         }
-        if !(has_kernels(x) && has_kernels(block) && x.dtype() == self.weight.dtype()) {
+        let weight = self.weight.value();
+        let fits = x.dtype() == weight.dtype() && weight.is_contiguous();
+        if !(has_kernels(x) && has_kernels(block) && fits) {
             let sum = (x + block)?;
             let y = self.forward(&sum)?;
             return Ok((sum, y));
         }
-        let (weight, eps) = (self.weight.value().detach().contiguous()?, self.eps);
+        let (weight, eps) = (weight.detach(), self.eps);
         let ahead = Ahead::default();
         let op = AddAhead { weight, eps, ahead: Arc::clone(&ahead) };
         let sum = x.contiguous()?.apply_op2(&block.contiguous()?, op)?;

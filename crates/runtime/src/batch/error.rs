@@ -74,6 +74,23 @@ pub enum BatchError {
         /// Those it knows.
         known: Vec<String>,
     },
+    /// A batch of another sequence length than was promised.
+    #[error(
+        "the batch has sequences of {got} tokens, {expected} were promised; call \
+         `update_seq_len({got})` first, or promise none"
+    )]
+    SeqLen {
+        /// Dimension 1 of the batch's first input.
+        got: usize,
+        /// What was promised.
+        expected: usize,
+    },
+    /// A loss scale with which no gradient is a number.
+    #[error("the loss scale is {loss_scale}; it has to be finite: a batch without labels has none")]
+    LossScale {
+        /// The batch's.
+        loss_scale: String,
+    },
     /// The first stage has nothing to compute from.
     #[error("the batch has no input, which the first stage on this rank needs")]
     NoInput,

@@ -45,6 +45,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) inputs: bool,
     /// It has the last stage.
     pub(crate) target: bool,
+    /// The sequence length that batches are held to, if any.
+    pub(crate) seq_len: Option<usize>,
     /// Its stages and the keywords that each knows.
     pub(crate) keywords: Vec<(Stage, &'a [&'a str])>,
 }
@@ -81,6 +83,16 @@ impl Batch {
         }
         if needs.target && self.target.is_none() {
             errors.push(BatchError::NoTarget);
+        }
+        if !self.loss_scale.is_finite() {
+            errors.push(BatchError::LossScale { loss_scale: self.loss_scale.to_string() });
+        }
+        let first = self.inputs.first().map_or(&[][..], Input::tensors);
+        let mut lengths = first.iter().filter_map(|tensor| tensor.dims().get(1).copied());
+        if let Some(expected) = needs.seq_len
+            && let Some(got) = lengths.find(|&got| got != expected)
+        {
+            errors.push(BatchError::SeqLen { got, expected });
         }
         for (&(stage, known), name) in needs
             .keywords

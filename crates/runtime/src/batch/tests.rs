@@ -8,11 +8,11 @@ use super::{Batch, BatchError, Input, InputValue, Needs};
 
 fn all(num_microbatches: usize) -> Needs<'static> {
     let keywords = vec![(Stage::new(3), &["mask", "scale"][..])];
-    Needs { num_microbatches, inputs: true, target: true, keywords }
+    Needs { num_microbatches, inputs: true, target: true, seq_len: None, keywords }
 }
 
 fn nothing(num_microbatches: usize) -> Needs<'static> {
-    Needs { num_microbatches, inputs: false, target: false, keywords: Vec::new() }
+    Needs { num_microbatches, inputs: false, target: false, seq_len: None, keywords: Vec::new() }
 }
 
 fn zeros(dims: &[usize]) -> Tensor {
@@ -92,6 +92,14 @@ fn a_rank_asks_for_what_it_needs() {
         Err(BatchError::Several(vec![BatchError::NoInput, BatchError::NoTarget]))
     );
     assert_eq!(empty.check(&nothing(1)), Ok(()), "a rank between the ends needs nothing");
+    let of_three = Needs { seq_len: Some(3), ..nothing(1) };
+    let batch_of = |len| Batch::new(zeros(&[5, len]), zeros(&[5, len]));
+    assert_eq!(batch_of(3).check(&of_three), Ok(()));
+    assert_eq!(batch_of(4).check(&of_three), Err(BatchError::SeqLen { got: 4, expected: 3 }));
+    assert_eq!(
+        batch.clone().with_loss_scale(1.0 / 0.0).check(&all(2)).unwrap_err().to_string(),
+        "the loss scale is inf; it has to be finite: a batch without labels has none"
+    );
     let unlabelled = Batch { target: None, ..batch };
     assert_eq!(unlabelled.check(&all(2)), Err(BatchError::NoTarget));
 }

@@ -96,7 +96,8 @@ pub trait Communicator {
     /// If there is no such rank.
     fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error>;
 
-    /// Whether a message that was asked for is here, so that waiting for it takes no time.
+    /// Whether a message that was asked for is here, so that waiting for it takes no time. Of several
+    /// of one tag only the first that is outstanding may be asked about.
     ///
     /// # Errors
     /// If the world has failed.

@@ -118,7 +118,7 @@ pub enum ActionError {
 pub enum Made {
     /// The output of this place.
     Output(usize),
-    /// The gradient of the input of this place.
+    /// A gradient for the former stage, by its place among those: tensors of integers have none.
     InputGrad(usize),
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Output(place) => write!(f, "output {place}"),
-            Self::InputGrad(place) => write!(f, "the gradient of input {place}"),
+            Self::InputGrad(place) => write!(f, "input gradient {place}"),
         }
     }
 }

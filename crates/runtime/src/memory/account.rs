@@ -15,10 +15,17 @@ const NOBODY: usize = 0;
 struct Counter {
     held: AtomicI64,
     peak: AtomicI64,
+    /// What an earlier owner had left when the account was opened.
+    start: AtomicI64,
 }
 
-static COUNTERS: [Counter; NUM_ACCOUNTS] =
-    [const { Counter { held: AtomicI64::new(0), peak: AtomicI64::new(0) } }; NUM_ACCOUNTS];
+impl Counter {
+    const fn new() -> Self {
+        Self { held: AtomicI64::new(0), peak: AtomicI64::new(0), start: AtomicI64::new(0) }
+    }
+}
+
+static COUNTERS: [Counter; NUM_ACCOUNTS] = [const { Counter::new() }; NUM_ACCOUNTS];
 static NUM_OPENED: AtomicUsize = AtomicUsize::new(0);
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
@@ -51,26 +58,26 @@ thread_local! {
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     index: usize,
-    /// What an earlier owner of the counter has left.
-    start: i64,
 }
 
 impl Account {
-    /// An account of its own, with nothing in it.
+    /// An account of its own, with nothing in it. After some five hundred an old one is taken again;
+    /// what its owner frees only then counts against the new one.
     #[must_use]
     pub fn open() -> Self {
         let index = 1 + NUM_OPENED.fetch_add(1, Ordering::Relaxed) % (NUM_ACCOUNTS - 1);
         let counter = &COUNTERS[index];
         let start = counter.held.load(Ordering::Relaxed);
         counter.peak.store(start, Ordering::Relaxed);
-        Self { index, start }
+        counter.start.store(start, Ordering::Relaxed);
+        Self { index }
     }
 
     /// The account that this thread charges, if any.
     #[must_use]
     pub fn of_thread() -> Option<Self> {
         let index = CHARGED.get();
-        (index != NOBODY).then_some(Self { index, start: 0 })
+        (index != NOBODY).then_some(Self { index })
     }
 
     /// Charges to this account whatever the thread allocates from now on.
@@ -81,14 +88,14 @@ impl Account {
     /// How many bytes are held now; `None` if nothing is counted.
     #[must_use]
     pub fn held(self) -> Option<u64> {
-        self.count(&COUNTERS[self.index].held)
+        self.count(|counter| &counter.held)
     }
 
     /// The most bytes that were held since the account was opened or
     /// [`restart_peak`](Self::restart_peak) was called; `None` if nothing is counted.
     #[must_use]
     pub fn peak(self) -> Option<u64> {
-        self.count(&COUNTERS[self.index].peak)
+        self.count(|counter| &counter.peak)
     }
 
     /// Lets the peak start from what is held now.
@@ -97,8 +104,10 @@ impl Account {
         counter.peak.store(counter.held.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn count(self, counter: &AtomicI64) -> Option<u64> {
-        let count = (counter.load(Ordering::Relaxed) - self.start).max(0);
+    fn count(self, of: fn(&Counter) -> &AtomicI64) -> Option<u64> {
+        let counter = &COUNTERS[self.index];
+        let start = counter.start.load(Ordering::Relaxed);
+        let count = (of(counter).load(Ordering::Relaxed) - start).max(0);
         IS_COUNTING.load(Ordering::Relaxed).then_some(count.unsigned_abs())
     }
 }

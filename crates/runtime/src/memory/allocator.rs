@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use super::account::{add, charged};
 
 /// Below this many bytes a block is preceded by as little as its alignment allows; from here on by a
-/// cache line, so that tensors begin at one.
+/// cache line, so that tensors begin at one if the inner allocator's blocks do.
 const LARGE: usize = 4096;
 const LINE: usize = 64;
 

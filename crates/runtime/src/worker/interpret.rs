@@ -86,6 +86,9 @@ impl Worker {
         let at = self.at(compute);
         let done = job.run(self.stage(compute.stage), at)?;
         self.settle(run, compute, done);
+        if let Some(trace) = &mut run.trace {
+            trace.part_done();
+        }
         Ok(())
     }
 

@@ -43,6 +43,8 @@ pub struct Worker {
     /// The pairs of stage and microbatch that keep their inputs only until their R.
     recomputed: BTreeSet<(Stage, MicroBatch)>,
     guard: Guard,
+    /// The sequence length that batches are held to, if any.
+    seq_len: Option<usize>,
     num_steps: usize,
     failed: Option<Failed>,
 }
@@ -114,6 +116,7 @@ impl Worker {
             scale_grads,
             guard,
             recomputed,
+            seq_len: None,
             num_steps: 0,
             failed: None,
         })
@@ -132,6 +135,12 @@ impl Worker {
     /// The stages of this rank with their parameters, in stage order.
     pub fn stages(&self) -> impl Iterator<Item = (Stage, &Parameters)> {
         self.stages.iter().map(|(&id, stage)| (id, stage.parameters()))
+    }
+
+    /// The sequence length, dimension 1 of the first input, that batches are held to; without any
+    /// they may differ. A batch of another is refused on all ranks.
+    pub fn set_seq_len(&mut self, seq_len: Option<usize>) {
+        self.seq_len = seq_len;
     }
 
     /// Trains on one batch: runs the training program, adding to the parameters' gradients.
@@ -196,6 +205,7 @@ impl Worker {
             num_microbatches: program.num_microbatches(),
             inputs: owns(0),
             target: owns(program.num_stages() - 1),
+            seq_len: self.seq_len,
             keywords: self.stages.iter().map(|(&id, stage)| (id, stage.keywords())).collect(),
         }
     }
@@ -219,12 +229,13 @@ impl Worker {
                 rank.run_action(&mut run, action)
             })?;
         }
-        let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;
         let outputs = self.guarded(at(StepPart::Outputs), |rank| rank.outputs(&mut run))?;
         let spans = run.trace.take().map(Trace::into_spans);
         let timeline = self.guarded(at(StepPart::Times), |rank| {
             spans.map(|spans| rank.gather(program, &spans)).transpose()
         })?;
+        // Last: this ends on all ranks or on none, and with it the step.
+        let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;
         Ok(StepOutput { losses, outputs, timeline })
     }
 }

@@ -20,7 +20,9 @@ impl Worker {
         forward: Compute,
         backward: Compute,
     ) -> Result<(), ActionError> {
-        if rayon::current_num_threads() > 1 && forward.stage != backward.stage {
+        // Only in a pool of the rank's own: the process-wide one is everybody's.
+        let has_pool = rayon::current_thread_index().is_some();
+        if has_pool && rayon::current_num_threads() > 1 && forward.stage != backward.stage {
             return self.side_by_side(run, forward, backward);
         }
         let same = (forward.stage, forward.microbatch) == (backward.stage, backward.microbatch);

@@ -16,6 +16,8 @@ pub(super) struct Trace {
     posted: BTreeMap<Transfer, usize>,
     /// When the action that is going on began to do something.
     start: f64,
+    /// Whether a part of it is done already: what arrives then does not move its start.
+    is_partly_done: bool,
     /// What its message weighs.
     moved: Option<f64>,
     /// Of this rank, if it has one.
@@ -31,6 +33,7 @@ impl Trace {
             spans: Vec::new(),
             posted: BTreeMap::new(),
             start: 0.0,
+            is_partly_done: false,
             moved: None,
             account: Account::of_thread(),
         }
@@ -42,6 +45,7 @@ impl Trace {
 
     pub(super) fn begin(&mut self) {
         self.moved = None;
+        self.is_partly_done = false;
         if let Some(account) = self.account {
             account.restart_peak();
         }
@@ -60,7 +64,14 @@ impl Trace {
             self.spans[place].end = now;
             self.spans[place].moved = Some(bytes(tensors));
         }
-        self.start = now;
+        if !self.is_partly_done {
+            self.start = now;
+        }
+    }
+
+    /// A part of the action is done, and another may come.
+    pub(super) fn part_done(&mut self) {
+        self.is_partly_done = true;
     }
 
     pub(super) fn end(&mut self, action: Action) {

@@ -67,7 +67,7 @@ fn what_stages_make_is_looked_at_where_they_make_it() {
     );
     assert_eq!(
         told(Work::InputGrad, 1, f64::NAN).unwrap_err(),
-        "pipeline step 0, action 1B1: the gradient of input 0 of stage 1 for microbatch 1 has 4 \
+        "pipeline step 0, action 1B1: input gradient 0 of stage 1 for microbatch 1 has 4 \
          NaNs and 0 infinities among 4 numbers"
     );
     // Large is not infinite, even where the sum would be.

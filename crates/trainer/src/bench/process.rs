@@ -12,7 +12,8 @@ pub(super) fn peak_rss_bytes() -> Option<u64> {
 pub(super) fn cpu_seconds() -> Option<f64> {
     let mut nanoseconds: u64 = 0;
     for task in fs::read_dir("/proc/self/task").ok()? {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        // A thread may end meanwhile.
+        let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else { continue };
         nanoseconds = nanoseconds.saturating_add(time_of(&text)?);
     }
     #[expect(clippy::cast_precision_loss, reason = "2^53 nanoseconds are a hundred days")]

@@ -102,6 +102,8 @@ fn take_step(
     meet(pipeline)?;
     let seconds = stopwatch.lap();
     let cpu_seconds = process::cpu_seconds().zip(cpu_before).map(|(now, before)| now - before);
+    // No rank ends before the time of its threads has been read.
+    meet(pipeline)?;
 
     Ok(Taken { loss: output.loss(), seconds, cpu_seconds, timeline: output.timeline.take() })
 }

@@ -68,15 +68,13 @@ pub enum TraceError {
 #[derive(Deserialize)]
 struct Document {
     #[serde(rename = "traceEvents")]
-    events: Vec<Event>,
+    events: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
 struct Event {
     #[serde(default)]
     name: String,
-    #[serde(rename = "ph", default)]
-    phase: String,
     #[serde(rename = "ts", default)]
     start: f64,
     #[serde(rename = "dur", default)]
@@ -116,7 +114,13 @@ struct Args {
 pub fn read_trace(text: &str) -> Result<Timeline, TraceError> {
     let Document { events } = serde_json::from_str(text).map_err(TraceError::NotATrace)?;
     let mut rows: BTreeMap<usize, BTreeMap<usize, Span>> = BTreeMap::new();
-    for event in events.into_iter().filter(|event| event.phase == "X") {
+    for event in events {
+        let is_ours =
+            event["ph"] == "X" && event["args"]["rank"].is_u64() && event["args"]["step"].is_u64();
+        if !is_ours {
+            continue;
+        }
+        let event: Event = serde_json::from_value(event).map_err(TraceError::NotATrace)?;
         let (Some(rank), Some(step)) = (event.args.rank, event.args.step) else { continue };
         let span = span(&event, rank, step)?;
         if let Some(first) = rows.entry(rank).or_default().insert(step, span) {

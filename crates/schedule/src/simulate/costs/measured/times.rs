@@ -21,7 +21,8 @@ pub(super) fn of_actions(timeline: &Timeline) -> BTreeMap<Action, f64> {
                 | Action::Overlap(_)
                 | Action::Reshard(_)
                 | Action::OptimizerStep(_) => {
-                    actions.insert(span.action, span.duration());
+                    // Clocks of ranks may be a little apart.
+                    actions.insert(span.action, span.duration().max(0.0));
                 }
                 Action::Unshard(_) | Action::ReduceGrad(_) => {
                     let time = (span.end - span.start.max(stream)).max(0.0);
@@ -33,7 +34,7 @@ pub(super) fn of_actions(timeline: &Timeline) -> BTreeMap<Action, f64> {
                 Action::ReduceTied { group, .. } => {
                     let tie = ties.entry(group).or_insert((Vec::new(), f64::INFINITY));
                     tie.0.push(span.action);
-                    last_ties.insert(group, span.duration());
+                    last_ties.insert(group, span.duration().max(0.0));
                 }
                 Action::Send(_)
                 | Action::Recv(_)
@@ -63,7 +64,7 @@ pub(super) fn of_stages(timeline: &Timeline, num_stages: usize) -> BTreeMap<Cost
         };
         for compute in span.action.computes() {
             let key = (compute.stage.index(), compute.op);
-            samples.entry(key).or_default().push(part * span.duration());
+            samples.entry(key).or_default().push(part * span.duration().max(0.0));
         }
     }
     let time = |stage: usize, op| {
