@@ -40,7 +40,7 @@ pub(crate) struct CostsArgs {
     /// Read the costs from a JSON file: the same keys, `{"F": [1, 1, 2], "comm": 0.1}`, or the
     /// timeline.json or a trace of a training run, whose costs were measured; of the same schedule,
     /// what was measured stands beside what is predicted
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "costs-from", value_name = "FILE")]
     pub(crate) costs_file: Option<PathBuf>,
 }
 

@@ -41,6 +41,7 @@ fn costs_come_from_the_line_or_from_a_file() {
     let line = "--costs F=1:1:2:1.5,B=2.5,comm=0.1";
     let of_file = figures(&desk, &format!("{SCHEDULE} --costs-file costs.json"));
     assert_eq!(of_file, figures(&desk, &format!("{SCHEDULE} {line} --comm nccl")));
+    assert_eq!(of_file, figures(&desk, &format!("{SCHEDULE} --costs-from costs.json")));
     // The option has the last word.
     let buffered = figures(&desk, &format!("{SCHEDULE} {line}"));
     assert_ne!(of_file, buffered);
