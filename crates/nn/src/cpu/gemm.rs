@@ -142,12 +142,18 @@ fn count<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Result<usize> {
     })
 }
 
+/// How many multiplications a product has at least that is shared out over threads: fewer, such as
+/// those of a block of attention, take less time than threads take to meet.
+const LEAST_SHARED: usize = 1 << 23;
+
 /// # Safety
 /// `c` is valid for writes of `a.num_rows * b.num_columns` numbers, and for reads of them if
 /// `add`; none of them is in `a` or `b`, whose inner dimensions agree.
 unsafe fn run<T: Real>(c: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
+    let size = a.num_rows.saturating_mul(b.num_columns).saturating_mul(a.num_columns);
     let parallelism = match rayon::current_num_threads() {
         0 | 1 => Parallelism::None,
+        _ if size < LEAST_SHARED => Parallelism::None,
         num_threads => Parallelism::Rayon(num_threads),
     };
     let row_stride = b.num_columns.cast_signed();
