@@ -28,8 +28,6 @@ pub struct AutoPipeline {
 pub(crate) struct Built {
     pub(crate) worker: Worker,
     pub(crate) plan: PipelinePlan,
-    /// The sequence length that batches are held to, if any.
-    pub(crate) seq_len: Option<usize>,
     /// Per local stage, the modules as a listing shows them.
     pub(crate) modules: Vec<Vec<String>>,
 }
@@ -138,7 +136,7 @@ impl AutoPipeline {
         };
         let mut worker = Worker::new(comm, parts)?;
         worker.set_seq_len(config.pp_seq_len);
-        self.built = Some(Built { worker, plan, modules, seq_len: config.pp_seq_len });
+        self.built = Some(Built { worker, plan, modules });
         Ok(self)
     }
 
@@ -205,8 +203,8 @@ impl AutoPipeline {
     /// Before [`build`](Self::build), as in the original.
     pub fn update_seq_len(&mut self, seq_len: usize) -> Result<(), Error> {
         let built = self.built.as_mut().ok_or(Error::NotBuilt { method: "update_seq_len" })?;
-        built.seq_len = built.seq_len.map(|_| seq_len);
-        built.worker.set_seq_len(built.seq_len);
+        let promised = built.worker.seq_len().map(|_| seq_len);
+        built.worker.set_seq_len(promised);
         Ok(())
     }
 

@@ -56,7 +56,6 @@ fn run(inputs: &[&Var], parameters: &Parameters, layer: &dyn Fn() -> Result<Tens
     let grad = random(output.dims(), 99, output.dtype());
     let mut grads = vjp(std::slice::from_ref(&output), &[grad]).unwrap();
     parameters.collect(&mut grads).unwrap();
-    assert!(parameters.take_deferred().is_empty());
     let inputs = inputs
         .iter()
         .map(|var| grads.get(var.as_tensor()).expect("every input has a gradient").clone());

@@ -57,7 +57,6 @@ pub(crate) fn unsplit(model: &dyn Model, batch: &Batch) -> Result<Outcome> {
         * batch.loss_scale)?;
     let mut store = loss.backward()?;
     stage.parameters().collect(&mut store)?;
-    stage.parameters().take_deferred().run()?;
     Ok(Outcome {
         loss: f64::from(loss.to_scalar::<f32>()?),
         grads: gradients([stage.parameters()])?,

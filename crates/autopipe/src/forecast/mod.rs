@@ -238,15 +238,12 @@ fn of_parts(
     });
     let microbatches = float(table.num_microbatches());
     let step = timeline.makespan() * costs.unit;
-    let busy = microbatches * stages.iter().map(|stage| stage.time).sum::<f64>();
-    let ranks_time = float(table.num_ranks()) * step;
     Forecast {
         ranks: ranks.collect(),
         stages,
         step,
         bubble: timeline.bubble_rate(),
-        // Of a model that tells no operations, stages are equal.
-        idle: if busy > 0.0 { (1.0 - busy / ranks_time).max(0.0) } else { timeline.bubble_rate() },
+        idle: timeline.idle_rate(),
         tokens: microbatches * float(shape.batch_size) * float(shape.seq_len),
     }
 }

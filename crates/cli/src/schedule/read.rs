@@ -16,6 +16,13 @@ pub(super) struct Input {
     pub(super) table: Table,
 }
 
+impl Input {
+    /// Whether it is a run, which has costs of its own.
+    pub(super) fn is_measured(&self) -> bool {
+        matches!(self.table, Table::Measured { .. })
+    }
+}
+
 /// A schedule at one of its two levels.
 pub(super) enum Table {
     /// Compute-only, proved right.

@@ -1,5 +1,6 @@
 //! `autopipe schedule simulate`: how long a schedule takes, and why.
 
+use anyhow::bail;
 use autopipe_schedule::render::{Report, json, number, report};
 use autopipe_schedule::{Comparison, Timeline};
 use serde_json::Value;
@@ -17,7 +18,15 @@ use crate::output;
 /// If the schedule cannot be read or is not right, or the costs are not for it.
 pub(super) fn run(args: &Simulate) -> anyhow::Result<()> {
     let (costs, run) = costs::timing_with_run(&args.timing)?;
-    let timed = time(read::one(&args.source)?, &costs, args.timing.costs_of)?;
+    let input = read::one(&args.source)?;
+    let given = &args.timing.costs;
+    if input.is_measured() && (given.costs.is_some() || given.costs_file.is_some()) {
+        bail!(
+            "{} was measured and has its own costs; leave --costs and --costs-file out",
+            input.name
+        );
+    }
+    let timed = time(input, &costs, args.timing.costs_of)?;
     let comparison = beside_a_run(&timed, run.as_ref());
     if args.json {
         return output::result(&as_json(&timed, comparison.as_ref())?);

@@ -109,11 +109,10 @@ fn rows_of_one_number_and_no_rows_work() {
 
 #[test]
 fn untracked_inputs_and_frozen_parameters() {
-    let (set, norm) = layer(5, DType::F64);
+    let (_, norm) = layer(5, DType::F64);
     let (x, grad) = (random(&[3, 5], 1, DType::F64), random(&[3, 5], 2, DType::F64));
     let grads = vjp(&[norm.forward(&x).unwrap()], std::slice::from_ref(&grad)).unwrap();
     assert_eq!(grads.get_ids().count(), 0);
-    assert!(set.take_deferred().is_empty());
     let expected = (normalise(&x, EPS).unwrap() * &grad).unwrap().sum(0).unwrap();
     assert_close("weight gradient", &norm.weight().grad().unwrap(), &expected, 1e-13);
     let bias_grad = norm.bias().unwrap().grad().unwrap();

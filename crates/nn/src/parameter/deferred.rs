@@ -64,17 +64,21 @@ impl Queue {
     pub(super) fn open_scope(&self) -> Scope<'_> {
         let mut state = lock(&self.state);
         state.num_scopes += 1;
-        Scope { queue: self, start: state.waiting.len() }
+        Scope { queue: self, start: state.waiting.len(), is_open: true }
     }
 
-    pub(super) fn take(&self) -> DeferredGrads {
-        self.take_from(0)
+    /// Forgets what waits.
+    pub(super) fn clear(&self) {
+        let waiting = std::mem::take(&mut lock(&self.state).waiting);
+        drop(waiting); // after the lock is free: what it holds may be anything
     }
 
-    fn take_from(&self, start: usize) -> DeferredGrads {
+    /// Ends a scope and takes what came in it; the last one leaves nothing behind.
+    fn end_scope(&self, start: usize) -> DeferredGrads {
         let waiting = {
             let mut state = lock(&self.state);
-            let start = start.min(state.waiting.len());
+            state.num_scopes -= 1;
+            let start = if state.num_scopes == 0 { 0 } else { start.min(state.waiting.len()) };
             state.waiting.split_off(start)
         };
         // Nobody can ask for the gradient of a parameter that is gone.
@@ -105,25 +109,21 @@ pub(super) struct Scope<'a> {
     queue: &'a Queue,
     /// How much waited before: that belongs to a scope around this one.
     start: usize,
+    is_open: bool,
 }
 
 impl Scope<'_> {
-    pub(super) fn close(self) -> DeferredGrads {
-        self.take()
-    }
-
-    fn take(&self) -> DeferredGrads {
-        // The last scope leaves nothing behind, even if scopes of several threads overlap.
-        let is_last = lock(&self.queue.state).num_scopes == 1;
-        self.queue.take_from(if is_last { 0 } else { self.start })
+    pub(super) fn close(mut self) -> DeferredGrads {
+        self.is_open = false;
+        self.queue.end_scope(self.start)
     }
 }
 
 impl Drop for Scope<'_> {
     fn drop(&mut self) {
-        let dropped = self.take();
-        lock(&self.queue.state).num_scopes -= 1;
-        drop(dropped);
+        if self.is_open {
+            drop(self.queue.end_scope(self.start));
+        }
     }
 }
 

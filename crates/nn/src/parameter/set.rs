@@ -147,15 +147,9 @@ impl Parameters {
         forward()
     }
 
-    /// Takes the weight gradients put off so far within [`Self::deferring`]; the layers' buffers
-    /// lack them until [`DeferredGrads::run`]. Outside of it there are none.
-    pub fn take_deferred(&self) -> DeferredGrads {
-        self.queue.take()
-    }
-
-    /// Forgets all gradients, those that wait included.
+    /// Forgets all gradients, and within [`Self::deferring`] what waits.
     pub fn zero_grad(&self) {
-        drop(self.take_deferred());
+        self.queue.clear();
         for parameter in &self.list {
             parameter.set_grad(None);
         }

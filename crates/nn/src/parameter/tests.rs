@@ -94,7 +94,6 @@ fn work_runs_once_and_in_the_order_it_came() {
     assert!(log.lock().unwrap().is_empty());
     deferred.run().unwrap();
     assert_eq!(*log.lock().unwrap(), names);
-    assert!(set.take_deferred().is_empty());
 }
 
 #[test]
@@ -156,7 +155,6 @@ fn after_a_failure_and_after_a_panic_work_is_done_at_once_again() {
         }));
     }));
     assert!(failed.is_err());
-    assert!(set.take_deferred().is_empty());
     add(4.).unwrap();
     assert_eq!(numbers(&p.grad().unwrap()), [4.]);
 }

@@ -18,6 +18,14 @@ pub(super) fn inverse_root<N: Number>(row: &[N], eps: N::Real, num: N::Real) -> 
     N::one().wide() / (sum(row, |x| x * x) / num + eps).sqrt()
 }
 
+/// `y = w · x r`, rounded before the product as well: half precision is so in Hugging Face's models.
+#[inline(always)]
+pub(super) fn scale<N: Number>(y: &mut [N], x: &[N], w: &[N], r: N::Real) {
+    for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+        *y = N::narrow(N::narrow(x.wide() * r).wide() * w.wide());
+    }
+}
+
 fn forward<N: Number>(x: &[N], w: &[N], eps: f64) -> CpuStorage {
     let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(w));
     let mut y = vec![N::zero(); x.len()];
@@ -27,10 +35,7 @@ fn forward<N: Number>(x: &[N], w: &[N], eps: f64) -> CpuStorage {
         || {
             for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
                 let r = inverse_root(x, eps, num);
-                for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-                    // Rounded before the product as well, for half precision is so in Hugging Face's.
-                    *y = N::narrow(N::narrow(x.wide() * r).wide() * w.wide());
-                }
+                scale(y, x, w, r);
             }
         },
     );

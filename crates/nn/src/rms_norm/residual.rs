@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 
-use super::fused::{Normalise, inverse_root};
+use super::fused::{Normalise, inverse_root, scale};
 use crate::cpu::{Number, contiguous, count, for_number, vectorised};
 
 /// What the sum's pass has already normalised, for the operation that comes next.
@@ -38,9 +38,7 @@ fn forward<N: Number>(x: &[N], r: &[N], w: &[N], eps: f64) -> (CpuStorage, CpuSt
                     *sum = N::narrow(x.wide() + r.wide());
                 }
                 let root = inverse_root(sum, eps, num);
-                for ((y, sum), w) in y.iter_mut().zip(&*sum).zip(w) {
-                    *y = N::narrow(N::narrow(sum.wide() * root).wide() * w.wide());
-                }
+                scale(y, sum, w, root);
             }
         },
     );

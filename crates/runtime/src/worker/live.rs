@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use autopipe_nn::vjp;
 use autopipe_splitter::{Sent, StageRoute};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -149,7 +150,6 @@ impl Live {
     pub(super) fn backward(
         self,
         grads: Vec<Tensor>,
-        vjp: impl FnOnce(&[Tensor], &[Tensor]) -> candle_core::Result<GradStore>,
     ) -> Result<(Vec<Tensor>, GradStore), ActionError> {
         let Self { received, roots, grads_of } = self;
         if grads.len() != grads_of.len() {

@@ -143,6 +143,11 @@ impl Worker {
         self.seq_len = seq_len;
     }
 
+    /// The sequence length that batches are held to, if any.
+    pub fn seq_len(&self) -> Option<usize> {
+        self.seq_len
+    }
+
     /// Trains on one batch: runs the training program, adding to the parameters' gradients.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autopipe_nn::{DeferredGrads, Parameters, vjp};
+use autopipe_nn::{DeferredGrads, Parameters};
 use autopipe_schedule::MicroBatch;
 use autopipe_splitter::StageRoute;
 use candle_core::Tensor;
@@ -85,7 +85,6 @@ impl StageRun {
         self.output_grads.clear();
         self.input_grads.clear();
         self.weight_grads.clear();
-        drop(self.model.parameters().take_deferred());
     }
 
     /// F: computes the outputs from `inputs`, and keeps what a backward will need. Returns the
@@ -152,7 +151,7 @@ impl StageRun {
         grads: Vec<Tensor>,
     ) -> Result<(), ActionError> {
         let live = self.take_live(index);
-        let (input_grads, mut store) = live.backward(grads, vjp)?;
+        let (input_grads, mut store) = live.backward(grads)?;
         self.input_grads.insert(index, input_grads);
         Ok(self.model.parameters().collect(&mut store)?)
     }
@@ -170,7 +169,7 @@ impl StageRun {
     ) -> Result<(), ActionError> {
         let live = self.take_live(index);
         let parameters = self.model.parameters();
-        let (done, late) = parameters.deferring(|| live.backward(grads, vjp));
+        let (done, late) = parameters.deferring(|| live.backward(grads));
         let (input_grads, mut store) = done?;
         parameters.collect(&mut store)?;
         self.input_grads.insert(index, input_grads);

@@ -155,7 +155,6 @@ pub(crate) fn unsplit(num_layers: usize, batch: &Batch) -> Outcome {
         .unwrap();
     let mut store = loss.backward().unwrap();
     net.parameters().collect(&mut store).unwrap();
-    net.parameters().take_deferred().run().unwrap();
     (loss.to_scalar().unwrap(), grads([net.parameters()]))
 }
 

@@ -7,7 +7,7 @@ use autopipe_runtime::{
 };
 use autopipe_schedule::lower::{Recompute, recompute};
 use autopipe_schedule::{
-    Action, Costs, Extent, Kind, Plan, Rank, Timeline, csv, generate, simulate,
+    Action, Costs, Extent, Kind, Plan, Rank, Span, Timeline, csv, generate, simulate,
 };
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -137,10 +137,18 @@ fn every_schedule_holds_what_the_simulator_says() {
 fn recomputing_holds_less() {
     let extent = Extent { num_ranks: 2, stages_per_rank: 2, num_microbatches: NUM_MICROBATCHES };
     let plan = generate(Kind::InterleavedOneFOneB, &extent).unwrap();
-    let peaks = |plan: &Plan| measured(&programs(plan)).peak_bytes(&Costs::UNIT);
+    // Beyond what is always there.
+    let peaks = |plan: &Plan| -> Vec<f64> {
+        let timeline = measured(&programs(plan));
+        let least = timeline.rows().iter().map(|row: &Vec<Span>| {
+            row.iter().filter_map(|span| span.held).fold(f64::INFINITY, |least, h| least.min(h.end))
+        });
+        let peaks = timeline.peak_bytes(&Costs::UNIT);
+        peaks.into_iter().zip(least).map(|(peak, least)| peak - least).collect()
+    };
     let (kept, recomputed) = (peaks(&plan), peaks(&recompute(&plan, Recompute::All)));
     assert!(
-        kept.iter().zip(&recomputed).all(|(kept, less)| *less < 0.8 * kept),
+        kept.iter().zip(&recomputed).all(|(kept, less)| *less < 0.67 * kept),
         "{kept:?} {recomputed:?}"
     );
 }

@@ -108,7 +108,6 @@ impl Web {
             let loss = (loss()(&outputs, target).unwrap() * batch.loss_scale).unwrap();
             let mut store = loss.backward().unwrap();
             part.parameters.collect(&mut store).unwrap();
-            part.parameters.take_deferred().run().unwrap();
             sum += loss.to_scalar::<f64>().unwrap();
         }
         (sum, grads([&part.parameters]))

@@ -20,6 +20,20 @@ fn for_people() {
 }
 
 #[test]
+fn a_run_has_costs_of_its_own() {
+    let desk = Desk::new();
+    let span = |action: &str, start, end| json!({"action": action, "start": start, "end": end});
+    let rows = json!({"rows": [[span("0F0", 0.0, 1.0), span("0B0", 1.0, 3.0)]]});
+    desk.write("run.json", &rows.to_string());
+    assert_eq!(figures(&desk, "run.json")["makespan"], 3.0);
+    let error = desk.error("simulate run.json --costs F=3");
+    assert!(
+        error.contains("run.json was measured and has its own costs; leave --costs"),
+        "{error}"
+    );
+}
+
+#[test]
 fn for_programs() {
     let json = figures(&Desk::new(), &format!("{SCHEDULE} --costs F=1,I=1,W=1,comm=0"));
     assert_eq!(json["span"], 33.0); // (8 + 4 - 1) * 3
