@@ -7,9 +7,9 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use crate::pipeline::{
-    Outcome, assert_same, fixture, llama, on_ranks_with, pipelined, pipelined_with,
-    reference_batch, tensors, unsplit,
+    Outcome, assert_same, llama, on_ranks_with, pipelined, pipelined_with, reference_batch, unsplit,
 };
+use crate::reference::Reference;
 
 /// Keeps the logits on the rank that has them.
 const KEEP: StepOptions = StepOptions { outputs: Outputs::Keep, measure: false };
@@ -25,9 +25,7 @@ fn config(schedule: &str, batch_size: usize, microbatch_size: usize) -> Pipeline
 
 /// What transformers computed.
 fn reference() -> Outcome {
-    let text = std::fs::read_to_string(fixture("reference.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    Outcome { loss: json["loss"].as_f64().unwrap(), grads: tensors("grads.safetensors") }
+    Reference::named("llama").outcome()
 }
 
 #[test]
@@ -167,5 +165,5 @@ fn logits_come_from_the_last_stage() {
     assert!(ranks[0].is_none() && ranks[1].is_none());
     let logits: Vec<Tensor> = ranks[2].iter().flatten().map(|outputs| outputs[0].clone()).collect();
     let logits = Tensor::cat(&logits, 0).unwrap();
-    assert!(crate::pipeline::relative_l2(&logits, &tensors("logits.safetensors")["logits"]) < 1e-5);
+    assert!(crate::pipeline::relative_l2(&logits, &Reference::named("llama").logits()) < 1e-5);
 }

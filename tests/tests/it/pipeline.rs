@@ -1,18 +1,18 @@
 //! One step of AutoPipeline over threads, and the same without a pipeline.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use autopipe::schedule::Plan;
 use autopipe::{
     AutoPipeline, Batch, DeviceMesh, Keywords, LossFn, Model, PipelineArgs, PipelineConfig,
-    RankError, ThreadOptions, threads,
+    RankError, StageModel, ThreadOptions, threads,
 };
-use autopipe_models::load_folder;
-use autopipe_nn::{count_labels, cross_entropy_sum};
+use autopipe_nn::cross_entropy_sum;
 use candle_core::{Device, Tensor};
+
+use crate::reference::Reference;
 
 /// A loss and a gradient for every parameter, by name.
 pub(crate) struct Outcome {
@@ -20,38 +20,34 @@ pub(crate) struct Outcome {
     pub(crate) grads: BTreeMap<String, Tensor>,
 }
 
-/// The reference model that transformers has computed.
-pub(crate) fn fixture(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../crates/models/tests/fixtures/llama")
-        .join(file)
-}
-
 pub(crate) fn llama() -> Box<dyn Model> {
-    load_folder(&fixture("")).unwrap().into_model()
+    Reference::named("llama").model().unwrap()
 }
 
-pub(crate) fn tensors(file: &str) -> BTreeMap<String, Tensor> {
-    candle_core::safetensors::load(fixture(file), &Device::Cpu).unwrap().into_iter().collect()
-}
-
-/// The batch that the reference was computed on, its loss the mean over label tokens.
+/// The batch that transformers has computed `llama` on.
 pub(crate) fn reference_batch() -> Batch {
-    let tensors = tensors("batch.safetensors");
-    let labels = &tensors["labels"];
-    let num_labels = count_labels(labels).unwrap();
-    Batch::new(tensors["input_ids"].clone(), labels.clone())
-        .with_loss_scale(1.0 / num_labels as f64)
+    Reference::named("llama").batch()
 }
 
 pub(crate) fn loss() -> LossFn {
     Arc::new(|outputs, labels| cross_entropy_sum(&outputs[0], labels))
 }
 
-/// The model in one piece, on the whole batch at once.
-pub(crate) fn unsplit(model: &dyn Model, batch: &Batch) -> Result<Outcome> {
+/// The model in one piece.
+fn whole(model: &dyn Model) -> Result<Box<dyn StageModel>> {
     let all: Vec<String> = model.graph().modules().map(|module| module.name.clone()).collect();
-    let stage = model.build_stage(&all, &Device::Cpu).map_err(anyhow::Error::from_boxed)?;
+    model.build_stage(&all, &Device::Cpu).map_err(anyhow::Error::from_boxed)
+}
+
+/// What the model in one piece gives for the whole batch at once.
+pub(crate) fn logits(model: &dyn Model, batch: &Batch) -> Result<Tensor> {
+    let outputs = whole(model)?.forward(batch.inputs[0].tensors(), &Keywords::new())?;
+    Ok(outputs[0].clone())
+}
+
+/// Loss and gradients of the model in one piece, on the whole batch at once.
+pub(crate) fn unsplit(model: &dyn Model, batch: &Batch) -> Result<Outcome> {
+    let stage = whole(model)?;
     let outputs = stage.forward(batch.inputs[0].tensors(), &Keywords::new())?;
     let loss = (loss()(&outputs, &batch.target.as_ref().context("a target")?.tensors()[0])?
         * batch.loss_scale)?;
@@ -124,14 +120,25 @@ pub(crate) fn pipelined_with(
     num_ranks: usize,
     batch: &Batch,
 ) -> Outcome {
+    try_pipelined(model, config, table, num_ranks, batch).unwrap()
+}
+
+/// The same, which may fail.
+pub(crate) fn try_pipelined(
+    model: &dyn Model,
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    num_ranks: usize,
+    batch: &Batch,
+) -> Result<Outcome> {
     let ranks = on_ranks_with(model, config, table, num_ranks, |pipeline| {
         let loss = pipeline.step(batch)?.loss();
         Ok((loss, gradients(pipeline.parts()?)?))
     })
-    .unwrap();
+    .map_err(|error| anyhow!("{error}"))?;
     let loss = ranks[0].0;
     assert!(ranks.iter().all(|rank| rank.0 == loss), "every rank reports the same loss");
-    Outcome { loss, grads: ranks.into_iter().flat_map(|rank| rank.1).collect() }
+    Ok(Outcome { loss, grads: ranks.into_iter().flat_map(|rank| rank.1).collect() })
 }
 
 /// `|a - b| / |b|`.
@@ -144,11 +151,38 @@ pub(crate) fn relative_l2(a: &Tensor, b: &Tensor) -> f64 {
 
 #[track_caller]
 pub(crate) fn assert_same(got: &Outcome, expected: &Outcome, loss_bound: f64, grad_bound: f64) {
+    let differences = differences(got, expected, loss_bound, grad_bound);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What is not the same; a loss or a gradient that is no number is not.
+pub(crate) fn differences(
+    got: &Outcome,
+    expected: &Outcome,
+    loss_bound: f64,
+    grad_bound: f64,
+) -> Vec<String> {
+    let mut differences = Vec::new();
     let difference = (got.loss - expected.loss).abs() / expected.loss.abs();
-    assert!(difference <= loss_bound, "loss {} for {}", got.loss, expected.loss);
-    assert_eq!(got.grads.keys().collect::<Vec<_>>(), expected.grads.keys().collect::<Vec<_>>());
-    for (name, expected) in &expected.grads {
-        let difference = relative_l2(&got.grads[name], expected);
-        assert!(difference <= grad_bound, "{name} differs by {difference:e}");
+    if !(0.0..=loss_bound).contains(&difference) {
+        differences.push(format!("loss {} for {}", got.loss, expected.loss));
     }
+    for name in got.grads.keys().filter(|&name| !expected.grads.contains_key(name)) {
+        differences.push(format!("{name} has a gradient and should not be there"));
+    }
+    for (name, expected) in &expected.grads {
+        match got.grads.get(name) {
+            None => differences.push(format!("{name} is missing")),
+            Some(grad) if grad.dims() != expected.dims() => {
+                differences.push(format!("{name} is {:?}, not {:?}", grad.dims(), expected.dims()));
+            }
+            Some(grad) => {
+                let difference = relative_l2(grad, expected);
+                if !(0.0..=grad_bound).contains(&difference) {
+                    differences.push(format!("{name} differs by {difference:e}"));
+                }
+            }
+        }
+    }
+    differences
 }

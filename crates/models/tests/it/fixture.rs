@@ -19,6 +19,14 @@ pub(crate) fn tensors(file: &str) -> BTreeMap<String, Tensor> {
     candle_core::safetensors::load(path(file), &Device::Cpu).unwrap().into_iter().collect()
 }
 
+/// What transformers computed: the logits, and every gradient by its parameter's name.
+pub(crate) fn reference() -> (Tensor, BTreeMap<String, Tensor>) {
+    let mut tensors = tensors("reference.safetensors");
+    let logits = tensors.remove("logits").unwrap();
+    let grads = tensors.into_iter().map(|(name, grad)| (name["grad.".len()..].to_owned(), grad));
+    (logits, grads.collect())
+}
+
 /// All modules that have to be on some stage, in their order.
 pub(crate) fn modules(model: &dyn Model) -> Vec<String> {
     let names = model.graph().modules().map(|module| module.name.clone()).collect::<Vec<_>>();

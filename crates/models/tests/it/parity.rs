@@ -3,7 +3,7 @@
 use autopipe_nn::{count_labels, cross_entropy_sum};
 use autopipe_runtime::{Keywords, StageModel};
 
-use crate::fixture::{build, flat, llama, path, relative_l2, tensors};
+use crate::fixture::{build, flat, llama, path, reference, relative_l2, tensors};
 
 fn whole() -> Box<dyn StageModel> {
     let model = llama();
@@ -17,32 +17,32 @@ fn logits() {
     let outputs = whole()
         .forward(&[tensors("batch.safetensors")["input_ids"].clone()], &Keywords::new())
         .unwrap();
-    let expected = &tensors("logits.safetensors")["logits"];
+    let (expected, _) = reference();
     assert_eq!(outputs[0].dims(), expected.dims());
-    for (got, expected) in flat(&outputs[0]).into_iter().zip(flat(expected)) {
+    for (got, expected) in flat(&outputs[0]).into_iter().zip(flat(&expected)) {
         assert!((got - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{got} for {expected}");
     }
 }
 
 #[test]
 fn loss_and_gradients() {
-    let reference: serde_json::Value =
+    let json: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path("reference.json")).unwrap()).unwrap();
     let batch = tensors("batch.safetensors");
     let stage = whole();
 
     let logits = stage.forward(&[batch["input_ids"].clone()], &Keywords::new()).unwrap();
     let num_labels = count_labels(&batch["labels"]).unwrap();
-    assert_eq!(num_labels, reference["num_label_tokens"]);
+    assert_eq!(num_labels, json["num_label_tokens"]);
     let loss =
         (cross_entropy_sum(&logits[0], &batch["labels"]).unwrap() / num_labels as f64).unwrap();
-    let expected = reference["loss"].as_f64().unwrap();
+    let expected = json["loss"].as_f64().unwrap();
     let got = flat(&loss)[0];
     assert!((got - expected).abs() <= 1e-5 * expected, "loss {got} for {expected}");
 
     let mut grads = loss.backward().unwrap();
     stage.parameters().collect(&mut grads).unwrap();
-    let expected = tensors("grads.safetensors");
+    let (_, expected) = reference();
     assert_eq!(stage.parameters().len(), expected.len());
     for parameter in stage.parameters() {
         let name = parameter.name();
