@@ -12,8 +12,8 @@ mod lora;
 mod nearest;
 mod options;
 mod rope;
-mod weights;
 mod shim;
+mod weights;
 
 pub use auto_model::{
     AutoModel, from_config, from_config_with, load_folder, load_folder_with, read_config,

@@ -131,9 +131,8 @@ impl SelfAttention {
     /// Queries, keys and values, of shape `[batch, heads, sequence, head_dim]` each.
     fn heads(&self, x: &Tensor, pass: &Pass) -> Result<[Tensor; 3]> {
         let (batch, seq_len, _) = x.dims3()?;
-        let heads = |x: Tensor| {
-            x.reshape((batch, seq_len, (), self.shape.head_dim))?.transpose(1, 2)
-        };
+        let heads =
+            |x: Tensor| x.reshape((batch, seq_len, (), self.shape.head_dim))?.transpose(1, 2);
         match &self.inputs {
             Inputs::Apart { q_proj, k_proj, v_proj } => Ok([
                 heads(q_proj.forward(x, pass)?)?,

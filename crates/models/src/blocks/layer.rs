@@ -81,11 +81,9 @@ impl LayerShape {
         let norm = |name| scope.part(name).norm(self.norm);
         let (attention_norm, mlp_input_norm, mlp_norm) = match self.norms {
             NormPlacement::Before => (None, norm(POST_ATTENTION)?, None),
-            NormPlacement::Around => (
-                Some(norm(POST_ATTENTION)?),
-                norm(PRE_FEEDFORWARD)?,
-                Some(norm(POST_FEEDFORWARD)?),
-            ),
+            NormPlacement::Around => {
+                (Some(norm(POST_ATTENTION)?), norm(PRE_FEEDFORWARD)?, Some(norm(POST_FEEDFORWARD)?))
+            }
         };
         let feed_forward = scope.part(self.feed_forward.name());
         Ok(DecoderLayer {

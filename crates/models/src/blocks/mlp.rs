@@ -64,11 +64,7 @@ impl MlpShape {
             let (gate_proj, up_proj) = (scope.part(gate).linear()?, scope.part(up).linear()?);
             Factors::Apart { gate_proj, up_proj }
         };
-        Ok(GatedMlp {
-            factors,
-            down_proj: scope.part(down).linear()?,
-            activation: self.activation,
-        })
+        Ok(GatedMlp { factors, down_proj: scope.part(down).linear()?, activation: self.activation })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a forward has besides its hidden states.
 
-use autopipe_nn::Rotation;
 use crate::shim::Noise;
+use autopipe_nn::Rotation;
 
 /// What all layers of a stage share in the forward of one microbatch.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! A matrix of a block, perhaps with a low-rank adapter beside it.
 
-use autopipe_nn::Linear;use crate::shim::dropout;
+use crate::shim::dropout;
+use autopipe_nn::Linear;
 use candle_core::{Result, Tensor};
 
 use super::Pass;

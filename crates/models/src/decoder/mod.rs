@@ -55,7 +55,8 @@ impl Decoder {
             texts.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, Error>>()
         };
         let frozen = patterns(&options.freeze)?;
-        let whole = options.lora.as_ref().map_or(Ok(Vec::new()), |l| patterns(&l.modules_to_save))?;
+        let whole =
+            options.lora.as_ref().map_or(Ok(Vec::new()), |l| patterns(&l.modules_to_save))?;
         let mut decoder = Self { shape, options, element, frozen, whole, adapted: Vec::new() };
         if let Some(lora) = decoder.options.lora.clone() {
             lora.check()?;

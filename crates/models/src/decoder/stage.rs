@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use autopipe_nn::{Embedding, Parameters, RmsNorm};use crate::shim::{recompute, K as _};
+use crate::shim::{K as _, recompute};
+use autopipe_nn::{Embedding, Parameters, RmsNorm};
 use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
@@ -65,7 +66,12 @@ impl DecoderStage {
         })
     }
 
-    fn layer(&self, Layer { layer, is_recomputed }: &Layer, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn layer(
+        &self,
+        Layer { layer, is_recomputed }: &Layer,
+        x: &Tensor,
+        pass: &Pass,
+    ) -> Result<Tensor> {
         if !is_recomputed {
             return layer.forward(x, pass);
         }

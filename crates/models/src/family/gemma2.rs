@@ -40,8 +40,7 @@ fn describe(fields: &mut Fields) -> DecoderShape {
 
 impl Caps {
     pub(super) fn read(fields: &mut Fields, default: &Self) -> Self {
-        let mut cap =
-            |key, default| fields.optional_number(key, default, Min::AboveZero);
+        let mut cap = |key, default| fields.optional_number(key, default, Min::AboveZero);
         Self {
             scores: cap("attn_logit_softcapping", default.scores),
             logits: cap("final_logit_softcapping", default.logits),

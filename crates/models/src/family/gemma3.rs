@@ -21,10 +21,8 @@ const LOCAL_THETA: f64 = 10_000.0;
 fn describe(fields: &mut Fields) -> DecoderShape {
     let sizes = Sizes::read(fields, &DEFAULTS);
     let caps = Caps::read(fields, &Caps { scores: None, logits: None });
-    let attention = AttentionShape {
-        head_norm: Some(gemma::norm(&sizes)),
-        ..attention(fields, &sizes, &caps)
-    };
+    let attention =
+        AttentionShape { head_norm: Some(gemma::norm(&sizes)), ..attention(fields, &sizes, &caps) };
     // Some writers have kept it as a private field.
     let period = ["sliding_window_pattern", "_sliding_window_pattern"]
         .map(|key| fields.optional_size(key, None))
@@ -35,8 +33,7 @@ fn describe(fields: &mut Fields) -> DecoderShape {
     fields.unset("_sliding_window_pattern");
     fields.set("sliding_window_pattern", period);
     let window = window(fields, Some(4096));
-    let local =
-        local_layers(fields, sizes.num_layers, |layer| !(layer + 1).is_multiple_of(period));
+    let local = local_layers(fields, sizes.num_layers, |layer| !(layer + 1).is_multiple_of(period));
     let (slow, fast) = rope::per_layer_type(fields, sizes.rope_context(), LOCAL_THETA);
     let decoder = sizes.decoder_with(vec![slow, fast], |layer| {
         let (window, rope) = (window.filter(|_| local[layer]), usize::from(local[layer]));

@@ -36,8 +36,7 @@ pub(super) fn last_layers_windows(
 ) -> Vec<Option<NonZeroUsize>> {
     let first = fields.count("max_window_layers", 28);
     let window = asked_for_window(fields);
-    let local =
-        local_layers(fields, num_layers, |layer| window.is_some() && layer >= first);
+    let local = local_layers(fields, num_layers, |layer| window.is_some() && layer >= first);
     local.into_iter().map(|is_local| window.filter(|_| is_local)).collect()
 }
 

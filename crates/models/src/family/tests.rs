@@ -131,8 +131,10 @@ fn contradictions_come_with_their_values() {
     refused(
         "llama",
         json!({"head_dim": 15}),
-        &["15 numbers of each head would be turned, expected an even number above 0: rotary embeddings \
-           turn pairs; see `head_dim` and `partial_rotary_factor`"],
+        &[
+            "15 numbers of each head would be turned, expected an even number above 0: rotary embeddings \
+           turn pairs; see `head_dim` and `partial_rotary_factor`",
+        ],
     );
     refused(
         "llama",
@@ -142,7 +144,9 @@ fn contradictions_come_with_their_values() {
     refused(
         "llama",
         json!({"pad_token_id": 256}),
-        &["`pad_token_id` is 256, which is not implemented; supported is null, or an id within the vocabulary"],
+        &[
+            "`pad_token_id` is 256, which is not implemented; supported is null, or an id within the vocabulary",
+        ],
     );
 }
 

@@ -72,9 +72,8 @@ impl Lora {
         }
         let checkpoint = Checkpoint::open_file(folder, ADAPTER_FILE)?;
         let end = format!(".{}", super::LORA_A);
-        let path = |name: &str| {
-            Some(name.strip_prefix(PREFIX)?.strip_suffix(end.as_str())?.to_owned())
-        };
+        let path =
+            |name: &str| Some(name.strip_prefix(PREFIX)?.strip_suffix(end.as_str())?.to_owned());
         let targets: Vec<String> = checkpoint.names().filter_map(path).collect();
         let lora = Self {
             rank,

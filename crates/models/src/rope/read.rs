@@ -31,18 +31,13 @@ pub(crate) fn read(fields: &mut Fields, context: Context) -> Rope {
     let partial = fields.optional_number("partial_rotary_factor", None, Min::AboveZero);
     let partial = agreed(fields, &mut table, "partial_rotary_factor", partial);
     let original = fields.optional_size("original_max_position_embeddings", context.original);
-    let (rope, entries) = embedding(
-        fields,
-        table,
-        theta,
-        partial.unwrap_or(1.0),
-        Context { original, ..context },
-    );
+    let (rope, entries) =
+        embedding(fields, table, theta, partial.unwrap_or(1.0), Context { original, ..context });
     fields.set("rope_theta", theta);
-    for (key, value) in [("partial_rotary_factor", partial.map(Value::from)), (
-        "original_max_position_embeddings",
-        original.map(Value::from),
-    )] {
+    for (key, value) in [
+        ("partial_rotary_factor", partial.map(Value::from)),
+        ("original_max_position_embeddings", original.map(Value::from)),
+    ] {
         match value {
             Some(value) => fields.set(key, value),
             None => fields.unset(key),

@@ -149,9 +149,8 @@ impl Table {
             let number = value.as_f64()? as f32;
             (number.is_finite() && number > 0.0).then_some(number)
         };
-        let read = |value: &Value| -> Option<Vec<f32>> {
-            value.as_array()?.iter().map(number).collect()
-        };
+        let read =
+            |value: &Value| -> Option<Vec<f32>> { value.as_array()?.iter().map(number).collect() };
         match fields.convert(&path, Some(value), read, "a list of numbers above 0") {
             Some(list) if list.len() == num => list,
             Some(list) => {

@@ -85,7 +85,9 @@ fn a_scaling_needs_its_own_numbers_and_no_others() {
     );
     refused(
         json!({"rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 3}}),
-        &["`rope_scaling.beta_fast` is 3, which is not implemented; supported is what belongs to its `rope_type`"],
+        &[
+            "`rope_scaling.beta_fast` is 3, which is not implemented; supported is what belongs to its `rope_type`",
+        ],
     );
     refused(
         json!({"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": "x"}}),

@@ -12,11 +12,7 @@ use crate::lora::{ADAPTER_CONFIG, ADAPTER_FILE};
 use crate::{AutoModel, Error, Lora, WeightSource, json};
 
 /// Joins the ranks' files, writes `adapter_config.json`, and loads both as a reader would.
-pub(super) fn finish(
-    folder: &Path,
-    model: &AutoModel,
-    shards: &[WeightFile],
-) -> Result<(), Error> {
+pub(super) fn finish(folder: &Path, model: &AutoModel, shards: &[WeightFile]) -> Result<(), Error> {
     let lora = model.options().lora.as_ref().ok_or(Error::NoAdapters)?;
     if shards.len() > 1 {
         join(&folder.join(ADAPTER_FILE), shards)?;

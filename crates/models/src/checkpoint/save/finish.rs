@@ -76,8 +76,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     if !from.exists() {
         return Ok(());
     }
-    let content =
-        fs::read(from).map_err(|source| Error::Read { path: from.to_owned(), source })?;
+    let content = fs::read(from).map_err(|source| Error::Read { path: from.to_owned(), source })?;
     json::write_bytes(to, &content)
 }
 
