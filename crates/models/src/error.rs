@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::checkpoint::CheckpointProblem;
 use crate::config::{ConfigProblem, listed};
 use crate::decoder::ModuleProblem;
+use crate::hub::HubProblem;
 use crate::nearest::hint;
 
 /// An error of this crate.
@@ -74,6 +75,15 @@ pub enum Error {
         folder: PathBuf,
         /// All that is wrong, at least one.
         problems: Vec<CheckpointProblem>,
+    },
+    /// A model of the Hugging Face Hub cannot be had.
+    #[error("cannot get `{name}` from the Hub: {problem}")]
+    Hub {
+        /// The name asked for.
+        name: String,
+        /// Why not.
+        #[source]
+        problem: HubProblem,
     },
     /// A stage cannot be built of the modules listed.
     #[error("no stage can be built of these modules:{}", listed(.problems))]
