@@ -11,6 +11,9 @@ pub(crate) struct Step {
     environment: &'static [(&'static str, &'static str)],
 }
 
+/// What a plain `cargo test --workspace` leaves out: the tests that need a browser, and downloads.
+const FEATURES: &str = "autopipe-tests/browser,autopipe-models/hub";
+
 pub(crate) const FMT: Step =
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] };
 
@@ -21,7 +24,7 @@ pub(crate) const CLIPPY: Step = Step {
         "--workspace",
         "--all-targets",
         "--features",
-        "autopipe-tests/browser",
+        FEATURES,
         "--",
         "-D",
         "warnings",
@@ -29,10 +32,9 @@ pub(crate) const CLIPPY: Step = Step {
     environment: &[],
 };
 
-/// With the tests that need a browser, which a plain `cargo test --workspace` leaves out.
 pub(crate) const TEST: Step = Step {
     name: "test",
-    arguments: &["test", "--workspace", "--features", "autopipe-tests/browser"],
+    arguments: &["test", "--workspace", "--features", FEATURES],
     environment: &[],
 };
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::checkpoint::CheckpointProblem;
 use crate::config::{ConfigProblem, listed};
 use crate::decoder::ModuleProblem;
+use crate::hub::HubProblem;
 use crate::nearest::hint;
 
 /// An error of this crate.
@@ -139,6 +140,15 @@ pub enum Error {
     /// Adapters for no matrix at all.
     #[error("adapters need at least one target; `all-linear` is all matrices but the head")]
     NoTargets,
+    /// A model of the Hugging Face Hub cannot be had.
+    #[error("cannot get `{name}` from the Hub: {problem}")]
+    Hub {
+        /// The name asked for.
+        name: String,
+        /// Why not.
+        #[source]
+        problem: HubProblem,
+    },
     /// A stage cannot be built of the modules listed.
     #[error("no stage can be built of these modules:{}", listed(.problems))]
     Modules {

@@ -1,45 +1,6 @@
-#![allow(missing_docs, dead_code, clippy::all)]
-use autopipe_nn::*;
-use candle_core::{DType, Device, Result, Shape, Tensor};
-use std::sync::Arc;
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noise {
-    pub seed: u64,
-    pub first_row: usize,
-}
-pub trait A: Sized {
-    fn with_softcap(self, _: f64) -> Self {
-        self
-    }
-}
-impl A for Attention {}
-pub trait B: Sized {
-    fn with_unit_offset(w: Parameter, e: f64) -> Result<Self>;
-}
-impl B for RmsNorm {
-    fn with_unit_offset(w: Parameter, e: f64) -> Result<Self> {
-        RmsNorm::new(w, e)
-    }
-}
-pub trait C: Sized {
-    fn with_factor(self, _: f32) -> Self {
-        self
-    }
-}
-impl C for RotaryEmbedding {}
-pub trait D: Sized {
-    fn with_padding(self, _: usize) -> Result<Self> {
-        Ok(self)
-    }
-}
-impl D for Embedding {}
-pub fn recompute(
-    _: &Parameters,
-    x: &Tensor,
-    f: Arc<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>,
-) -> Result<Tensor> {
-    f(x)
-}
+#![allow(missing_docs, dead_code, unreachable_pub, clippy::all)]
+use autopipe_runtime::Noise;
+use candle_core::{Result, Tensor};
 pub fn dropout(x: &Tensor, _: f64, _: &Noise, _: &str) -> Result<Tensor> {
     Ok(x.clone())
 }
@@ -59,26 +20,3 @@ impl Routing {
         f(0, x)
     }
 }
-pub mod init {
-    use super::*;
-    pub use autopipe_nn::init::*;
-    pub fn uniform(
-        s: impl Into<Shape>,
-        std: f64,
-        seed: u64,
-        name: &str,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor> {
-        normal(s, std, seed, name, dtype, device)
-    }
-}
-pub trait K {
-    fn share(&self) -> f64 {
-        1.0
-    }
-    fn noise(&self) -> Option<Noise> {
-        None
-    }
-}
-impl K for autopipe_runtime::Keywords {}

@@ -1,6 +1,6 @@
 //! Where the weights of a model come from.
 
-use crate::shim::init;
+use autopipe_nn::init;
 use candle_core::{DType, Device, Tensor};
 
 use crate::blocks::{Declared, Init};

@@ -1,6 +1,5 @@
 //! Causal self-attention with rotary positions and grouped key and value heads.
 
-use crate::shim::*;
 use std::num::NonZeroUsize;
 
 use autopipe_nn::{Attention, Mask, RmsNorm};

@@ -1,7 +1,7 @@
 //! What a forward has besides its hidden states.
 
-use crate::shim::Noise;
 use autopipe_nn::Rotation;
+use autopipe_runtime::Noise;
 
 /// What all layers of a stage share in the forward of one microbatch.
 #[derive(Clone, Debug)]

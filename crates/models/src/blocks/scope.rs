@@ -1,6 +1,5 @@
 //! A place in the tree of modules, from which layers take their parameters.
 
-use crate::shim::*;
 use autopipe_nn::{Linear, Parameter, Parameters, RmsNorm};
 use candle_core::Result;
 

@@ -23,13 +23,13 @@ use file::WeightFile;
 pub use problem::CheckpointProblem;
 
 /// The only file of a checkpoint with one.
-const SINGLE_FILE: &str = "model.safetensors";
+pub(crate) const SINGLE_FILE: &str = "model.safetensors";
 
 /// Which tensor is in which file, if there are several.
-const INDEX_FILE: &str = "model.safetensors.index.json";
+pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 
 pub(crate) const CONFIG_FILE: &str = "config.json";
-const GENERATION_FILE: &str = "generation_config.json";
+pub(crate) const GENERATION_FILE: &str = "generation_config.json";
 
 /// An open checkpoint: the headers of its weight files, found to be whole.
 #[derive(Clone, Debug)]
@@ -170,6 +170,11 @@ impl Checkpoint {
         }
         Ok(tensor)
     }
+}
+
+/// The names of the files that the weights in `folder` are in, or should be by their index.
+pub(crate) fn weight_files(folder: &Path) -> Result<BTreeSet<String>, Error> {
+    Ok(index::weight_files(folder)?.0)
 }
 
 /// Whether a saved tensor is no weight but a table computed from the config.

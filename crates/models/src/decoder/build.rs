@@ -1,6 +1,5 @@
 //! Builds a stage: only its modules, only their weights.
 
-use crate::shim::*;
 use std::sync::Arc;
 
 use autopipe_nn::{Embedding, Linear, Parameters};
@@ -58,6 +57,7 @@ impl Decoder {
                 Part::Layer(number) => layers.push(Layer {
                     layer: Arc::new(shape.layers[number].build(&scope, shape.layers.len())?),
                     is_recomputed: self.options.recompute.has(number),
+                    is_trained: self.parameters(part).iter().any(|planned| planned.trainable),
                 }),
                 Part::Norm => norm = Some(scope.norm(shape.norm)?),
                 Part::Head => {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::shim::{K as _, recompute};
-use autopipe_nn::{Embedding, Parameters, RmsNorm};
+use autopipe_nn::{Embedding, Parameters, RmsNorm, recompute};
 use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
@@ -30,6 +29,9 @@ pub(crate) struct DecoderStage {
 pub(super) struct Layer {
     pub(super) layer: Arc<DecoderLayer>,
     pub(super) is_recomputed: bool,
+    /// Whether anything in it is trained: without that and before anything that is, no backward
+    /// comes for which something would be computed again.
+    pub(super) is_trained: bool,
 }
 
 impl DecoderStage {
@@ -66,13 +68,9 @@ impl DecoderStage {
         })
     }
 
-    fn layer(
-        &self,
-        Layer { layer, is_recomputed }: &Layer,
-        x: &Tensor,
-        pass: &Pass,
-    ) -> Result<Tensor> {
-        if !is_recomputed {
+    fn layer(&self, layer: &Layer, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let Layer { layer, is_recomputed, is_trained } = layer;
+        if !is_recomputed || !(*is_trained || x.track_op()) {
             return layer.forward(x, pass);
         }
         let (layer, pass) = (Arc::clone(layer), pass.clone());

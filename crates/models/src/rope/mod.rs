@@ -6,7 +6,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::shim::*;
 use std::f64::consts::PI;
 
 use autopipe_nn::RotaryEmbedding;
