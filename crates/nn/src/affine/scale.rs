@@ -1,31 +1,33 @@
 //! The product x · w whose weight gradient waits, on every device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor, op,
-};
+use candle_core::{CustomOp2, Layout, Result, Shape, Tensor, op};
 
 use crate::Parameter;
+use crate::every_device::on_every_device;
 
-/// `x · (offset + w)` in the dtype of `x`, which may be wider than that of `w` if there is an offset, for `x` of shape `[.., n]` and `w` of shape `[n]`.
-pub(crate) struct Scale {
+/// `x · (OFFSET + w)` in the dtype of `x`, for `x` of shape `[.., n]` and `w` of shape `[n]`. With an
+/// offset `x` may be wider than `w`.
+pub(crate) struct Scale<const OFFSET: u8> {
     weight: Parameter,
-    offset: f64,
 }
 
-impl Scale {
+impl Scale<0> {
     /// `x · w`.
     pub(crate) fn by(weight: &Parameter) -> Self {
-        Self { weight: weight.clone(), offset: 0. }
+        Self { weight: weight.clone() }
     }
+}
 
+impl Scale<1> {
     /// `x · (1 + w)`.
     pub(crate) fn by_one_plus(weight: &Parameter) -> Self {
-        Self { weight: weight.clone(), offset: 1. }
+        Self { weight: weight.clone() }
     }
+}
 
+impl<const OFFSET: u8> Scale<OFFSET> {
     fn forward<S: BackendStorage>(
-        &self,
         x: &S,
         x_layout: &Layout,
         w: &S,
@@ -35,51 +37,23 @@ impl Scale {
         let product = |w: &S, w_layout: &Layout| {
             x.binary_impl::<op::Mul>(w, x_layout, &w_layout.broadcast_as(shape.clone())?)
         };
-        let product = if self.offset == 0. {
+        let product = if OFFSET == 0 {
             product(w, w_layout)?
         } else {
             let contiguous = Layout::contiguous(w_layout.shape());
-            let w = w.to_dtype(w_layout, x.dtype())?.affine(&contiguous, 1., self.offset)?;
+            let w = w.to_dtype(w_layout, x.dtype())?.affine(&contiguous, 1., OFFSET.into())?;
             product(&w, &contiguous)?
         };
         Ok((product, shape.clone()))
     }
 }
 
-impl CustomOp2 for Scale {
+impl<const OFFSET: u8> CustomOp2 for Scale<OFFSET> {
     fn name(&self) -> &'static str {
         "scale by weight"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.forward(x, xl, w, wl)
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        xl: &Layout,
-        w: &CudaStorage,
-        wl: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        self.forward(x, xl, w, wl)
-    }
-
-    fn metal_fwd(
-        &self,
-        x: &MetalStorage,
-        xl: &Layout,
-        w: &MetalStorage,
-        wl: &Layout,
-    ) -> Result<(MetalStorage, Shape)> {
-        self.forward(x, xl, w, wl)
-    }
+    on_every_device!(Self::forward);
 
     fn bwd(
         &self,
@@ -102,7 +76,7 @@ impl CustomOp2 for Scale {
             return Ok((None, None));
         }
         let factor = w.detach().to_dtype(x.dtype())?;
-        let factor = if self.offset == 0. { factor } else { (factor + self.offset)? };
+        let factor = if OFFSET == 0 { factor } else { (factor + f64::from(OFFSET))? };
         Ok((Some(grad.broadcast_mul(&factor)?), None))
     }
 }

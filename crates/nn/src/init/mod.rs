@@ -75,8 +75,13 @@ fn drawn(
 }
 
 /// The 64-bit FNV-1a hash: fixed by its definition, where the standard library's may change.
-fn fnv_1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+pub(crate) fn fnv_1a(text: &str) -> u64 {
+    fnv_1a_on(0xcbf2_9ce4_8422_2325, text.as_bytes())
+}
+
+/// The hash of what `hash` is of and of `bytes` after it.
+pub(crate) fn fnv_1a_on(hash: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

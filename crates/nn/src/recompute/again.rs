@@ -8,6 +8,7 @@ use candle_core::{
 };
 
 use super::Recomputed;
+use crate::every_device::copy;
 use crate::parameter::Tracking;
 use crate::{Parameters, vjp};
 
@@ -40,9 +41,7 @@ impl Again {
         let Some(from) = own(&storage) else {
             candle_core::bail!("a recomputed function leaves its result on the device of its input")
         };
-        let mut to = from.device().zeros_impl(layout.shape(), from.dtype())?;
-        from.copy_strided_src(&mut to, 0, layout)?;
-        Ok((to, layout.shape().clone()))
+        copy(from, layout)
     }
 }
 
