@@ -9,8 +9,8 @@ mod model;
 mod panic;
 mod worker;
 
-pub use autopipe_nn::Parameters; // in the signature of `StageModel`
-pub use batch::{Batch, BatchError, Input, InputValue, Keywords, Noise};
+pub use autopipe_nn::{Noise, Parameters}; // in the signatures of `Keywords` and `StageModel`
+pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};

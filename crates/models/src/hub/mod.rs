@@ -9,8 +9,6 @@ mod cache;
 #[cfg(feature = "hub")]
 mod download;
 mod problem;
-#[cfg(all(test, feature = "hub"))]
-mod server;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use super::server::{COMMIT, Content, Server};
 use super::{get, hub};
-use crate::hub::server::{COMMIT, Content, Server};
 use crate::hub::{Hub, MAIN, Progress, Repository, folder};
 
 const NAME: &str = "owner/tiny";

@@ -1,5 +1,10 @@
 //! What is in the cache is found without asking anybody; what is not there is fetched, or told.
 
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +120,3 @@ fn without_the_feature_nothing_is_downloaded() {
     let message = get(&hub, "owner/tiny", MAIN).unwrap_err().to_string();
     assert!(message.contains("built without the feature `hub`"), "{message}");
 }
-
-#[cfg(feature = "hub")]
-mod download;
