@@ -62,6 +62,14 @@ impl Parameters {
         self.list.iter()
     }
 
+    /// Those of the parameters that `keep` chooses, shared with this set as by [`Clone`].
+    pub fn filter(&self, keep: impl Fn(&Parameter) -> bool) -> Self {
+        let list: Vec<Parameter> =
+            self.list.iter().filter(|parameter| keep(parameter)).cloned().collect();
+        let names = list.iter().map(|parameter| parameter.name().to_owned());
+        Self { index: names.zip(0..).collect(), list, queue: self.queue.clone() }
+    }
+
     /// How many parameters there are.
     pub fn len(&self) -> usize {
         self.list.len()

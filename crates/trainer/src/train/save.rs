@@ -25,7 +25,10 @@ pub(super) fn save(
     }
     barrier()?;
     let unfinished = partial(&folder)?;
-    write_shard(&unfinished, world.rank(), world.size(), &pipeline.parts()?)?;
+    // A tensor with copies on several stages is written once, under its owner's name.
+    let owned = pipeline.owned_parts()?;
+    let owned: Vec<_> = owned.iter().collect();
+    write_shard(&unfinished, world.rank(), world.size(), &owned)?;
     barrier()?;
     if world.rank() == 0 {
         write_index_and_config(&unfinished, model, world.size())?;
