@@ -8,14 +8,17 @@ use mimalloc::MiMalloc;
 
 mod args;
 mod bench;
+mod generate;
 mod model;
 mod output;
 mod plan;
 mod progress;
 mod recipe;
 mod schedule;
+mod setting;
 mod threads;
 mod train;
+mod verify;
 
 /// glibc's allocator gives freed buffers back to the system at every operation; this one keeps them
 /// (`threads::keep_memory`). Around it, what each rank holds is counted.
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
         args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Verify(args) => verify::run(&args),
+        args::Command::Generate(args) => generate::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Schema => recipe::print_schema().map(|()| ExitCode::SUCCESS),
         args::Command::Schedule(verb) => schedule::run(&verb),
     };

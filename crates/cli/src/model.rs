@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use autopipe_config::ModelSource;
 use serde_json::Value;
 
 /// The content of a `config.json`, of which the folder may be given.
@@ -19,4 +20,18 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<Value> {
     });
     let text = text.with_context(|| format!("cannot read `{}`", file.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("`{}` is no JSON", file.display()))
+}
+
+/// A folder as it is; a file is a config alone.
+///
+/// # Errors
+/// If a file cannot be read or is no JSON, or the path is not in UTF-8.
+pub(crate) fn model_source(path: &Path) -> anyhow::Result<ModelSource> {
+    if !path.is_dir() {
+        return Ok(ModelSource::Scratch { config: read_config(path)? });
+    }
+    let folder = path.to_str().with_context(|| {
+        format!("the path {} is not in UTF-8; rename the folder", path.display())
+    })?;
+    Ok(ModelSource::Pretrained { folder: folder.to_owned() })
 }

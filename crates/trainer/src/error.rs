@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
-use autopipe_config::{RecipeErrors, UnevenBatch};
+use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
 use crate::data::CorpusProblem;
+use crate::generate::{GenerateProblem, SamplingProblem};
+use crate::tokenizer::TokenizerProblem;
+use crate::verify::BatchProblem;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +219,72 @@ pub enum Error {
         /// The way given.
         split: Split,
     },
+    /// Numbers of a type that nothing is trained in.
+    #[error("`{dtype}` can be planned, but training is in float32; leave it out, or say `float32`")]
+    Precision {
+        /// The type asked for.
+        dtype: DType,
+    },
+    /// A tolerance that nothing can be measured by.
+    #[error("a tolerance of {tolerance} is none; 0 demands the same bits, 1e-4 is usual")]
+    Tolerance {
+        /// The number given.
+        tolerance: f64,
+    },
+    /// The table has another number of microbatches.
+    #[error(
+        "the schedule `{}` has {table} microbatches, not {asked}; leave the number out",
+        path.display()
+    )]
+    TableMicrobatches {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        table: usize,
+        /// What was asked for.
+        asked: usize,
+    },
+    /// A batch that the model cannot compute.
+    #[error(transparent)]
+    Batch(#[from] BatchProblem),
+    /// What the unsplit model computes says nothing of a split one.
+    #[error(
+        "the {what} of the unsplit model is {value}, so that there is nothing to compare with; look at \
+         the model's weights"
+    )]
+    Unsplit {
+        /// What was computed.
+        what: &'static str,
+        /// What came out: no number, or a gradient of zeros.
+        value: f64,
+    },
+    /// Two gradients that should be of one parameter.
+    #[error("the gradient of `{parameter}` has {unsplit} numbers unsplit and {split} split")]
+    GradientSizes {
+        /// The parameter.
+        parameter: String,
+        /// Numbers of the unsplit one.
+        unsplit: usize,
+        /// Numbers of the split one.
+        split: usize,
+    },
+    /// Gradients cannot be written to a file.
+    #[error("cannot write the gradients to `{}`: {source}", path.display())]
+    WriteGradients {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// A model's tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerProblem),
+    /// No text can be generated.
+    #[error(transparent)]
+    Generate(#[from] GenerateProblem),
+    /// Tokens cannot be drawn; holds at least one problem.
+    #[error("{}", joined(.0))]
+    Sampling(Vec<SamplingProblem>),
     /// The model cannot be read, built or written.
     #[error(transparent)]
     Model(#[from] autopipe_models::Error),

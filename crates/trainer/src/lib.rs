@@ -5,10 +5,14 @@ mod clip;
 mod clock;
 pub mod data;
 mod error;
+pub mod generate;
 mod lr;
 mod metrics;
 mod run_dir;
+pub mod tokenizer;
 mod train;
+pub mod verify;
+mod whole;
 
 // In the signature of `train`.
 pub use autopipe::ThreadOptions;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod costs;
+mod generate;
 mod lower;
 mod placement;
 mod plan;
@@ -9,6 +10,7 @@ mod render;
 mod schedule;
 mod search;
 mod source;
+mod verify;
 mod write;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use bench::Bench;
 pub(crate) use costs::{CostsArgs, CostsOf, Timing};
+pub(crate) use generate::GenerateText;
 pub(crate) use lower::{
     Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
 };
@@ -26,6 +29,7 @@ pub(crate) use render::{Picture, Render};
 pub(crate) use schedule::{Compare, Generate, Level, Schedule, Simulate, Validate};
 pub(crate) use search::{MemoryLimit, Search};
 pub(crate) use source::{Size, Source, Sources};
+pub(crate) use verify::{ScheduleArg, Verify};
 pub(crate) use write::{Color, Form, Write};
 
 /// Pipeline-parallel training for candle, and tools for pipeline schedules.
@@ -49,6 +53,12 @@ pub(crate) enum Command {
     /// Measure how fast a pipeline trains on this machine
     #[command(after_help = bench::EXAMPLES)]
     Bench(Box<Bench>),
+    /// Check that a model that is split computes what it computes unsplit
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(Box<Verify>),
+    /// Go on with a text
+    #[command(after_help = generate::EXAMPLES)]
+    Generate(Box<GenerateText>),
     /// Print the JSON schema of recipes, for editors
     #[command(after_help = "Example:\n  autopipe schema > recipe.schema.json")]
     Schema,

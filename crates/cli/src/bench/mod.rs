@@ -4,13 +4,11 @@ mod text;
 
 use std::num::NonZeroUsize;
 
-use anyhow::Context as _;
-use autopipe_config::ModelSource;
 use autopipe_trainer::ThreadOptions;
 use autopipe_trainer::bench::{Options, bench};
 
 use crate::args::Bench;
-use crate::model::read_config;
+use crate::model::model_source;
 use crate::output;
 use crate::threads;
 
@@ -20,7 +18,7 @@ use crate::threads;
 /// If anything is wrong with the model or the sizes, or a step fails.
 pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
     let options = Options {
-        model: model(args)?,
+        model: model_source(&args.model)?,
         pp_size: args.pp,
         schedule: args.schedule,
         stages_per_rank: args.stages_per_rank,
@@ -48,16 +46,4 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         text::text(&report)
     };
     output::result(&text)
-}
-
-/// A folder as it is; a file is a config alone.
-fn model(args: &Bench) -> anyhow::Result<ModelSource> {
-    let path = &args.model;
-    if !path.is_dir() {
-        return Ok(ModelSource::Scratch { config: read_config(path)? });
-    }
-    let folder = path.to_str().with_context(|| {
-        format!("the path {} is not in UTF-8; rename the folder", path.display())
-    })?;
-    Ok(ModelSource::Pretrained { folder: folder.to_owned() })
 }

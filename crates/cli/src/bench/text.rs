@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use autopipe::splitter::{short_bytes, with_commas};
-use autopipe_trainer::bench::{Report, Weights};
+use autopipe::splitter::short_bytes;
+use autopipe_trainer::bench::Report;
 
-use crate::schedule::figures::{counted, percent};
+use crate::schedule::figures::{columns_flush_left, counted, percent};
+use crate::setting::{microbatches, model_row, stage_rows};
 
 /// What was measured, then the figures.
 pub(super) fn text(report: &Report) -> String {
@@ -17,22 +18,8 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 fn setting(report: &Report) -> Vec<[String; 2]> {
-    let model = &report.model;
-    let weights = match model.weights {
-        Weights::Checkpoint => "weights from a checkpoint",
-        Weights::Random => "random weights",
-    };
     let mut rows = vec![
-        [
-            "model".to_owned(),
-            format!(
-                "{}, {}, {} parameters in {}, {weights}",
-                model.model_type,
-                counted(model.num_layers, "layer"),
-                with_commas(model.num_parameters),
-                report.dtype
-            ),
-        ],
+        model_row(&report.model, report.dtype),
         [
             "pipeline".to_owned(),
             format!(
@@ -45,16 +32,12 @@ fn setting(report: &Report) -> Vec<[String; 2]> {
             ),
         ],
     ];
-    rows.extend(report.stages.iter().enumerate().map(|(stage, modules)| {
-        let name = if stage == 0 { "stages" } else { "" };
-        [name.to_owned(), format!("{stage}: {}", modules.join(", "))]
-    }));
-    let microbatches = if report.num_microbatches == 1 { "microbatch" } else { "microbatches" };
+    rows.extend(stage_rows(&report.stages));
     rows.push([
         "step".to_owned(),
         format!(
-            "{} {microbatches} of {} of {}, {}; {} to warm up, {} measured",
-            report.num_microbatches,
+            "{} of {} of {}, {}; {} to warm up, {} measured",
+            microbatches(report.num_microbatches),
             counted(report.microbatch_size, "sample"),
             counted(report.seq_len, "token"),
             report.optimizer,
@@ -100,12 +83,6 @@ fn figures(report: &Report) -> Vec<[String; 2]> {
         ),
     ]);
     rows
-}
-
-/// Two columns, both flush left.
-fn columns_flush_left(rows: &[[String; 2]]) -> String {
-    let width = rows.iter().map(|[name, _]| name.len()).max().unwrap_or(0);
-    rows.iter().map(|[name, value]| format!("{name:<width$}  {value}\n")).collect()
 }
 
 fn seconds(time: f64) -> String {

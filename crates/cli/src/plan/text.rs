@@ -8,6 +8,7 @@ use autopipe::{ParameterBytes, Shards, Suggestion};
 use super::Planned;
 use super::request::{Source, name};
 use crate::schedule::figures::{columns, counted, percent};
+use crate::setting::microbatches;
 
 /// Mesh, stages, memory, time, warnings and a suggestion.
 pub(super) fn text(planned: &Planned) -> String {
@@ -67,10 +68,6 @@ pub(super) fn text(planned: &Planned) -> String {
         }
     };
     text
-}
-
-fn microbatches(num: usize) -> String {
-    if num == 1 { "1 microbatch".to_owned() } else { format!("{num} microbatches") }
 }
 
 /// A row per stage.

@@ -23,7 +23,7 @@ use crate::args::Schedule;
 /// Arguments that do not go together, found after clap has read them.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}\n\nFor more information, try '--help'.")]
-pub(crate) struct Usage(String);
+pub(crate) struct Usage(pub(crate) String);
 
 /// Does what a verb says.
 ///

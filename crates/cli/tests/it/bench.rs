@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::command::{Desk, Output};
+use crate::command::{Desk, Output, examples};
 
 /// A folder with a tiny model's config.
 fn desk() -> Desk {
@@ -104,8 +104,7 @@ fn help_and_its_examples() {
     let desk = desk();
     let help = desk.run("bench --help").out;
     insta::assert_snapshot!(help);
-    let examples: Vec<&str> =
-        help.lines().filter_map(|line| line.trim().strip_prefix("autopipe bench ")).collect();
+    let examples = examples(&help, "bench");
     assert_eq!(examples.len(), 3, "{help}");
     for example in examples {
         let Output { code, err, .. } = desk.run(&format!("bench {example}"));

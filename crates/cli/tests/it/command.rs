@@ -91,6 +91,12 @@ impl Desk {
     }
 }
 
+/// The arguments of the examples that the help of a command ends with.
+pub(crate) fn examples<'a>(help: &'a str, command: &str) -> Vec<&'a str> {
+    let prefix = format!("autopipe {command} ");
+    help.lines().filter_map(|line| line.trim().strip_prefix(prefix.as_str())).collect()
+}
+
 fn run(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .env_remove("COLUMNS") // help texts are as wide as the terminal

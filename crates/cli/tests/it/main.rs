@@ -4,6 +4,8 @@
 
 mod bench; // autopipe bench
 mod command; // how to run it
+mod generate; // autopipe generate
 mod plan; // autopipe plan and schema
 mod schedule; // autopipe schedule
 mod train; // autopipe train
+mod verify; // autopipe verify

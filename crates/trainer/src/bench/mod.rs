@@ -9,17 +9,14 @@ mod rank;
 mod report;
 #[cfg(test)]
 mod tests;
-mod tokens;
 
-use std::path::Path;
-
-use autopipe::schedule::{Extent, Kind, Plan, generate};
+use autopipe::schedule::{Kind, Plan};
 use autopipe::splitter::ModuleGraph;
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
 use autopipe_config::{LossName, ModelSource};
-use autopipe_models::{AutoModel, WeightSource, from_config, read_config};
+use autopipe_models::AutoModel;
 
-use crate::train::{decide, found, load_model, mesh_error, workload};
+use crate::train::{decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload};
 use crate::{Error, TrainError};
 use rank::Measured;
 pub use report::{Model, Report, Versions, Weights};
@@ -92,17 +89,11 @@ impl<'a> Setup<'a> {
             loss_fn: Some(LossName::MaskedCrossEntropy),
             ..PipelineConfig::default()
         };
-        let mesh = DeviceMesh::new([("pp", options.pp_size)]).map_err(mesh_error);
-        let mesh = found(&mut problems, mesh);
-        let model = found(&mut problems, model(options));
+        let mesh = found(&mut problems, mesh_of(options.pp_size));
+        let model = found(&mut problems, load_or_draw(&options.model, options.seed));
         let table = found(&mut problems, table(options, &config));
         let tokens_per_step = found(&mut problems, tokens_per_step(options));
-        if let Some(table) = &table
-            && table.num_stages() == 1
-            && options.split != Split::default()
-        {
-            problems.push(Error::SplitOfOne { split: options.split.clone() });
-        }
+        problems.extend(split_of_one(table.as_ref(), &options.split));
         let decided = match (&model, &table) {
             (Some(model), Some(table)) => {
                 let graph = model.as_model().graph();
@@ -123,37 +114,11 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// The model, with random weights where a folder has none.
-fn model(options: &Options) -> Result<AutoModel, Error> {
-    match (load_model(&options.model, options.seed), &options.model) {
-        (
-            Err(Error::Model(autopipe_models::Error::NoWeights { .. })),
-            ModelSource::Pretrained { folder },
-        ) => Ok(from_config(&read_config(Path::new(folder))?, options.seed)?),
-        (loaded, _) => loaded,
-    }
-}
-
-/// Whether the weights were read or drawn.
-fn weights_of(model: &AutoModel) -> Weights {
-    match model.weights() {
-        WeightSource::Folder(_) => Weights::Checkpoint,
-        WeightSource::Random { .. } => Weights::Random,
-    }
-}
-
 /// What each rank computes.
 fn table(options: &Options, config: &PipelineConfig) -> Result<Plan, Error> {
-    let kind = options.schedule;
     let num_microbatches =
         config.num_microbatches().map_err(|problem| autopipe::Error::Config(vec![problem]))?;
-    let usual = || kind.stages_per_rank().usual();
-    let extent = Extent {
-        num_ranks: options.pp_size,
-        stages_per_rank: options.stages_per_rank.unwrap_or_else(usual),
-        num_microbatches,
-    };
-    Ok(generate(kind, &extent).map_err(autopipe::Error::from)?)
+    table_of(options.schedule, options.pp_size, options.stages_per_rank, num_microbatches)
 }
 
 fn planned(

@@ -1,13 +1,13 @@
 //! One rank of a bench: the steps, and what each of them took.
 
 use autopipe::schedule::{Costs, Timeline, simulate};
-use autopipe::{AutoPipeline, Batch, Communicator, PipelineArgs, StepOptions};
+use autopipe::{AutoPipeline, Batch, Communicator, StepOptions};
 use autopipe_config::LossName;
 use autopipe_nn::optim::{AdamW, AdamWConfig};
-use candle_core::Device;
 
-use super::{Setup, process, tokens};
-use crate::train::loss_fn;
+use super::{Setup, process};
+use crate::data::{RandomSize, random_batch};
+use crate::train::{loss_fn, pipeline};
 use crate::{Error, Stopwatch};
 
 /// Any rate at which nothing overflows would do: what is learnt of random tokens is nobody's.
@@ -36,12 +36,8 @@ pub(super) struct Measured {
 
 /// Takes all steps, those to warm up first.
 pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Measured, Error> {
-    let args = PipelineArgs {
-        device: Some(Device::Cpu),
-        table: Some(setup.plan.table.clone()),
-        ..PipelineArgs::new(setup.config.clone(), setup.mesh.clone())
-    };
-    let mut pipeline = AutoPipeline::new(args, world)?;
+    let table = Some(setup.plan.table.clone());
+    let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
     pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy))?;
     let mut optimizer = AdamW::new(AdamWConfig::default())?;
     let mut measured = Measured::default();
@@ -85,7 +81,13 @@ fn take_step(
 ) -> Result<Taken, Error> {
     #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
     let loss_scale = 1.0 / setup.tokens_per_step as f64;
-    let batch = tokens::batch(setup, step)?;
+    let options = setup.options;
+    let size = RandomSize {
+        vocab_size: setup.model.vocab_size(),
+        batch_size: options.batch_size,
+        seq_len: options.seq_len,
+    };
+    let batch = random_batch(size, options.seed, step)?;
     let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
 
     meet(pipeline)?;

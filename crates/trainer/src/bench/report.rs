@@ -1,9 +1,10 @@
 //! What a bench has found, for programs and for whoever prints it.
 
+use autopipe_models::{AutoModel, WeightSource};
 use serde::Serialize;
 
+use super::Setup;
 use super::rank::Measured;
-use super::{Setup, weights_of};
 
 /// The figures, and what they are figures of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,6 +86,22 @@ pub struct Model {
     pub weights: Weights,
 }
 
+impl Model {
+    pub(crate) fn of(model: &AutoModel) -> Self {
+        let graph = model.as_model().graph();
+        let weights = match model.weights() {
+            WeightSource::Folder(_) => Weights::Checkpoint,
+            WeightSource::Random { .. } => Weights::Random,
+        };
+        Self {
+            model_type: model.family().name(),
+            num_parameters: graph.num_parameters(),
+            num_layers: graph.num_layers(),
+            weights,
+        }
+    }
+}
+
 /// Where weights came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,7 +130,6 @@ impl Report {
         let step_seconds = median(seconds);
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
         let tokens = setup.tokens_per_step as f64;
-        let graph = model.as_model().graph();
         Self {
             // A step of no time is one that the clock has not noticed: no rate comes of it.
             tokens_per_second: if step_seconds > 0.0 { tokens / step_seconds } else { 0.0 },
@@ -126,12 +142,7 @@ impl Report {
             measured_peak_bytes: measured.peaks.clone(),
             simulated_peak_bytes: measured.simulated_peaks.clone(),
             loss: measured.loss,
-            model: Model {
-                model_type: model.family().name(),
-                num_parameters: graph.num_parameters(),
-                num_layers: graph.num_layers(),
-                weights: weights_of(model),
-            },
+            model: Model::of(model),
             dtype: "float32",
             optimizer: "adamw",
             schedule: options.schedule.class_name().unwrap_or(options.schedule.name()).to_owned(),

@@ -22,11 +22,13 @@ mod loader;
 mod open_files;
 mod permutation;
 mod problem;
+mod random;
 
 pub use batch::Batch;
 pub use corpus::{Corpus, Document};
 pub use loader::{Loader, Position};
 pub use problem::CorpusProblem;
+pub(crate) use random::{RandomSize, draw, random_batch, rng};
 
 /// How many different tokens there are: one per byte.
 pub const VOCAB_SIZE: usize = 256;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use autopipe::schedule::{Plan, Program, csv};
 use autopipe::{PipelineConfig, Split};
@@ -58,11 +58,16 @@ pub fn split_of(recipe: &Recipe) -> Result<Split, Error> {
 /// # Errors
 /// If the file cannot be read, or is no compute-only table.
 pub fn read_schedule(config: &PipelineConfig) -> Result<Option<Plan>, Error> {
-    let Some(path) = config.pp_schedule_csv.as_ref().map(PathBuf::from) else { return Ok(None) };
+    config.pp_schedule_csv.as_ref().map(|path| read_table(Path::new(path))).transpose()
+}
+
+/// The compute-only table in a file.
+pub(crate) fn read_table(path: &Path) -> Result<Plan, Error> {
+    let path = path.to_owned();
     let text =
         read_regular(&path).map_err(|source| Error::ReadSchedule { path: path.clone(), source })?;
     match csv::read_plan(text.as_slice()) {
-        Ok(table) => Ok(Some(table)),
+        Ok(table) => Ok(table),
         Err(_)
             if csv::read_program(text.as_slice()).is_ok_and(|program| has_transfers(&program)) =>
         {
@@ -77,7 +82,7 @@ fn has_transfers(program: &Program) -> bool {
 }
 
 /// The content of a file; reading a pipe or a device might never end.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         fs::read(path)
     } else {

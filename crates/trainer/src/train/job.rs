@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use autopipe::schedule::Plan;
+use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
     DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Shards, Split, Workload, plan, split,
 };
 use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
-use autopipe_models::{AutoModel, from_config, load_folder};
+use autopipe_models::{AutoModel, from_config, load_folder, read_config};
 
 use super::from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
@@ -36,7 +36,7 @@ impl<'a> Job<'a> {
         problems.extend(super::refused::refused(recipe).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
         let config = pipeline_config(recipe);
-        let mesh = found(&mut problems, DeviceMesh::new([("pp", pp_size)]).map_err(mesh_error));
+        let mesh = found(&mut problems, mesh_of(pp_size));
         let model = found(&mut problems, load_model(&recipe.model.source, recipe.rng.seed));
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
@@ -138,8 +138,16 @@ pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> O
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-pub(crate) fn mesh_error(error: autopipe::MeshError) -> Error {
-    autopipe::Error::from(error).into()
+/// The mesh of a pipeline and nothing else.
+pub(crate) fn mesh_of(pp_size: usize) -> Result<DeviceMesh, Error> {
+    Ok(DeviceMesh::new([("pp", pp_size)]).map_err(autopipe::Error::from)?)
+}
+
+/// A way to split that is asked for where there is one stage.
+pub(crate) fn split_of_one(table: Option<&Plan>, split: &Split) -> Option<Error> {
+    let is_one = table.is_some_and(|table| table.num_stages() == 1);
+    let has_no_effect = is_one && *split != Split::default();
+    has_no_effect.then(|| Error::SplitOfOne { split: split.clone() })
 }
 
 pub(crate) fn load_model(source: &ModelSource, seed: u64) -> Result<AutoModel, Error> {
@@ -149,6 +157,30 @@ pub(crate) fn load_model(source: &ModelSource, seed: u64) -> Result<AutoModel, E
             from_config(&model_config(source)?, seed)?
         }
     })
+}
+
+/// The model; a folder without weights in it is a config alone, which gets random ones.
+pub(crate) fn load_or_draw(source: &ModelSource, seed: u64) -> Result<AutoModel, Error> {
+    match (load_model(source, seed), source) {
+        (
+            Err(Error::Model(autopipe_models::Error::NoWeights { .. })),
+            ModelSource::Pretrained { folder },
+        ) => Ok(from_config(&read_config(Path::new(folder))?, seed)?),
+        (loaded, _) => loaded,
+    }
+}
+
+/// What each rank computes, by a schedule of a name; `None` stages on each are its usual number.
+pub(crate) fn table_of(
+    kind: Kind,
+    num_ranks: usize,
+    stages_per_rank: Option<usize>,
+    num_microbatches: usize,
+) -> Result<Plan, Error> {
+    let usual = || kind.stages_per_rank().usual();
+    let stages_per_rank = stages_per_rank.unwrap_or_else(usual);
+    let extent = Extent { num_ranks, stages_per_rank, num_microbatches };
+    Ok(generate(kind, &extent).map_err(autopipe::Error::from)?)
 }
 
 fn tokens_per_step(recipe: &Recipe) -> Result<usize, Error> {

@@ -14,10 +14,11 @@ use autopipe_config::Recipe;
 
 use crate::{Error, Event, Stopwatch};
 pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
+pub(crate) use from_recipe::{read_regular, read_table};
 use job::Job;
-pub(crate) use job::{decide, found, load_model, mesh_error, workload};
+pub(crate) use job::{decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload};
 use rank::RankRun;
-pub(crate) use rank::loss_fn;
+pub(crate) use rank::{loss_fn, pipeline};
 
 /// What a run has come to.
 #[derive(Clone, Debug, PartialEq)]

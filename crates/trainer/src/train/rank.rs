@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use autopipe::communicator::Reduction;
-use autopipe::schedule::Timeline;
-use autopipe::{AutoPipeline, Batch, Communicator, LossFn, PipelineArgs, StepOptions};
+use autopipe::schedule::{Plan, Timeline};
+use autopipe::{
+    AutoPipeline, Batch, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig,
+    StepOptions,
+};
 use autopipe_config::{LossName, OptimizerName};
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
@@ -29,12 +32,7 @@ pub(super) struct RankRun<'a> {
 impl<'a> RankRun<'a> {
     pub(super) fn new(job: &'a Job<'a>, world: Box<dyn Communicator>) -> Result<Self, Error> {
         let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
-        let args = PipelineArgs {
-            device: Some(Device::Cpu),
-            table,
-            ..PipelineArgs::new(job.config.clone(), job.mesh.clone())
-        };
-        let mut pipeline = AutoPipeline::new(args, world)?;
+        let mut pipeline = pipeline(&job.config, &job.mesh, table, world)?;
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let options = &job.recipe.optimizer;
         let optimizer = match options.name {
@@ -143,6 +141,21 @@ impl<'a> RankRun<'a> {
         }
         Ok(norm)
     }
+}
+
+/// This rank's pipeline on the CPU, before it is built; by `table`, if there is one.
+pub(crate) fn pipeline(
+    config: &PipelineConfig,
+    mesh: &DeviceMesh,
+    table: Option<Plan>,
+    world: Box<dyn Communicator>,
+) -> Result<AutoPipeline, Error> {
+    let args = PipelineArgs {
+        device: Some(Device::Cpu),
+        table,
+        ..PipelineArgs::new(config.clone(), mesh.clone())
+    };
+    Ok(AutoPipeline::new(args, world)?)
 }
 
 /// The loss of a name, as a pipeline computes it on its last stage.

@@ -55,3 +55,9 @@ pub(crate) fn columns(lines: &[Vec<String>]) -> String {
     }
     text
 }
+
+/// Two columns, both flush left.
+pub(crate) fn columns_flush_left(rows: &[[String; 2]]) -> String {
+    let width = rows.iter().map(|[name, _]| name.len()).max().unwrap_or(0);
+    rows.iter().map(|[name, value]| format!("{name:<width$}  {value}\n")).collect()
+}
