@@ -27,8 +27,8 @@ pub use split::{Split, SplitError, split};
 pub use autopipe_config::PipelineConfig;
 pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSizes};
 pub use autopipe_runtime::{
-    Batch, BoxError, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Outputs,
-    Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput, ThreadOptions,
+    Batch, BoxError, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
+    Outputs, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput, ThreadOptions,
     communicator, memory, threads,
 };
 pub use autopipe_schedule as schedule;

@@ -76,6 +76,70 @@ pub enum Error {
         /// All that is wrong, at least one.
         problems: Vec<CheckpointProblem>,
     },
+    /// Weights cannot be trained in this dtype.
+    #[error("weights of {dtype} cannot be trained; choose f32, bf16 or f16")]
+    Dtype {
+        /// The dtype asked for.
+        dtype: String,
+    },
+    /// A pattern of names that says nothing.
+    #[error("`{pattern}` is no pattern: {reason} at character {position}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Where it goes wrong, counted from 0.
+        position: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A pattern that freezes nothing.
+    #[error("no parameter is named `{pattern}` or lies in a module of that name{}", hint(.nearest))]
+    NothingToFreeze {
+        /// The pattern.
+        pattern: String,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A number of an adapter outside of its range.
+    #[error("the adapter's {what} is {value}, expected {expected}")]
+    Adapter {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Which would do.
+        expected: &'static str,
+    },
+    /// An adapter for matrices that there are not.
+    #[error("no matrix of the model is named `{target}` or ends so{}", hint(.nearest))]
+    NoTarget {
+        /// The target.
+        target: String,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A module to be trained whole that there is not.
+    #[error("no module with parameters is named `{pattern}` or ends so{}", hint(.nearest))]
+    NoModule {
+        /// The name or pattern.
+        pattern: String,
+        /// The module that was probably meant.
+        nearest: Option<String>,
+    },
+    /// The config of an adapter is wrong or asks for what is not implemented.
+    #[error("the adapter's config {} cannot be used:{}", path.display(), listed(.problems))]
+    AdapterConfig {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong, at least one.
+        problems: Vec<ConfigProblem>,
+    },
+    /// The model has no adapters that could be saved.
+    #[error("the model has no adapters to save; give `lora` in its options, or save the model")]
+    NoAdapters,
+    /// Adapters for no matrix at all.
+    #[error("adapters need at least one target; `all-linear` is all matrices but the head")]
+    NoTargets,
     /// A model of the Hugging Face Hub cannot be had.
     #[error("cannot get `{name}` from the Hub: {problem}")]
     Hub {

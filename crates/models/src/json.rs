@@ -15,9 +15,14 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
 
 /// Writes `value` indented by two spaces, as transformers does, and waits until it is on disk.
 pub(crate) fn write(path: &Path, value: &Value) -> Result<(), Error> {
+    write_bytes(path, format!("{value:#}\n").as_bytes())
+}
+
+/// Writes a file and waits until it is on disk.
+pub(crate) fn write_bytes(path: &Path, content: &[u8]) -> Result<(), Error> {
     let write = || {
         let mut file = fs::File::create(path)?;
-        writeln!(file, "{value:#}")?;
+        file.write_all(content)?;
         file.sync_all()
     };
     write().map_err(|source| Error::Write { path: path.to_owned(), source })

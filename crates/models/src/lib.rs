@@ -6,17 +6,25 @@ pub mod checkpoint;
 mod config;
 mod decoder;
 mod error;
+mod family;
 pub mod hub;
 mod json;
-mod llama;
+mod lora;
 mod nearest;
+mod options;
+mod rope;
+mod shim;
 mod weights;
 
-pub use auto_model::{AutoModel, Family, from_config, load_folder, read_config};
+pub use auto_model::{
+    AutoModel, from_config, from_config_with, load_folder, load_folder_with, read_config,
+};
 pub use checkpoint::{Checkpoint, CheckpointProblem};
 pub use config::ConfigProblem;
 pub use decoder::ModuleProblem;
 pub use error::Error;
+pub use family::Family;
 pub use hub::{Hub, HubProblem};
-pub use llama::{Llama, LlamaConfig};
-pub use weights::WeightSource;
+pub use lora::{Adapter, Lora};
+pub use options::{Options, Recompute};
+pub use weights::{AdapterWeights, WeightSource};

@@ -7,8 +7,9 @@
 
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{
-    Attention, Embedding, Gelu, LayerNorm, Linear, Mask, Parameters, RmsNorm, RotaryEmbedding,
-    cross_entropy_sum, geglu, gelu, grad_norm_squared, init, scale_grads, swiglu, vjp,
+    Attention, Embedding, Gelu, LayerNorm, Linear, Mask, Noise, Parameters, RmsNorm,
+    RotaryEmbedding, Routing, cross_entropy_sum, dropout, geglu, gelu, grad_norm_squared, init,
+    scale_grads, swiglu, vjp,
 };
 use candle_core::{DType, Device, Result, Tensor, Var};
 use criterion::Criterion;
@@ -78,6 +79,29 @@ fn linear(name: &'static str, num_out: usize, dtype: DType) -> Layer {
     Layer::new(name, move || linear.forward(&x))
 }
 
+/// Two of 16 experts for each token, which are linear layers of an eighth of the intermediate size.
+fn experts(dtype: DType) -> Layer {
+    const EXPERTS: usize = 16;
+    let mut set = Parameters::new();
+    let mut linear = |i: usize| {
+        let weight = random(&format!("expert {i}"), &[INTERMEDIATE / 8, HIDDEN], dtype);
+        Linear::new(set.add(&format!("{i}"), weight, true).unwrap(), None).unwrap()
+    };
+    let experts: Vec<_> = (0..EXPERTS).map(&mut linear).collect();
+    let logits = variable("logits", &[TOKENS, EXPERTS], dtype);
+    let x = variable("x", &[TOKENS, HIDDEN], dtype);
+    Layer::new("two of 16 experts", move || {
+        let routing = Routing::top_k(&logits, 2, true)?.with_balance_loss(1, 0.01)?;
+        routing.apply(&x, EXPERTS, |i, rows| experts[i].forward(rows))
+    })
+}
+
+fn noise(dtype: DType) -> Layer {
+    let x = variable("x", &[1, TOKENS, HIDDEN], dtype);
+    let noise = Noise { seed: 1, first_row: 0 };
+    Layer::new("dropout", move || dropout(&x, 0.1, &noise, "bench"))
+}
+
 fn layers(dtype: DType) -> Vec<Layer> {
     let mut set = Parameters::new();
     let weight = set.add("weight", random("weight", &[VOCABULARY, HIDDEN], dtype), true).unwrap();
@@ -111,6 +135,9 @@ fn layers(dtype: DType) -> Vec<Layer> {
     let q = variable("q", &[1, HEADS, TOKENS, head_dim], dtype);
     let k = variable("k", &[1, KV_HEADS, TOKENS, head_dim], dtype);
     let v = variable("v", &[1, KV_HEADS, TOKENS, head_dim], dtype);
+    let capped = attention.clone().with_softcap(50.);
+    let (q2, k2, v2) = (q.clone(), k.clone(), v.clone());
+    let capped = Layer::new("attention with a softcap", move || capped.forward(&q2, &k2, &v2));
     let attention = Layer::new("attention", move || attention.forward(&q, &k, &v));
 
     let gate = variable("gate", &[1, TOKENS, INTERMEDIATE], dtype);
@@ -129,6 +156,7 @@ fn layers(dtype: DType) -> Vec<Layer> {
     let loss = Layer::new("cross entropy", move || cross_entropy_sum(&logits, &labels));
     let mut layers =
         vec![embedding, norm, layer_norm, linear("linear", INTERMEDIATE, dtype), rotary, attention];
+    layers.extend([capped, experts(dtype), noise(dtype)]);
     layers.extend(activations);
     layers.extend([linear("head", VOCABULARY, dtype), loss]);
     layers

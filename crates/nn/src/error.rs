@@ -93,6 +93,22 @@ pub enum Error {
         /// Those of each sequence where it is not so.
         wrong: Vec<Vec<usize>>,
     },
+    /// A router that cannot choose so many experts.
+    #[error("each token needs between 1 and all {num_experts} experts, got {k}")]
+    ExpertCount {
+        /// How many were to be chosen.
+        k: usize,
+        /// How many there are.
+        num_experts: usize,
+    },
+    /// Tokens that are not a batch of sequences of one length.
+    #[error("{num_tokens} tokens are not {batch} sequences of one length")]
+    TokensOfBatch {
+        /// How many tokens there are.
+        num_tokens: usize,
+        /// How many sequences there should be.
+        batch: usize,
+    },
     /// Packed sequences of one batch whose documents do not add up to one length.
     #[error("the sequences of a batch have one length, the segments add up to {lengths:?}")]
     SegmentLengths {

@@ -1,14 +1,40 @@
 //! One body for all devices: an operation made of what every backend of candle has.
 
-/// The forwards of a `CustomOp2` on each device, all by the same generic function
-/// `fn(&S, &Layout, &S, &Layout) -> Result<(S, Shape)>`.
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{Layout, Result, Shape};
+
+/// A contiguous copy.
+pub(crate) fn copy<S: BackendStorage>(x: &S, layout: &Layout) -> Result<(S, Shape)>
+where
+    S::Device: BackendDevice<Storage = S>,
+{
+    let shape = layout.shape();
+    let mut copy = x.device().zeros_impl(shape, x.dtype())?;
+    x.copy_strided_src(&mut copy, 0, layout)?;
+    Ok((copy, shape.clone()))
+}
+
+/// The forwards of a custom operation of one, two or three inputs on each device, all by the same
+/// generic function: `fn(&S, &Layout, &S, &Layout) -> Result<(S, Shape)>` for two.
 macro_rules! on_every_device {
     ($body:path) => {
-        $crate::every_device::on_every_device!(@ $body, cpu_fwd, candle_core::CpuStorage);
-        $crate::every_device::on_every_device!(@ $body, cuda_fwd, candle_core::CudaStorage);
-        $crate::every_device::on_every_device!(@ $body, metal_fwd, candle_core::MetalStorage);
+        $crate::every_device::on_every_device!($body, a, b);
     };
-    (@ $body:path, $name:ident, $storage:ty) => {
+    ($body:path, $($arg:ident),+) => {
+        $crate::every_device::on_every_device!(@ $body, cpu_fwd, candle_core::CpuStorage, $($arg),+);
+        $crate::every_device::on_every_device!(@ $body, cuda_fwd, candle_core::CudaStorage, $($arg),+);
+        $crate::every_device::on_every_device!(@ $body, metal_fwd, candle_core::MetalStorage, $($arg),+);
+    };
+    (@ $body:path, $name:ident, $storage:ty, a) => {
+        fn $name(
+            &self,
+            a: &$storage,
+            a_layout: &candle_core::Layout,
+        ) -> candle_core::Result<($storage, candle_core::Shape)> {
+            $body(a, a_layout)
+        }
+    };
+    (@ $body:path, $name:ident, $storage:ty, a, b) => {
         fn $name(
             &self,
             a: &$storage,
@@ -17,6 +43,19 @@ macro_rules! on_every_device {
             b_layout: &candle_core::Layout,
         ) -> candle_core::Result<($storage, candle_core::Shape)> {
             $body(a, a_layout, b, b_layout)
+        }
+    };
+    (@ $body:path, $name:ident, $storage:ty, a, b, c) => {
+        fn $name(
+            &self,
+            a: &$storage,
+            a_layout: &candle_core::Layout,
+            b: &$storage,
+            b_layout: &candle_core::Layout,
+            c: &$storage,
+            c_layout: &candle_core::Layout,
+        ) -> candle_core::Result<($storage, candle_core::Shape)> {
+            $body(a, a_layout, b, b_layout, c, c_layout)
         }
     };
 }

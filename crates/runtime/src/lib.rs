@@ -10,7 +10,7 @@ mod panic;
 mod worker;
 
 pub use autopipe_nn::Parameters; // in the signature of `StageModel`
-pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
+pub use batch::{Batch, BatchError, Input, InputValue, Keywords, Noise};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Family, from_config, load_folder};
+use super::{from_config, load_folder};
+use crate::Family;
 
 fn message(config: &serde_json::Value) -> String {
     from_config(config, 0).unwrap_err().to_string()
@@ -15,18 +16,21 @@ fn a_family_is_chosen_by_name() {
     }
     assert_eq!(
         message(&json!({"model_type": "lama"})),
-        "there is no model family `lama` (did you mean `llama`?); supported are llama"
+        "there is no model family `lama` (did you mean `llama`?); supported are gemma, gemma2, gemma3_text, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3_moe"
     );
     assert_eq!(
         message(&json!({"model_type": "gpt2"})),
-        "there is no model family `gpt2`; supported are llama"
+        "there is no model family `gpt2`; supported are gemma, gemma2, gemma3_text, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3_moe"
     );
     assert_eq!(
         message(&json!({"model_type": 7})),
-        "there is no model family `7`; supported are llama"
+        "there is no model family `7`; supported are gemma, gemma2, gemma3_text, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3_moe"
     );
     for config in [json!({}), json!({"model_type": null}), json!(null), json!("llama")] {
-        assert_eq!(message(&config), "the config has no `model_type`; supported are llama");
+        assert_eq!(
+            message(&config),
+            "the config has no `model_type`; supported are gemma, gemma2, gemma3_text, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3_moe"
+        );
     }
 }
 

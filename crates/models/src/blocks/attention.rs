@@ -1,82 +1,149 @@
 //! Causal self-attention with rotary positions and grouped key and value heads.
 
-use autopipe_nn::{Attention, Linear, Mask, Rotation};
-use candle_core::{Result, Tensor};
+use std::num::NonZeroUsize;
 
-use super::{Declaration, Scope};
+use autopipe_nn::{Attention, Mask, RmsNorm};
+use candle_core::{D, Result, Tensor};
 
-/// The sizes of a self-attention.
+use super::{Declaration, NormShape, Pass, Projection, Scope};
+
+/// The sizes of a self-attention, and what a family changes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct AttentionShape {
     pub(crate) hidden_size: usize,
     pub(crate) num_heads: usize,
     pub(crate) num_kv_heads: usize,
     pub(crate) head_dim: usize,
-    pub(crate) has_bias: bool,
+    /// Whether queries, keys and values have biases.
+    pub(crate) has_qkv_bias: bool,
+    pub(crate) has_o_bias: bool,
+    /// Whether queries, keys and values come from one matrix, `qkv_proj`.
+    pub(crate) is_fused: bool,
+    /// The norm of each head of queries and keys, if there is one.
+    pub(crate) head_norm: Option<NormShape>,
+    /// What scores are multiplied by.
+    pub(crate) scale: f64,
+    /// What scores are softly held below.
+    pub(crate) softcap: Option<f64>,
+    /// How many tokens each sees, itself included; all before it without.
+    pub(crate) window: Option<NonZeroUsize>,
+    /// Which of the decoder's rotary embeddings it uses.
+    pub(crate) rope: usize,
 }
 
 #[derive(Debug)]
-pub(super) struct SelfAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    o_proj: Linear,
+pub(crate) struct SelfAttention {
+    inputs: Inputs,
+    o_proj: Projection,
+    /// Of queries and of keys.
+    norms: Option<[RmsNorm; 2]>,
     attention: Attention,
-    head_dim: usize,
+    shape: AttentionShape,
 }
+
+#[derive(Debug)]
+enum Inputs {
+    Apart { q_proj: Projection, k_proj: Projection, v_proj: Projection },
+    Fused { qkv_proj: Projection },
+}
+
+const FUSED: &str = "qkv_proj";
 
 impl AttentionShape {
     pub(super) fn declare(&self) -> Declaration {
-        let Self { hidden_size, num_heads, num_kv_heads, head_dim, has_bias } = *self;
-        let (q_size, kv_size) = (num_heads * head_dim, num_kv_heads * head_dim);
-        Declaration::of([
-            ("q_proj", Declaration::linear(hidden_size, q_size, has_bias)),
-            ("k_proj", Declaration::linear(hidden_size, kv_size, has_bias)),
-            ("v_proj", Declaration::linear(hidden_size, kv_size, has_bias)),
-            ("o_proj", Declaration::linear(q_size, hidden_size, has_bias)),
-        ])
+        let &Self { hidden_size, has_qkv_bias, has_o_bias, .. } = self;
+        let (q_size, kv_size) = self.widths();
+        let input = |width| Declaration::linear(hidden_size, width, has_qkv_bias);
+        let mut parts = if self.is_fused {
+            vec![(FUSED, input(q_size + 2 * kv_size))]
+        } else {
+            vec![("q_proj", input(q_size)), ("k_proj", input(kv_size)), ("v_proj", input(kv_size))]
+        };
+        parts.push(("o_proj", Declaration::linear(q_size, hidden_size, has_o_bias)));
+        if let Some(norm) = self.head_norm {
+            let norm = Declaration::norm(self.head_dim, norm);
+            parts.extend([("q_norm", norm.clone()), ("k_norm", norm)]);
+        }
+        Declaration::of(parts)
     }
-}
 
-impl AttentionShape {
+    /// Of all query heads together, and of all key heads.
+    fn widths(&self) -> (usize, usize) {
+        (self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim)
+    }
+
     /// Operations for a token and one that it attends to: its score, and its part of the sum.
     pub(crate) fn flops_per_pair(&self) -> u64 {
         4 * (self.num_heads * self.head_dim) as u64
     }
 
     /// How many numbers per token are kept: queries and keys before and after they are turned,
-    /// values, and the sums in both of their orders; where there are biases, also without them.
+    /// values, and the sums in both of their orders; where there are biases, also without them, and
+    /// where heads have norms, also before those.
     pub(super) fn kept_per_token(&self) -> usize {
-        let (q, kv) = (self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim);
-        let without_bias = if self.has_bias { q + 2 * kv + self.hidden_size } else { 0 };
-        4 * q + 3 * kv + without_bias
+        let (q, kv) = self.widths();
+        let of_qkv = if self.has_qkv_bias { q + 2 * kv } else { 0 };
+        let of_o = if self.has_o_bias { self.hidden_size } else { 0 };
+        let of_norms = if self.head_norm.is_some() { q + kv } else { 0 };
+        4 * q + 3 * kv + of_qkv + of_o + of_norms
+    }
+
+    pub(super) fn build(&self, scope: &Scope<'_>) -> Result<SelfAttention> {
+        let linear = |name| scope.part(name).linear();
+        let inputs = if self.is_fused {
+            Inputs::Fused { qkv_proj: linear(FUSED)? }
+        } else {
+            let (q_proj, k_proj) = (linear("q_proj")?, linear("k_proj")?);
+            Inputs::Apart { q_proj, k_proj, v_proj: linear("v_proj")? }
+        };
+        let norm = |shape| -> Result<[RmsNorm; 2]> {
+            Ok([scope.part("q_norm").norm(shape)?, scope.part("k_norm").norm(shape)?])
+        };
+        let mask = self.window.map_or(Mask::Causal, Mask::SlidingWindow);
+        let attention = Attention::new(self.scale, mask);
+        Ok(SelfAttention {
+            inputs,
+            o_proj: linear("o_proj")?,
+            norms: self.head_norm.map(norm).transpose()?,
+            attention: match self.softcap {
+                Some(cap) => attention.with_softcap(cap),
+                None => attention,
+            },
+            shape: self.clone(),
+        })
     }
 }
 
 impl SelfAttention {
-    pub(super) fn new(shape: &AttentionShape, scope: &Scope<'_>) -> Result<Self> {
-        let head_dim = shape.head_dim;
-        Ok(Self {
-            q_proj: scope.part("q_proj").linear()?,
-            k_proj: scope.part("k_proj").linear()?,
-            v_proj: scope.part("v_proj").linear()?,
-            o_proj: scope.part("o_proj").linear()?,
-            attention: Attention::new((head_dim as f64).sqrt().recip(), Mask::Causal),
-            head_dim,
-        })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor, rotation: &Rotation) -> Result<Tensor> {
-        let q = rotation.apply(&self.heads(&self.q_proj.forward(x)?)?)?;
-        let k = rotation.apply(&self.heads(&self.k_proj.forward(x)?)?)?;
-        let v = self.heads(&self.v_proj.forward(x)?)?;
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let [q, k, v] = self.heads(x, pass)?;
+        let [q, k] = match &self.norms {
+            Some([of_q, of_k]) => [of_q.forward(&q)?, of_k.forward(&k)?],
+            None => [q, k],
+        };
+        let rotation = &pass.rotations[self.shape.rope];
+        let (q, k) = (rotation.apply(&q)?, rotation.apply(&k)?);
         let mixed = self.attention.forward(&q, &k, &v)?;
-        self.o_proj.forward(&mixed.transpose(1, 2)?.flatten_from(2)?)
+        self.o_proj.forward(&mixed.transpose(1, 2)?.flatten_from(2)?, pass)
     }
 
-    /// From `[batch, sequence, heads * head_dim]` to `[batch, heads, sequence, head_dim]`.
-    fn heads(&self, x: &Tensor) -> Result<Tensor> {
+    /// Queries, keys and values, of shape `[batch, heads, sequence, head_dim]` each.
+    fn heads(&self, x: &Tensor, pass: &Pass) -> Result<[Tensor; 3]> {
         let (batch, seq_len, _) = x.dims3()?;
-        x.reshape((batch, seq_len, (), self.head_dim))?.transpose(1, 2)
+        let heads =
+            |x: Tensor| x.reshape((batch, seq_len, (), self.shape.head_dim))?.transpose(1, 2);
+        match &self.inputs {
+            Inputs::Apart { q_proj, k_proj, v_proj } => Ok([
+                heads(q_proj.forward(x, pass)?)?,
+                heads(k_proj.forward(x, pass)?)?,
+                heads(v_proj.forward(x, pass)?)?,
+            ]),
+            Inputs::Fused { qkv_proj } => {
+                let all = qkv_proj.forward(x, pass)?;
+                let (q, kv) = self.shape.widths();
+                let part = |start, width| heads(all.narrow(D::Minus1, start, width)?);
+                Ok([part(0, q)?, part(q, kv)?, part(q + kv, kv)?])
+            }
+        }
     }
 }

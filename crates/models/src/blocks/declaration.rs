@@ -1,11 +1,15 @@
 //! What a block is made of: a tree of named parts with parameters, before there are weights.
 
+use super::NormShape;
+
 /// A block's parameters and the blocks inside of it, in the order in which transformers registers
 /// them. The graph and the weights are both derived from it, so that they cannot disagree.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declaration {
     parameters: Vec<Declared>,
-    parts: Vec<(&'static str, Declaration)>,
+    parts: Vec<(String, Declaration)>,
+    /// Whether it is a matrix that is multiplied with, to which an adapter can be added.
+    is_linear: bool,
 }
 
 /// One parameter.
@@ -22,6 +26,9 @@ pub(crate) struct Declared {
 pub(crate) enum Init {
     /// Normally distributed around 0.
     Normal,
+    /// Evenly distributed between the negative and the positive of one over the root of the width,
+    /// the last dimension.
+    Uniform,
     Zeros,
     Ones,
 }
@@ -44,8 +51,9 @@ impl Declared {
 
 impl Declaration {
     /// Parts by their names.
-    pub(crate) fn of(parts: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
-        Self { parameters: Vec::new(), parts: parts.into_iter().collect() }
+    pub(crate) fn of<N: Into<String>>(parts: impl IntoIterator<Item = (N, Self)>) -> Self {
+        let parts = parts.into_iter().map(|(name, part)| (name.into(), part)).collect();
+        Self { parts, ..Self::default() }
     }
 
     /// A part without parameters, such as an activation.
@@ -59,23 +67,20 @@ impl Declaration {
         if has_bias {
             parameters.push(Declared::new("bias", vec![num_out], Init::Zeros));
         }
-        Self { parameters, parts: Vec::new() }
+        Self { parameters, parts: Vec::new(), is_linear: true }
     }
 
     /// A row for each of `num_rows` ids.
     pub(crate) fn embedding(num_rows: usize, width: usize) -> Self {
-        Self {
-            parameters: vec![Declared::new("weight", vec![num_rows, width], Init::Normal)],
-            parts: Vec::new(),
-        }
+        let weight = Declared::new("weight", vec![num_rows, width], Init::Normal);
+        Self { parameters: vec![weight], ..Self::default() }
     }
 
     /// A scale for each of `width` numbers.
-    pub(crate) fn norm(width: usize) -> Self {
-        Self {
-            parameters: vec![Declared::new("weight", vec![width], Init::Ones)],
-            parts: Vec::new(),
-        }
+    pub(crate) fn norm(width: usize, shape: NormShape) -> Self {
+        let neutral = if shape.has_unit_offset { Init::Zeros } else { Init::Ones };
+        let weight = Declared::new("weight", vec![width], neutral);
+        Self { parameters: vec![weight], ..Self::default() }
     }
 
     /// All parameters, their names behind `path`.
@@ -89,11 +94,23 @@ impl Declaration {
         own.chain(inner).collect()
     }
 
+    /// The paths of all matrices that are multiplied with, behind `path`, with the sizes of their
+    /// inputs and outputs.
+    pub(crate) fn linears(&self, path: &str) -> Vec<(String, [usize; 2])> {
+        let own = self.parameters.iter().filter(|_| self.is_linear).filter_map(|p| {
+            let &[num_out, num_in] = p.shape.as_slice() else { return None };
+            Some((path.to_owned(), [num_in, num_out]))
+        });
+        let inner =
+            self.parts.iter().flat_map(|(name, part)| part.linears(&format!("{path}.{name}")));
+        own.chain(inner).collect()
+    }
+
     /// The dotted names of all parts and of theirs, each before what it contains.
     pub(crate) fn part_names(&self) -> Vec<String> {
-        let with_inner = |(name, part): &(&'static str, Self)| {
+        let with_inner = |(name, part): &(String, Self)| {
             let inner = part.part_names().into_iter().map(move |inner| format!("{name}.{inner}"));
-            std::iter::once((*name).to_owned()).chain(inner.collect::<Vec<_>>())
+            std::iter::once(name.clone()).chain(inner.collect::<Vec<_>>())
         };
         self.parts.iter().flat_map(with_inner).collect()
     }

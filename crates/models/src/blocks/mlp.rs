@@ -1,57 +1,85 @@
-//! The gated feed-forward block: `y = W_down (silu(W_gate x) * (W_up x))`.
+//! The gated feed-forward block: `y = W_down (act(W_gate x) * (W_up x))`.
 
-use autopipe_nn::{Linear, swiglu};
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 
-use super::{Declaration, Scope};
+use super::{Activation, Declaration, Pass, Projection, Scope};
 
 /// The sizes of a feed-forward block.
 #[derive(Clone, Debug)]
 pub(crate) struct MlpShape {
     pub(crate) hidden_size: usize,
     pub(crate) intermediate_size: usize,
+    pub(crate) activation: Activation,
     pub(crate) has_bias: bool,
+    /// What the matrices of gate, up and down are called.
+    pub(crate) names: [&'static str; 3],
+    /// Whether gate and up are one matrix, `gate_up_proj`.
+    pub(crate) is_fused: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct GatedMlp {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
+    factors: Factors,
+    down_proj: Projection,
+    activation: Activation,
 }
 
+#[derive(Debug)]
+enum Factors {
+    Apart { gate_proj: Projection, up_proj: Projection },
+    Fused { gate_up_proj: Projection },
+}
+
+const FUSED: &str = "gate_up_proj";
+
 impl MlpShape {
+    /// What most families call the three matrices.
+    pub(crate) const NAMES: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
+
     pub(super) fn declare(&self) -> Declaration {
-        let Self { hidden_size, intermediate_size, has_bias } = *self;
-        Declaration::of([
-            ("gate_proj", Declaration::linear(hidden_size, intermediate_size, has_bias)),
-            ("up_proj", Declaration::linear(hidden_size, intermediate_size, has_bias)),
-            ("down_proj", Declaration::linear(intermediate_size, hidden_size, has_bias)),
-            ("act_fn", Declaration::empty()),
-        ])
+        let &Self { hidden_size, intermediate_size: inner, has_bias, .. } = self;
+        let [gate, up, down] = self.names;
+        let down = (down, Declaration::linear(inner, hidden_size, has_bias));
+        let activation = ("act_fn", Declaration::empty());
+        let factor = || Declaration::linear(hidden_size, inner, has_bias);
+        if self.is_fused {
+            let both = Declaration::linear(hidden_size, 2 * inner, has_bias);
+            return Declaration::of([(FUSED, both), down, activation]);
+        }
+        Declaration::of([(gate, factor()), (up, factor()), down, activation])
     }
-}
 
-impl MlpShape {
     /// How many numbers per token are kept: both factors and their product; where there are biases,
     /// also without them.
     pub(super) fn kept_per_token(&self) -> usize {
         let inner = self.intermediate_size;
         3 * inner + if self.has_bias { 2 * inner + self.hidden_size } else { 0 }
     }
+
+    pub(super) fn build(&self, scope: &Scope<'_>) -> Result<GatedMlp> {
+        let [gate, up, down] = self.names;
+        let factors = if self.is_fused {
+            Factors::Fused { gate_up_proj: scope.part(FUSED).linear()? }
+        } else {
+            let (gate_proj, up_proj) = (scope.part(gate).linear()?, scope.part(up).linear()?);
+            Factors::Apart { gate_proj, up_proj }
+        };
+        Ok(GatedMlp { factors, down_proj: scope.part(down).linear()?, activation: self.activation })
+    }
 }
 
 impl GatedMlp {
-    pub(super) fn new(scope: &Scope<'_>) -> Result<Self> {
-        Ok(Self {
-            gate_proj: scope.part("gate_proj").linear()?,
-            up_proj: scope.part("up_proj").linear()?,
-            down_proj: scope.part("down_proj").linear()?,
-        })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = swiglu(&self.gate_proj.forward(x)?, &self.up_proj.forward(x)?)?;
-        self.down_proj.forward(&inner)
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (gate, up) = match &self.factors {
+            Factors::Apart { gate_proj, up_proj } => {
+                (gate_proj.forward(x, pass)?, up_proj.forward(x, pass)?)
+            }
+            Factors::Fused { gate_up_proj } => {
+                let both = gate_up_proj.forward(x, pass)?;
+                let inner = both.dim(D::Minus1)? / 2;
+                (both.narrow(D::Minus1, 0, inner)?, both.narrow(D::Minus1, inner, inner)?)
+            }
+        };
+        self.down_proj.forward(&self.activation.gated(&gate, &up)?, pass)
     }
 }

@@ -67,6 +67,15 @@ impl WeightFile {
         &self.name
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the header ends and the data begins.
+    pub(super) fn data_start(&self) -> u64 {
+        self.data_start
+    }
+
     /// The names of its tensors, in the order of their data.
     pub(super) fn names(&self) -> Vec<String> {
         self.header.offset_keys()

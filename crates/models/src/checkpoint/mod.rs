@@ -4,6 +4,7 @@
 //! peak memory is its stage and one tensor more, however large the checkpoint is.
 
 mod file;
+mod finite;
 mod index;
 mod problem;
 pub mod save;
@@ -48,6 +49,19 @@ impl Checkpoint {
     /// If there are no weights, or everything that is wrong with the files, all at once.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (names, weight_map) = index::weight_files(folder)?;
+        Self::open_files(folder, names, weight_map.as_ref())
+    }
+
+    /// Reads the header of one file in `folder`.
+    pub(crate) fn open_file(folder: &Path, name: &str) -> Result<Self, Error> {
+        Self::open_files(folder, [name.to_owned()].into(), None)
+    }
+
+    fn open_files(
+        folder: &Path,
+        names: BTreeSet<String>,
+        weight_map: Option<&index::WeightMap>,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut files = Vec::new();
         for name in names {
@@ -58,7 +72,7 @@ impl Checkpoint {
         }
         // With a file missing, half of the index would be reported as well.
         if problems.is_empty() {
-            problems = index::disagreements(&files, weight_map.as_ref());
+            problems = index::disagreements(&files, weight_map);
         }
         if !problems.is_empty() {
             return Err(Error::Checkpoint { folder: folder.to_owned(), problems });
@@ -89,7 +103,7 @@ impl Checkpoint {
     }
 
     /// Whether the checkpoint has exactly the tensors `expected`, by name and shape, in dtypes that
-    /// can be read.
+    /// can be read; those that are `optional` may be there and are passed over.
     ///
     /// Tables that other programs save although they are computed (`rotary_emb.inv_freq`) do not
     /// count.
@@ -99,6 +113,7 @@ impl Checkpoint {
     pub fn check<'a>(
         &self,
         expected: impl IntoIterator<Item = (&'a str, &'a [usize])>,
+        optional: &[&str],
     ) -> Result<(), Error> {
         let expected: BTreeMap<&str, &[usize]> = expected.into_iter().collect();
         let mut problems = Vec::new();
@@ -109,7 +124,8 @@ impl Checkpoint {
             }
         }
         for (name, &place) in &self.tensors {
-            if !expected.contains_key(name.as_str()) && !is_computed(name) {
+            let is_known = expected.contains_key(name.as_str());
+            if !is_known && !is_computed(name) && !optional.contains(&name.as_str()) {
                 let (file, tensor) = (self.files[place].name().to_owned(), name.clone());
                 problems.push(CheckpointProblem::Extra { file, tensor });
             }
@@ -131,6 +147,28 @@ impl Checkpoint {
             return Err(Error::Checkpoint { folder: self.folder.clone(), problems });
         };
         self.files[place].read(name, dtype, device)
+    }
+
+    /// As [`read`](Self::read), and if `is_checked` refuses numbers that are not finite.
+    pub(crate) fn read_checked(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+        is_checked: bool,
+    ) -> Result<Tensor, Error> {
+        let tensor = self.read(name, dtype, device)?;
+        if is_checked {
+            let failed = |source| Error::Parameter { name: name.to_owned(), source };
+            let not_finite = finite::first_non_finite(&tensor).map_err(failed)?;
+            if let Some((value, index)) = not_finite {
+                let file = self.tensors.get(name).map_or("", |&place| self.files[place].name());
+                let (file, tensor) = (file.to_owned(), name.to_owned());
+                let problems = vec![CheckpointProblem::NotFinite { file, tensor, value, index }];
+                return Err(Error::Checkpoint { folder: self.folder.clone(), problems });
+            }
+        }
+        Ok(tensor)
     }
 }
 

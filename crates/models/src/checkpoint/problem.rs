@@ -92,6 +92,18 @@ pub enum CheckpointProblem {
         /// The shape in the file.
         actual: Vec<usize>,
     },
+    /// A tensor with a NaN or an infinity, if that was looked for.
+    #[error("tensor `{tensor}` in {file} is {value} at {index:?}, and no training can begin so")]
+    NotFinite {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// The first such number.
+        value: String,
+        /// Its index along each dimension.
+        index: Vec<usize>,
+    },
     /// A tensor of numbers that weights do not come in.
     #[error("tensor `{tensor}` in {file} is {dtype}; supported are F32, BF16 and F16")]
     Dtype {

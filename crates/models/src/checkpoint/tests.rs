@@ -60,7 +60,7 @@ fn what_does_not_fit_is_told_all_at_once() {
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let expected: [(&str, &[usize]); 4] = [("a", &[3, 2]), ("b", &[4]), ("b2", &[4]), ("c", &[1])];
     assert_eq!(
-        problems(checkpoint.check(expected)),
+        problems(checkpoint.check(expected, &[])),
         [
             "tensor `a` in model.safetensors has shape [2, 3], the config needs [3, 2]",
             "tensor `b` in model.safetensors is I64; supported are F32, BF16 and F16",
@@ -77,7 +77,7 @@ fn several_problems_read_as_a_list() {
     let dir = folder(&[("a", Dtype::F32, &[2])]);
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let list = |expected: &[(&str, &[usize])]| {
-        let message = checkpoint.check(expected.iter().copied()).unwrap_err().to_string();
+        let message = checkpoint.check(expected.iter().copied(), &[]).unwrap_err().to_string();
         message.replace(&dir.path().display().to_string(), "FOLDER")
     };
     assert_eq!(
@@ -178,7 +178,7 @@ fn shards_are_found_through_the_index() {
     );
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let expected: [(&str, &[usize]); 3] = [("a", &[2]), ("b", &[3]), ("c", &[1])];
-    checkpoint.check(expected).unwrap();
+    checkpoint.check(expected, &[]).unwrap();
     assert_eq!(checkpoint.read("b", DType::F32, &Device::Cpu).unwrap().dims(), [3]);
 }
 

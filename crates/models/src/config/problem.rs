@@ -30,11 +30,27 @@ pub enum ConfigProblem {
         /// The largest size.
         max: usize,
     },
+    /// A field that another one makes necessary.
+    #[error("`{key}` is missing")]
+    Missing {
+        /// The field.
+        key: String,
+    },
+    /// A list of another length than the rest asks for.
+    #[error("`{key}` has {len} entries, expected {expected}")]
+    Length {
+        /// The field.
+        key: String,
+        /// Its length.
+        len: usize,
+        /// The length that fits.
+        expected: usize,
+    },
     /// A number outside of its range.
     #[error("`{key}` is {value:?}, expected {expected}")]
     Number {
         /// The field.
-        key: &'static str,
+        key: String,
         /// Its value.
         value: f64,
         /// Which numbers would do.
@@ -59,16 +75,16 @@ pub enum ConfigProblem {
         nearest: String,
     },
     /// Two fields that say the same thing say it differently.
-    #[error("`{first}` is {first_value:?}, but `{second}` is {second_value:?}; keep one of them")]
+    #[error("`{first}` is {first_value}, but `{second}` is {second_value}; keep one of them")]
     Disagreement {
         /// A field.
-        first: &'static str,
-        /// Its value.
-        first_value: f64,
+        first: String,
+        /// Its value, as JSON.
+        first_value: String,
         /// The other field.
-        second: &'static str,
-        /// Its value.
-        second_value: f64,
+        second: String,
+        /// Its value, as JSON.
+        second_value: String,
     },
     /// A size has to be a multiple of another one.
     #[error(
@@ -87,10 +103,21 @@ pub enum ConfigProblem {
         way_out: &'static str,
     },
     /// The rotation takes the halves of a head.
-    #[error("`head_dim` is {head_dim}, expected an even number: rotary embeddings turn pairs")]
+    #[error(
+        "{dim} numbers of each head would be turned, expected an even number above 0: rotary \
+         embeddings turn pairs; see `head_dim` and `partial_rotary_factor`"
+    )]
     OddHeadDim {
-        /// The head's size, given or computed.
-        head_dim: usize,
+        /// How many numbers they are.
+        dim: usize,
+    },
+    /// More experts for each token than there are.
+    #[error("`num_experts_per_tok` is {per_token}, expected at most {num}, the number of experts")]
+    Experts {
+        /// How many each token is sent to.
+        per_token: usize,
+        /// How many there are.
+        num: usize,
     },
     /// Each size would do, but not all together.
     #[error("the model would have {num_parameters} parameters, the limit is {max}")]
@@ -106,13 +133,18 @@ impl ConfigProblem {
     /// Whether a field's value stays unknown, so that nothing can be said of how it fits others.
     pub(crate) fn hides_a_value(&self) -> bool {
         match self {
-            Self::NotAnObject { .. } | Self::Type { .. } | Self::Misspelt { .. } => true,
-            Self::Size { .. }
-            | Self::Number { .. }
+            Self::NotAnObject { .. }
+            | Self::Type { .. }
+            | Self::Misspelt { .. }
+            | Self::Size { .. }
+            | Self::Missing { .. } => true,
+            Self::Number { .. }
+            | Self::Length { .. }
             | Self::Unsupported { .. }
             | Self::Disagreement { .. }
             | Self::NotAMultiple { .. }
             | Self::OddHeadDim { .. }
+            | Self::Experts { .. }
             | Self::TooManyParameters { .. } => false,
         }
     }

@@ -1,37 +1,37 @@
 //! The decoder as a graph of modules.
 
-use autopipe_splitter::{Dim, Module, ModuleGraph, ParameterSpec, TensorSpec};
+use autopipe_splitter::{Cost, Dim, Module, ModuleGraph, ParameterSpec, TensorSpec};
 
-use super::part::{Part, parts};
-use super::{DecoderShape, ELEMENT_TYPE};
+use super::Decoder;
+use super::part::Part;
 
-impl DecoderShape {
+impl Decoder {
     /// A chain through which hidden states pass.
     pub(crate) fn graph(&self) -> ModuleGraph {
         let hidden_states = TensorSpec {
             name: "hidden_states".to_owned(),
-            dims: vec![Dim::Batch, Dim::Sequence, Dim::Fixed(self.layer.hidden_size)],
-            dtype: ELEMENT_TYPE,
+            dims: vec![Dim::Batch, Dim::Sequence, Dim::Fixed(self.shape.hidden_size)],
+            dtype: self.element,
         };
-        let modules = parts(self.num_layers).map(|part| self.module(part));
+        let modules = self.parts().map(|part| self.module(part));
         ModuleGraph::chain(modules, &[hidden_states])
             .expect("checked: names are distinct and the config's sizes can be counted")
     }
 
     fn module(&self, part: Part) -> Module {
-        let name = part.name();
-        let declaration = part.declare(self);
-        let parameters = declaration.parameters(&name);
+        let parameters = self.parameters(part).into_iter().map(|planned| ParameterSpec {
+            trainable: planned.trainable,
+            shared_with: planned.shared_with.map(str::to_owned),
+            ..ParameterSpec::new(planned.declared.name, planned.declared.shape)
+        });
+        let kept = part.kept_per_token(&self.shape, self.options.recompute);
         Module {
-            parameters: parameters
-                .into_iter()
-                .map(|p| ParameterSpec::new(p.name, p.shape))
-                .collect(),
-            submodules: declaration.part_names(),
+            name: part.name(),
+            parameters: parameters.collect(),
+            submodules: part.declare(&self.shape).part_names(),
             role: part.role(),
-            flops: part.flops(self, &declaration),
-            activation_bytes: part.activation_bytes(self),
-            name,
+            flops: part.flops(&self.shape),
+            activation_bytes: Cost::per_token((kept * self.element.size_in_bytes()) as u64),
         }
     }
 }

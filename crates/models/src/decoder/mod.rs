@@ -1,9 +1,12 @@
 //! A decoder with a language-model head as all families here have it: embedding, layers, norm, head.
 
 mod build;
+mod check;
 mod graph;
+mod parameter;
 mod part;
 mod select;
+mod shape;
 mod stage;
 
 #[cfg(test)]
@@ -12,46 +15,122 @@ mod tests;
 use autopipe_splitter::ElementType;
 use candle_core::DType;
 
+pub(crate) use parameter::Planned;
 pub use select::ModuleProblem;
+pub(crate) use shape::DecoderShape;
 
-use crate::blocks::{Declared, LayerShape};
-use crate::{Checkpoint, Error};
+use crate::lora::targets;
+use crate::nearest::nearest;
+use crate::options::{Options, Pattern, matches_end, matches_start};
+use crate::{AdapterWeights, Checkpoint, Error};
 use part::{Part, parts};
 
-/// Trained in this precision, whatever the checkpoint has; the graph says the same in its own words.
-const DTYPE: DType = DType::F32;
-const ELEMENT_TYPE: ElementType = ElementType::F32;
+/// The embedding's weight, which is the head's as well where the two are tied.
+const EMBEDDING: &str = "model.embed_tokens.weight";
 
-/// All that a family's config decides of the computation.
+/// A decoder and how it is to be trained.
 #[derive(Clone, Debug)]
-pub(crate) struct DecoderShape {
-    pub(crate) vocab_size: usize,
-    pub(crate) num_layers: usize,
-    pub(crate) rope_theta: f32,
-    /// Standard deviation of random weights.
-    pub(crate) initializer_range: f64,
-    pub(crate) layer: LayerShape,
+pub(crate) struct Decoder {
+    pub(crate) shape: DecoderShape,
+    pub(crate) options: Options,
+    element: ElementType,
+    frozen: Vec<Pattern>,
+    /// The modules that are trained whole beside the adapters.
+    whole: Vec<Pattern>,
+    /// The paths of the matrices with an adapter, in the model's order.
+    adapted: Vec<String>,
 }
 
-impl DecoderShape {
-    pub(crate) fn num_parameters(&self) -> u128 {
-        let count = |part: Part| -> u128 {
-            let declared = part.declare(self).parameters("");
-            declared
-                .iter()
-                .map(|p| p.shape.iter().map(|&size| size as u128).product::<u128>())
-                .sum()
+impl Decoder {
+    /// # Errors
+    /// If the options ask for what the decoder does not have.
+    pub(crate) fn new(shape: DecoderShape, options: Options) -> Result<Self, Error> {
+        let element = match options.dtype {
+            DType::F32 => ElementType::F32,
+            DType::BF16 => ElementType::Bf16,
+            DType::F16 => ElementType::F16,
+            dtype => return Err(Error::Dtype { dtype: format!("{dtype:?}").to_lowercase() }),
         };
-        // All layers are alike.
-        [Part::Embedding, Part::Norm, Part::Rotary, Part::Head].map(count).iter().sum::<u128>()
-            + count(Part::Layer(0)) * self.num_layers as u128
+        let patterns = |texts: &[String]| {
+            texts.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, Error>>()
+        };
+        let frozen = patterns(&options.freeze)?;
+        let whole =
+            options.lora.as_ref().map_or(Ok(Vec::new()), |l| patterns(&l.modules_to_save))?;
+        let mut decoder = Self { shape, options, element, frozen, whole, adapted: Vec::new() };
+        if let Some(lora) = decoder.options.lora.clone() {
+            lora.check()?;
+            decoder.adapted = targets(&lora.targets, &decoder.linears())?;
+            decoder.check_whole()?;
+            if let AdapterWeights::Saved(adapter) = &lora.weights {
+                adapter.check(&decoder.planned())?;
+            }
+        }
+        decoder.check_frozen()?;
+        Ok(decoder)
     }
 
-    /// Whether the checkpoint has exactly the decoder's parameters.
+    /// All modules in the order of the data flow.
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        parts(self.shape.layers.len())
+    }
+
+    /// The paths of all matrices that are multiplied with.
+    fn linears(&self) -> Vec<String> {
+        let of_part = |part: Part| part.declare(&self.shape).linears(&part.name());
+        self.parts().flat_map(of_part).map(|(path, _)| path).collect()
+    }
+
+    /// The paths of the matrices with an adapter, in the model's order.
+    pub(crate) fn adapted(&self) -> &[String] {
+        &self.adapted
+    }
+
+    /// All parameters of the model, those that stages share more than once.
+    pub(crate) fn planned(&self) -> Vec<Planned> {
+        self.parts().flat_map(|part| self.parameters(part)).collect()
+    }
+
+    /// Every module that is to be trained whole is there.
+    fn check_whole(&self) -> Result<(), Error> {
+        let names: Vec<String> = self.planned().into_iter().map(|p| p.declared.name).collect();
+        let modules = || names.iter().filter_map(|name| Some(name.rsplit_once('.')?.0));
+        match self.whole.iter().find(|pattern| !modules().any(|path| matches_end(pattern, path))) {
+            Some(pattern) => Err(Error::NoModule {
+                pattern: pattern.text().to_owned(),
+                nearest: nearest(pattern.text(), modules()).map(str::to_owned),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Every pattern freezes something.
+    fn check_frozen(&self) -> Result<(), Error> {
+        if self.frozen.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = self.planned().into_iter().map(|p| p.declared.name).collect();
+        for pattern in &self.frozen {
+            if !names.iter().any(|name| matches_start(pattern, name)) {
+                let modules: Vec<String> = self.parts().map(Part::name).collect();
+                let known = names.iter().chain(&modules).map(String::as_str);
+                return Err(Error::NothingToFreeze {
+                    pattern: pattern.text().to_owned(),
+                    nearest: nearest(pattern.text(), known).map(str::to_owned),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the checkpoint has exactly the decoder's parameters. A head of its own beside tied
+    /// weights is passed over, as transformers does.
     pub(crate) fn check(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let parameters: Vec<Declared> = parts(self.num_layers)
-            .flat_map(|part| part.declare(self).parameters(&part.name()))
-            .collect();
-        checkpoint.check(parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice())))
+        let planned = self.planned();
+        let own = planned.iter().filter(|p| p.shared_with.is_none() && !p.is_adapter);
+        let own = own.map(|p| (p.declared.name.as_str(), p.declared.shape.as_slice()));
+        let shared = planned.iter().filter(|p| p.shared_with.is_some());
+        let shared: Vec<&str> = shared.map(|p| p.declared.name.as_str()).collect();
+        checkpoint.check(own, &shared)
     }
 }

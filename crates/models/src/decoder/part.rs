@@ -2,7 +2,8 @@
 
 use autopipe_splitter::{Cost, Role};
 
-use super::{DecoderShape, ELEMENT_TYPE};
+use super::DecoderShape;
+use crate::Recompute;
 use crate::blocks::Declaration;
 
 /// One module: what is never cut.
@@ -43,41 +44,41 @@ impl Part {
     }
 
     pub(super) fn declare(self, shape: &DecoderShape) -> Declaration {
-        let hidden_size = shape.layer.hidden_size;
+        let hidden_size = shape.hidden_size;
         match self {
             Self::Embedding => Declaration::embedding(shape.vocab_size, hidden_size),
-            Self::Layer(_) => shape.layer.declare(),
-            Self::Norm => Declaration::norm(hidden_size),
+            Self::Layer(layer) => shape.layers[layer].declare(),
+            Self::Norm => Declaration::norm(hidden_size, shape.norm),
             Self::Rotary => Declaration::empty(),
             Self::Head => Declaration::linear(hidden_size, shape.vocab_size, false),
         }
     }
 
     /// Operations of the forward.
-    pub(super) fn flops(self, shape: &DecoderShape, declaration: &Declaration) -> Cost {
+    pub(super) fn flops(self, shape: &DecoderShape) -> Cost {
         match self {
-            // A row is looked up, nothing is multiplied.
-            Self::Embedding => Cost::default(),
-            Self::Layer(_) => Cost {
-                per_pair: shape.layer.attention.flops_per_pair(),
-                ..Cost::per_token(declaration.flops_per_token())
+            Self::Layer(layer) => Cost {
+                per_pair: shape.layers[layer].attention.flops_per_pair(),
+                ..Cost::per_token(shape.layers[layer].flops_per_token())
             },
-            Self::Norm | Self::Rotary | Self::Head => {
-                Cost::per_token(declaration.flops_per_token())
-            }
+            Self::Head => Cost::per_token(self.declare(shape).flops_per_token()),
+            // A row is looked up, nothing is multiplied with a matrix.
+            Self::Embedding | Self::Norm | Self::Rotary => Cost::default(),
         }
     }
 
-    /// Bytes that the forward keeps: the results of its operations, which candle holds as long as
-    /// the graph of the backward. A module's input is counted where it was made.
-    pub(super) fn activation_bytes(self, shape: &DecoderShape) -> Cost {
-        let numbers = match self {
-            Self::Embedding | Self::Norm => shape.layer.hidden_size,
-            Self::Layer(_) => shape.layer.kept_per_token(),
+    /// How many numbers per token the forward keeps: the results of its operations, which candle
+    /// holds as long as the graph of the backward. A module's input is counted where it was made.
+    pub(super) fn kept_per_token(self, shape: &DecoderShape, recompute: Recompute) -> usize {
+        match self {
+            Self::Embedding | Self::Norm => shape.hidden_size,
+            Self::Layer(layer) if recompute.has(layer) => shape.hidden_size,
+            Self::Layer(layer) => shape.layers[layer].kept_per_token(),
             // Sine and cosine are shared by all layers and small.
             Self::Rotary => 0,
+            // Before and after the cap, and what is between.
+            Self::Head if shape.logit_softcap.is_some() => 4 * shape.vocab_size,
             Self::Head => shape.vocab_size,
-        };
-        Cost::per_token((numbers * ELEMENT_TYPE.size_in_bytes()) as u64)
+        }
     }
 }

@@ -1,28 +1,46 @@
 //! A consecutive piece of a decoder on one rank.
 
-use autopipe_nn::{Embedding, Linear, Parameters, RmsNorm, RotaryEmbedding, Rotation};
+use std::sync::Arc;
+
+use autopipe_nn::{Embedding, Parameters, RmsNorm, recompute};
 use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
-use crate::blocks::DecoderLayer;
+use crate::blocks::{DecoderLayer, Pass, Projection};
+use crate::rope::Rope;
 
 /// Maps token ids `[batch, sequence]` if it has the embedding, else hidden states `[batch, sequence,
 /// hidden]`, to logits `[batch, sequence, vocabulary]` if it has the head, else hidden states.
 #[derive(Debug)]
 pub(crate) struct DecoderStage {
     pub(super) embed_tokens: Option<Embedding>,
-    pub(super) layers: Vec<DecoderLayer>,
+    pub(super) embedding_scale: Option<f64>,
+    pub(super) layers: Vec<Layer>,
     pub(super) norm: Option<RmsNorm>,
-    pub(super) lm_head: Option<Linear>,
-    pub(super) rotary_emb: RotaryEmbedding,
+    pub(super) lm_head: Option<Projection>,
+    pub(super) logit_softcap: Option<f64>,
+    pub(super) ropes: Vec<Rope>,
     pub(super) hidden_size: usize,
     pub(super) parameters: Parameters,
+}
+
+/// A layer, and whether it keeps only its input for the backward.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) layer: Arc<DecoderLayer>,
+    pub(super) is_recomputed: bool,
+    /// Whether anything in it is trained: without that and before anything that is, no backward
+    /// comes for which something would be computed again.
+    pub(super) is_trained: bool,
 }
 
 impl DecoderStage {
     fn hidden_states(&self, input: &Tensor) -> Result<Tensor> {
         match (&self.embed_tokens, input.dims()) {
-            (Some(embed_tokens), [_, _]) => embed_tokens.forward(input),
+            (Some(embed_tokens), [_, _]) => {
+                let x = embed_tokens.forward(input)?;
+                self.embedding_scale.map_or(Ok(x.clone()), |scale| x * scale)
+            }
             (None, [_, _, width]) if *width == self.hidden_size => Ok(input.clone()),
             (Some(_), other) => {
                 bail!("the first stage takes token ids [batch, sequence], got {other:?}")
@@ -36,28 +54,46 @@ impl DecoderStage {
         }
     }
 
-    /// The rotation of the positions 0, 1, .. that all layers share.
-    fn rotation(&self, x: &Tensor) -> Result<Rotation> {
-        let seq_len = u32::try_from(x.dim(1)?).map_err(Error::wrap)?;
-        self.rotary_emb.rotation(&Tensor::arange(0, seq_len, x.device())?, x.dtype())
+    /// What all layers share: the rotations of the positions 0, 1, .., and what the step says.
+    fn pass(&self, x: &Tensor, keywords: &Keywords) -> Result<Pass> {
+        let seq_len = x.dim(1)?;
+        let positions =
+            Tensor::arange(0, u32::try_from(seq_len).map_err(Error::wrap)?, x.device())?;
+        let rotation = |rope: &Rope| rope.embedding(seq_len)?.rotation(&positions, x.dtype());
+        let ropes: &[Rope] = if self.layers.is_empty() { &[] } else { &self.ropes };
+        Ok(Pass {
+            rotations: ropes.iter().map(rotation).collect::<Result<_>>()?,
+            share: keywords.share(),
+            noise: keywords.noise(),
+        })
+    }
+
+    fn layer(&self, layer: &Layer, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let Layer { layer, is_recomputed, is_trained } = layer;
+        if !is_recomputed || !(*is_trained || x.track_op()) {
+            return layer.forward(x, pass);
+        }
+        let (layer, pass) = (Arc::clone(layer), pass.clone());
+        recompute(&self.parameters, x, Arc::new(move |x| layer.forward(x, &pass)))
     }
 }
 
 impl StageModel for DecoderStage {
-    fn forward(&self, inputs: &[Tensor], _: &Keywords) -> Result<Vec<Tensor>> {
+    fn forward(&self, inputs: &[Tensor], keywords: &Keywords) -> Result<Vec<Tensor>> {
         let [input] = inputs else { bail!("a decoder takes one input, got {}", inputs.len()) };
         let mut x = self.hidden_states(input)?;
-        if !self.layers.is_empty() {
-            let rotation = self.rotation(&x)?;
-            for layer in &self.layers {
-                x = layer.forward(&x, &rotation)?;
-            }
+        let pass = self.pass(&x, keywords)?;
+        for layer in &self.layers {
+            x = self.layer(layer, &x, &pass)?;
         }
         if let Some(norm) = &self.norm {
             x = norm.forward(&x)?;
         }
         if let Some(lm_head) = &self.lm_head {
-            x = lm_head.forward(&x)?;
+            x = lm_head.forward(&x, &pass)?;
+            if let Some(cap) = self.logit_softcap {
+                x = ((x / cap)?.tanh()? * cap)?;
+            }
         }
         Ok(vec![x])
     }

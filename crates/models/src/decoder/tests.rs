@@ -2,32 +2,23 @@
 
 use autopipe_splitter::{ModuleGraph, Role};
 
-use super::DecoderShape;
-use super::select::select;
-use crate::LlamaConfig;
-use crate::blocks::{AttentionShape, LayerShape, MlpShape};
+use serde_json::{Value, json};
 
-/// The sizes of the reference model.
-fn shape() -> DecoderShape {
-    let hidden_size = 64;
-    DecoderShape {
-        vocab_size: 256,
-        num_layers: 4,
-        rope_theta: 10_000.0,
-        initializer_range: 0.02,
-        layer: LayerShape {
-            hidden_size,
-            rms_norm_eps: 1e-5,
-            attention: AttentionShape {
-                hidden_size,
-                num_heads: 4,
-                num_kv_heads: 2,
-                head_dim: 16,
-                has_bias: false,
-            },
-            mlp: MlpShape { hidden_size, intermediate_size: 176, has_bias: false },
-        },
+use super::Decoder;
+use super::select::select;
+use crate::{Family, Options};
+
+/// A decoder with the sizes of the reference model, and `changes`.
+fn decoder(changes: Value) -> Decoder {
+    let mut config = json!({
+        "model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermediate_size": 176,
+        "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+    });
+    if let (Value::Object(config), Value::Object(changes)) = (&mut config, changes) {
+        config.extend(changes);
     }
+    let (shape, _) = Family::of(&config).unwrap().describe(&config).unwrap();
+    Decoder::new(shape, Options::default()).unwrap()
 }
 
 fn names(graph: &ModuleGraph) -> Vec<&str> {
@@ -36,7 +27,7 @@ fn names(graph: &ModuleGraph) -> Vec<&str> {
 
 #[test]
 fn modules_come_in_the_order_of_registration() {
-    let graph = shape().graph();
+    let graph = decoder(json!({})).graph();
     assert_eq!(
         names(&graph),
         [
@@ -73,7 +64,7 @@ fn modules_come_in_the_order_of_registration() {
 
 #[test]
 fn data_flows_past_the_rotary_tables() {
-    let graph = shape().graph();
+    let graph = decoder(json!({})).graph();
     let last = graph.edges().last().unwrap();
     assert_eq!((last.0.name.as_str(), last.1.name.as_str()), ("model.norm", "lm_head"));
     assert_eq!(graph.edges().count(), 6);
@@ -81,11 +72,11 @@ fn data_flows_past_the_rotary_tables() {
 
 #[test]
 fn parameters_and_operations_are_counted() {
-    let shape = shape();
-    let graph = shape.graph();
+    let decoder = decoder(json!({}));
+    let graph = decoder.graph();
     // What `sum(p.numel() for p in model.parameters())` gives in torch.
     assert_eq!(graph.num_parameters(), 217_664);
-    assert_eq!(shape.num_parameters(), 217_664);
+    assert_eq!(decoder.shape.num_parameters(), 217_664);
     let flops = |name| graph.module(name).unwrap().flops.per_token;
     let (attention, mlp) = (64 * (64 + 32 + 32 + 64), 3 * 64 * 176);
     assert_eq!(flops("model.layers.0"), 2 * (attention + mlp));
@@ -96,10 +87,7 @@ fn parameters_and_operations_are_counted() {
 
 #[test]
 fn biases_are_parameters_of_every_projection() {
-    let mut shape = shape();
-    shape.layer.attention.has_bias = true;
-    shape.layer.mlp.has_bias = true;
-    let graph = shape.graph();
+    let graph = decoder(json!({"attention_bias": true, "mlp_bias": true})).graph();
     let parameters = &graph.module("model.layers.0").unwrap().parameters;
     let biases: Vec<_> =
         parameters.iter().filter(|p| p.name.ends_with("bias")).map(|p| p.shape[0]).collect();
@@ -110,18 +98,34 @@ fn biases_are_parameters_of_every_projection() {
 #[test]
 fn the_largest_config_can_be_counted() {
     // A config that passes its checks never overflows here.
-    let config = LlamaConfig {
-        num_hidden_layers: 10_000,
-        hidden_size: 1 << 17,
-        intermediate_size: 1 << 17,
-        head_dim: 2,
-        num_attention_heads: 1,
-        num_key_value_heads: 1,
-        ..LlamaConfig::default()
-    };
-    let num_parameters = crate::Llama::new(config, crate::WeightSource::Random { seed: 0 })
-        .map(|llama| autopipe_runtime::Model::graph(&llama).num_parameters());
-    assert_eq!(num_parameters.unwrap(), 515_417_571_459_072);
+    let decoder = decoder(json!({
+        "num_hidden_layers": 10_000, "hidden_size": 1 << 17, "intermediate_size": 1 << 17,
+        "head_dim": 2, "num_attention_heads": 1, "num_key_value_heads": 1, "vocab_size": 32_000,
+    }));
+    assert_eq!(decoder.graph().num_parameters(), 515_417_571_459_072);
+}
+
+#[test]
+fn a_tied_head_shares_the_embedding_and_counts_once() {
+    let decoder = decoder(json!({"tie_word_embeddings": true}));
+    let graph = decoder.graph();
+    assert_eq!(graph.num_parameters(), 217_664 - 256 * 64);
+    assert_eq!(decoder.shape.num_parameters(), 217_664 - 256 * 64);
+    let head = &graph.module("lm_head").unwrap().parameters[0];
+    assert_eq!(head.shared_with.as_deref(), Some("model.embed_tokens.weight"));
+}
+
+#[test]
+fn tokens_are_sent_to_some_experts_only() {
+    let decoder = decoder(json!({
+        "model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2,
+    }));
+    let graph = decoder.graph();
+    let layer = graph.module("model.layers.0").unwrap();
+    let (attention, router, expert) = (64 * (64 + 32 + 32 + 64), 64 * 8, 3 * 64 * 176);
+    assert_eq!(layer.num_parameters(), attention + router + 8 * expert + 2 * 64);
+    assert_eq!(layer.flops.per_token, 2 * (attention + router + 2 * expert) as u64);
+    assert!(layer.submodules.contains(&"block_sparse_moe.experts.7.w3".to_owned()));
 }
 
 #[track_caller]

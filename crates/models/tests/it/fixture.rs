@@ -1,30 +1,89 @@
-//! The reference model that transformers has computed, and how to compare with it.
+//! The reference models that transformers has computed, and how to compare with them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autopipe_models::{AutoModel, load_folder};
-use autopipe_runtime::{Model, StageModel};
+use autopipe_nn::{count_labels, cross_entropy_sum};
+use autopipe_runtime::{Keywords, Model, StageModel};
 use candle_core::{DType, Device, Tensor};
 
+/// A folder with a reference.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// All folders with a whole model, by name.
+pub(crate) fn folders() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = entries
+        .filter(|path| path.join("config.json").exists())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
 pub(crate) fn path(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama").join(file)
+    folder("llama").join(file)
 }
 
 pub(crate) fn llama() -> AutoModel {
-    load_folder(&path("")).unwrap()
+    load_folder(&folder("llama")).unwrap()
 }
 
-pub(crate) fn tensors(file: &str) -> BTreeMap<String, Tensor> {
-    candle_core::safetensors::load(path(file), &Device::Cpu).unwrap().into_iter().collect()
+pub(crate) fn tensors(path: &Path) -> BTreeMap<String, Tensor> {
+    candle_core::safetensors::load(path, &Device::Cpu).unwrap().into_iter().collect()
 }
 
-/// What transformers computed: the logits, and every gradient by its parameter's name.
-pub(crate) fn reference() -> (Tensor, BTreeMap<String, Tensor>) {
-    let mut tensors = tensors("reference.safetensors");
+/// What was computed of a folder's batch.
+pub(crate) struct Computed {
+    pub(crate) loss: f64,
+    pub(crate) logits: Tensor,
+    pub(crate) grads: BTreeMap<String, Tensor>,
+}
+
+/// What transformers computed.
+pub(crate) fn reference(name: &str) -> Computed {
+    let folder = folder(name);
+    let text = std::fs::read_to_string(folder.join("reference.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut tensors = tensors(&folder.join("reference.safetensors"));
     let logits = tensors.remove("logits").unwrap();
     let grads = tensors.into_iter().map(|(name, grad)| (name["grad.".len()..].to_owned(), grad));
-    (logits, grads.collect())
+    Computed { loss: json["loss"].as_f64().unwrap(), logits, grads: grads.collect() }
+}
+
+/// What one stage with everything makes of a folder's batch.
+pub(crate) fn computed(model: &dyn Model, batch_of: &str) -> Computed {
+    let batch = tensors(&folder(batch_of).join("batch.safetensors"));
+    let stage = build(model, &modules(model));
+    let outputs = stage.forward(&[batch["input_ids"].clone()], &Keywords::new()).unwrap();
+    let num_labels = count_labels(&batch["labels"]).unwrap() as f64;
+    let loss = (cross_entropy_sum(&outputs[0], &batch["labels"]).unwrap() / num_labels).unwrap();
+    let mut grads = loss.backward().unwrap();
+    stage.parameters().collect(&mut grads).unwrap();
+    let grads = stage.parameters().iter();
+    let grads = grads.filter_map(|p| p.grad().map(|grad| (p.name().to_owned(), grad)));
+    Computed { loss: flat(&loss)[0], logits: outputs[0].clone(), grads: grads.collect() }
+}
+
+/// The same loss, logits and gradients.
+#[track_caller]
+pub(crate) fn assert_same(name: &str, got: &Computed, expected: &Computed, grads: f64) {
+    let (loss, wanted) = (got.loss, expected.loss);
+    assert!((loss - wanted).abs() <= 1e-5 * wanted, "{name}: loss {loss} for {wanted}");
+    assert_eq!(got.logits.dims(), expected.logits.dims(), "{name}");
+    for (got, expected) in flat(&got.logits).into_iter().zip(flat(&expected.logits)) {
+        let bound = 1e-4 * expected.abs().max(1.0);
+        assert!((got - expected).abs() <= bound, "{name}: logit {got} for {expected}");
+    }
+    let names = |computed: &Computed| computed.grads.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(got), names(expected), "{name}");
+    for (parameter, grad) in &got.grads {
+        let difference = relative_l2(grad, &expected.grads[parameter]);
+        assert!(difference <= grads, "{name}: gradient of {parameter} differs by {difference:e}");
+    }
 }
 
 /// All modules that have to be on some stage, in their order.

@@ -1,54 +1,37 @@
-//! Loss, logits and gradients of the unsplit model equal what transformers computed.
+//! Loss, logits and gradients of the unsplit models equal what transformers computed.
 
-use autopipe_nn::{count_labels, cross_entropy_sum};
-use autopipe_runtime::{Keywords, StageModel};
+use autopipe_models::{Options, Recompute, load_folder, load_folder_with};
+use autopipe_nn::cross_entropy_sum;
+use autopipe_runtime::Keywords;
 
-use crate::fixture::{build, flat, llama, path, reference, relative_l2, tensors};
-
-fn whole() -> Box<dyn StageModel> {
-    let model = llama();
-    let all: Vec<String> =
-        model.as_model().graph().modules().map(|module| module.name.clone()).collect();
-    build(model.as_model(), &all)
-}
+use crate::fixture::{assert_same, build, computed, flat, folder, folders, reference};
 
 #[test]
-fn logits() {
-    let outputs = whole()
-        .forward(&[tensors("batch.safetensors")["input_ids"].clone()], &Keywords::new())
-        .unwrap();
-    let (expected, _) = reference();
-    assert_eq!(outputs[0].dims(), expected.dims());
-    for (got, expected) in flat(&outputs[0]).into_iter().zip(flat(&expected)) {
-        assert!((got - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{got} for {expected}");
+fn every_family_equals_transformers() {
+    let folders = folders();
+    assert!(folders.len() >= 24, "{folders:?}");
+    for name in &folders {
+        let model = load_folder(&folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_same(name, &computed(model.as_model(), name), &reference(name), 1e-4);
     }
 }
 
 #[test]
-fn loss_and_gradients() {
-    let json: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(path("reference.json")).unwrap()).unwrap();
-    let batch = tensors("batch.safetensors");
-    let stage = whole();
-
-    let logits = stage.forward(&[batch["input_ids"].clone()], &Keywords::new()).unwrap();
-    let num_labels = count_labels(&batch["labels"]).unwrap();
-    assert_eq!(num_labels, json["num_label_tokens"]);
-    let loss =
-        (cross_entropy_sum(&logits[0], &batch["labels"]).unwrap() / num_labels as f64).unwrap();
-    let expected = json["loss"].as_f64().unwrap();
-    let got = flat(&loss)[0];
-    assert!((got - expected).abs() <= 1e-5 * expected, "loss {got} for {expected}");
-
-    let mut grads = loss.backward().unwrap();
-    stage.parameters().collect(&mut grads).unwrap();
-    let (_, expected) = reference();
-    assert_eq!(stage.parameters().len(), expected.len());
-    for parameter in stage.parameters() {
-        let name = parameter.name();
-        let grad = parameter.grad().unwrap_or_else(|| panic!("{name} has no gradient"));
-        let difference = relative_l2(&grad, &expected[name]);
-        assert!(difference <= 1e-4, "the gradient of {name} differs by {difference:e}");
+fn recomputed_layers_give_the_same_to_the_bit() {
+    for name in ["gemma3_text", "qwen3_moe_sparse", "phi3"] {
+        let with = |recompute| {
+            let options = Options { recompute, ..Options::default() };
+            let model = load_folder_with(&folder(name), options).unwrap();
+            computed(model.as_model(), name)
+        };
+        let plain = with(Recompute::None);
+        for recompute in [Recompute::All, Recompute::Every(2)] {
+            let again = with(recompute);
+            assert_eq!(flat(&again.logits), flat(&plain.logits), "{name}");
+            for (parameter, grad) in &plain.grads {
+                assert_eq!(flat(&again.grads[parameter]), flat(grad), "{name}: {parameter}");
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use autopipe_models::checkpoint::save::{begin, commit, write_index_and_config, write_shard};
+use autopipe_models::checkpoint::save::{Content, Writing, begin, commit, finish, write_shard};
 use autopipe_models::{AutoModel, load_folder};
 use serde_json::Value;
 
@@ -11,14 +11,19 @@ use crate::fixture::{build, flat, llama, modules, path};
 
 /// Saves `model` as `num_shards` ranks would.
 fn save(model: &AutoModel, num_shards: usize, folder: &Path) {
+    save_content(model, Content::Model, num_shards, folder);
+}
+
+pub(crate) fn save_content(model: &AutoModel, content: Content, num_shards: usize, folder: &Path) {
     let partial = begin(folder).unwrap();
+    let writing = Writing { folder: &partial, model, content, num_shards };
     let modules = modules(model.as_model());
     for index in 0..num_shards {
         let cut = |index| modules.len() * index / num_shards;
         let stage = build(model.as_model(), &modules[cut(index)..cut(index + 1)]);
-        write_shard(&partial, index, num_shards, &[stage.parameters()]).unwrap();
+        write_shard(&writing, index, &[stage.parameters()]).unwrap();
     }
-    write_index_and_config(&partial, model, num_shards).unwrap();
+    finish(&writing).unwrap();
     commit(&partial, folder).unwrap();
 }
 
@@ -108,11 +113,13 @@ fn what_would_not_load_is_not_finished() {
     save(&model, 1, &folder);
     let partial = begin(&folder).unwrap();
     let half = build(model.as_model(), &modules(model.as_model())[..3]);
-    write_shard(&partial, 0, 2, &[half.parameters()]).unwrap();
-    let message = write_index_and_config(&partial, &model, 2).unwrap_err().to_string();
+    let content = Content::Model;
+    let writing = Writing { folder: &partial, model: &model, content, num_shards: 2 };
+    write_shard(&writing, 0, &[half.parameters()]).unwrap();
+    let message = finish(&writing).unwrap_err().to_string();
     assert!(message.contains("model-00002-of-00002.safetensors cannot be read"), "{message}");
-    write_shard(&partial, 1, 2, &[half.parameters()]).unwrap();
-    let message = write_index_and_config(&partial, &model, 2).unwrap_err().to_string();
+    write_shard(&writing, 1, &[half.parameters()]).unwrap();
+    let message = finish(&writing).unwrap_err().to_string();
     let twice = "tensor `model.embed_tokens.weight` is in model-00001-of-00002.safetensors and again in model-00002";
     assert!(message.contains(twice), "{message}");
     assert!(load_folder(&folder).is_ok(), "the former checkpoint is untouched");
@@ -123,9 +130,10 @@ fn a_stage_cannot_be_saved_twice_or_as_a_shard_beyond_the_last() {
     let dir = tempfile::tempdir().unwrap();
     let model = llama();
     let stage = build(model.as_model(), &["model.norm".to_owned()]);
-    let message = |index, parameters: &[_]| {
-        write_shard(dir.path(), index, 2, parameters).unwrap_err().to_string()
-    };
+    let content = Content::Model;
+    let writing = Writing { folder: dir.path(), model: &model, content, num_shards: 2 };
+    let message =
+        |index, parameters: &[_]| write_shard(&writing, index, parameters).unwrap_err().to_string();
     assert_eq!(
         message(2, &[stage.parameters()]),
         "shard 2 is none of 2; shards are counted from 0"

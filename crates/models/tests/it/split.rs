@@ -5,7 +5,7 @@ use autopipe_runtime::{Keywords, Model};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
-use crate::fixture::{build, flat, llama, modules, tensors};
+use crate::fixture::{build, flat, llama, modules, path, tensors};
 
 /// `modules` in `num_stages` pieces of nearly the same length.
 fn pieces(modules: &[String], num_stages: usize) -> Vec<&[String]> {
@@ -25,7 +25,7 @@ fn chained(model: &dyn Model, stages: &[&[String]], ids: &Tensor) -> Tensor {
 fn logits_of_every_split_are_those_of_the_whole() {
     let model = llama();
     let model = model.as_model();
-    let ids = &tensors("batch.safetensors")["input_ids"];
+    let ids = &tensors(&path("batch.safetensors"))["input_ids"];
     let modules = modules(model);
     let whole = flat(&chained(model, &[&modules], ids));
     for num_stages in 2..=modules.len() {

@@ -18,6 +18,10 @@ pub(super) fn forward(
     // The queries of one group are rows of one product, so that keys need not be repeated.
     let grouped = q.contiguous()?.reshape((batch, kv_heads, group * num_queries, head_dim))?;
     let scores = (grouped.matmul(&k.t()?.contiguous()?)? * attention.scale)?;
+    let scores = match attention.softcap {
+        Some(cap) => ((scores / cap)?.tanh()? * cap)?,
+        None => scores,
+    };
     let visible = Visible { mask: attention.mask, num_keys, segments: segments.cloned() };
     let scores = match (attention.mask, segments) {
         (Mask::Full, None) => scores,

@@ -1,4 +1,4 @@
-//! Attention with grouped queries: softmax(q kᵀ · scale) v.
+//! Attention with grouped queries: softmax(q kᵀ · scale) v, the scores perhaps capped.
 
 mod composed;
 mod fused;
@@ -38,6 +38,7 @@ pub enum Mask {
 /// `dS = P (G vᵀ - Σ G·out)`, `dq = dS k · scale`, `dk = dSᵀ q · scale`. On the CPU both directions
 /// go through blocks of queries and keys, pass over those that nobody sees, and keep no scores: the
 /// backward computes them again from the logarithm of each row's sum of exponentials.
+/// [`Self::with_softcap`] bounds the scores.
 ///
 /// Papers: [Ainslie et al., 2023](https://arxiv.org/abs/2305.13245) for the groups,
 /// [Dao, 2023](https://arxiv.org/abs/2307.08691) for the blocks,
@@ -58,6 +59,7 @@ pub enum Mask {
 pub struct Attention {
     scale: f64,
     mask: Mask,
+    softcap: Option<f64>,
     /// The last mask of the composed form.
     masks: Masks,
 }
@@ -65,7 +67,18 @@ pub struct Attention {
 impl Attention {
     /// An attention with a factor for the scores, usually `1 / sqrt(head_dim)`.
     pub fn new(scale: f64, mask: Mask) -> Self {
-        Self { scale, mask, masks: Masks::default() }
+        Self { scale, mask, softcap: None, masks: Masks::default() }
+    }
+
+    /// Lets no score leave `-cap..cap`: each becomes `cap · tanh(score / cap)` before the mask, as in
+    /// Gemma 2. With `t` for that tangent, its gradient is multiplied by `1 - t²`.
+    ///
+    /// A cap that is not a positive number is refused by the forwards.
+    ///
+    /// Paper: [Gemma Team, 2024](https://arxiv.org/abs/2408.00118).
+    #[must_use]
+    pub fn with_softcap(self, cap: f64) -> Self {
+        Self { softcap: Some(cap), ..self }
     }
 
     /// Attends from `q`, of shape `[batch, heads, sequence, head_dim]`, to `k` and `v`, of shape
@@ -76,7 +89,7 @@ impl Attention {
     ///
     /// # Errors
     /// If the shapes do not fit, or under any mask but [`Mask::Full`] the numbers of queries and
-    /// keys differ.
+    /// keys differ; or the softcap is not positive.
     pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         self.attend([q, k, v], None)
     }
@@ -136,6 +149,11 @@ impl Attention {
             }
             .into());
         }
+        if let Some(cap) = self.softcap.filter(|cap| !(cap.is_finite() && *cap > 0.)) {
+            return Err(
+                Error::Setting { what: "softcap", expected: "positive", actual: cap }.into()
+            );
+        }
         if q.elem_count() == 0 {
             return Ok(q.clone());
         }
@@ -149,7 +167,7 @@ impl Attention {
         }
         if has_kernels(q) && has_kernels(k) && has_kernels(v) {
             let visible = Visible { mask: self.mask, num_keys, segments: segments.cloned() };
-            return q.apply_op3(k, v, Fused::new(self.scale, visible));
+            return q.apply_op3(k, v, Fused::new(self, visible));
         }
         composed::forward(self, [q, k, v], segments)
     }

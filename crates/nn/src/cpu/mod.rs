@@ -11,6 +11,7 @@ mod in_place;
 mod normal;
 mod number;
 mod reduce;
+mod tanh;
 mod values;
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(crate) trait Number: WithDType {
 pub(crate) trait Real: Number<Real = Self> + Into<f64> {
     /// e to the power of `self`; zero instead of a subnormal result.
     fn exp(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
     /// The square root.
     fn sqrt(self) -> Self;
     /// The distribution function and the density of the standard normal distribution.
@@ -57,7 +59,7 @@ macro_rules! slice_mut {
 }
 
 macro_rules! real {
-    ($t:ty, $variant:ident, $exp:path, $normal:path, $constant:path) => {
+    ($t:ty, $variant:ident, $exp:path, $tanh:path, $normal:path, $constant:path) => {
         impl Number for $t {
             type Real = Self;
 
@@ -91,6 +93,11 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn tanh(self) -> Self {
+                $tanh(self)
+            }
+
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 <$t>::sqrt(self)
             }
@@ -108,8 +115,15 @@ macro_rules! real {
     };
 }
 
-real!(f32, F32, super::exp::exp_f32, super::normal::F32, to_f32);
-real!(f64, F64, super::exp::exp_f64, super::normal::F64, std::convert::identity);
+real!(f32, F32, super::exp::exp_f32, super::tanh::tanh_f32, super::normal::F32, to_f32);
+real!(
+    f64,
+    F64,
+    super::exp::exp_f64,
+    super::tanh::tanh_f64,
+    super::normal::F64,
+    std::convert::identity
+);
 
 #[expect(clippy::cast_possible_truncation, reason = "the nearest number is what is asked for")]
 #[inline(always)]

@@ -25,6 +25,30 @@ fn exp_is_within_two_units_in_the_last_place() {
 }
 
 #[test]
+fn tanh_is_within_three_units_in_the_last_place() {
+    for i in -40_000..40_000i32 {
+        let x = f64::from(i) / 3_000.;
+        let (actual, expected) = (Real::tanh(x), x.tanh());
+        let error = (actual - expected).abs();
+        assert!(
+            error <= 3. * f64::EPSILON * expected.abs(),
+            "tanh({x}) = {actual}, not {expected}"
+        );
+        let x: f32 = Real::constant(x);
+        let (actual, expected) = (f64::from(Real::tanh(x)), f64::from(x).tanh());
+        let error = (actual - expected).abs();
+        let limit = 3. * f64::from(f32::EPSILON) * expected.abs();
+        assert!(error <= limit, "tanh({x}) = {actual}, not {expected}");
+    }
+    assert_eq!(
+        [f32::NEG_INFINITY, -1e6, 0., 1e6, f32::INFINITY].map(Real::tanh),
+        [-1., -1., 0., 1., 1.]
+    );
+    assert_eq!([f64::MIN, -1e-300, 1e-300, f64::MAX].map(Real::tanh), [-1., -1e-300, 1e-300, 1.]);
+    assert!(Real::tanh(f32::NAN).is_nan() && Real::tanh(f64::NAN).is_nan());
+}
+
+#[test]
 fn exp_at_the_ends_of_its_range() {
     assert_eq!(Real::exp(-88f32), 0.);
     assert_eq!(Real::exp(f32::MIN), 0.);

@@ -14,6 +14,8 @@ pub(super) struct Lookup {
     pub(super) weight: Parameter,
     /// The ids, known to lie in the vocabulary.
     pub(super) rows: Arc<[usize]>,
+    /// The row that gets no gradient.
+    pub(super) padding: Option<usize>,
 }
 
 fn forward<S: BackendStorage>(
@@ -44,11 +46,18 @@ impl CustomOp2 for Lookup {
         if self.weight.is_trainable() {
             let (grad, ids, rows) =
                 (grad.detach().contiguous()?, ids.clone(), Arc::clone(&self.rows));
+            let padding = self.padding;
             self.weight.defer(move |weight| {
                 if has_kernels(&grad) {
-                    return for_number!(grad.dtype(), "embedding", N => add_rows::<N>(weight, &grad, &rows));
+                    return for_number!(grad.dtype(), "embedding", N => {
+                        add_rows::<N>(weight, &grad, &rows, padding)
+                    });
                 }
                 let (dtype, device) = (weight.grad_dtype(), weight.device());
+                let (ids, grad) = match padding {
+                    Some(padding) => without(padding, &rows, &ids, &grad)?,
+                    None => (ids, grad),
+                };
                 let zeros = Tensor::zeros(weight.shape(), dtype, device)?;
                 weight.accumulate(&zeros.index_add(&ids, &grad.to_dtype(dtype)?, 0)?)
             })?;
@@ -57,8 +66,26 @@ impl CustomOp2 for Lookup {
     }
 }
 
-/// Adds row `i` of `grad` to row `rows[i]` of the weight's gradient.
-fn add_rows<N: Number>(weight: &Parameter, grad: &Tensor, rows: &[usize]) -> Result<()> {
+/// The ids and the rows of the gradient whose token is not the padding.
+fn without(
+    padding: usize,
+    rows: &[usize],
+    ids: &Tensor,
+    grad: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let kept = (0u32..).zip(rows).filter(|&(_, &row)| row != padding).map(|(i, _)| i);
+    let kept: Vec<_> = kept.collect();
+    let kept = Tensor::new(kept.as_slice(), grad.device())?;
+    Ok((ids.index_select(&kept, 0)?, grad.index_select(&kept, 0)?))
+}
+
+/// Adds row `i` of `grad` to row `rows[i]` of the weight's gradient, but for that of the padding.
+fn add_rows<N: Number>(
+    weight: &Parameter,
+    grad: &Tensor,
+    rows: &[usize],
+    padding: Option<usize>,
+) -> Result<()> {
     let values = Values::of(grad);
     let grads = values.slice::<N>()?;
     let (_, hidden) = weight.shape().dims2()?;
@@ -68,7 +95,9 @@ fn add_rows<N: Number>(weight: &Parameter, grad: &Tensor, rows: &[usize]) -> Res
             #[inline(always)]
             || {
                 for (&row, grad) in rows.iter().zip(grads.chunks_exact(hidden)) {
-                    add_to(&mut sum[row * hidden..][..hidden], grad);
+                    if padding != Some(row) {
+                        add_to(&mut sum[row * hidden..][..hidden], grad);
+                    }
                 }
             },
         );

@@ -12,10 +12,13 @@ use lookup::Lookup;
 
 /// The embedding `y[i] = W[id[i]]`, the weight of shape `[vocabulary, hidden]`.
 ///
-/// The backward, all of which can wait, adds each row of the output's gradient to its token's row.
+/// The backward, all of which can wait, adds each row of the output's gradient to its token's row;
+/// that of the padding, if there is one ([`Self::with_padding`]), gets none.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     weight: Parameter,
+    /// The row without a gradient.
+    padding: Option<usize>,
 }
 
 impl Embedding {
@@ -33,7 +36,18 @@ impl Embedding {
             }
             .into());
         }
-        Ok(Self { weight })
+        Ok(Self { weight, padding: None })
+    }
+
+    /// Keeps the gradient of this layer from the row `id`, as the `padding_idx` of torch does. What
+    /// others add to it, such as a tied head, it still gets.
+    ///
+    /// # Errors
+    /// If the vocabulary has no such row.
+    pub fn with_padding(self, id: usize) -> Result<Self> {
+        let (vocab_size, _) = self.weight.shape().dims2()?;
+        let id = check(i64::try_from(id).unwrap_or(i64::MAX), vocab_size)?;
+        Ok(Self { padding: Some(id), ..self })
     }
 
     /// Maps ids (u32 or i64) of any shape `[..]` to `[.., hidden]`.
@@ -56,7 +70,7 @@ impl Embedding {
                 Err(Error::InputDType { layer: "embedding", expected: "ids of u32 or i64", actual })
             }
         }?;
-        let lookup = Lookup { weight: self.weight.clone(), rows };
+        let lookup = Lookup { weight: self.weight.clone(), rows, padding: self.padding };
         let y = self.weight.value().apply_op2(&flat.contiguous()?, lookup)?;
         y.reshape(ids.shape().clone().extend(&[hidden]))
     }

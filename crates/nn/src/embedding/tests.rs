@@ -61,6 +61,31 @@ fn gradients_of_microbatches_add_up_late() {
 }
 
 #[test]
+fn the_row_of_the_padding_gets_no_gradient() {
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
+        let (set, embedding) = layer(dtype);
+        let embedding = embedding.with_padding(4).unwrap();
+        let y = embedding.forward(&ids()).unwrap();
+        assert_eq!(numbers(&y), numbers(&slow(&embedding, &ids()).unwrap()));
+        let ones = y.ones_like().unwrap();
+        vjp(&[y], std::slice::from_ref(&ones)).unwrap();
+        let counts: Vec<f64> = [3., 1., 1., 0., 0.].iter().flat_map(|&n| [n; 3]).collect();
+        assert_eq!(numbers(&embedding.weight().grad().unwrap()), counts);
+
+        // Nothing but padding: the gradient is there, and zero.
+        set.zero_grad();
+        let padding = Tensor::new(&[[4u32; 4]; 2], &Device::Cpu).unwrap();
+        vjp(&[embedding.forward(&padding).unwrap()], &[ones]).unwrap();
+        assert_eq!(numbers(&embedding.weight().grad().unwrap()), [0.; 15]);
+    }
+    let (_, embedding) = layer(DType::F32);
+    assert_eq!(
+        embedding.with_padding(5).unwrap_err().to_string(),
+        "the token id 5 is out of range: the vocabulary has 5 entries"
+    );
+}
+
+#[test]
 fn a_frozen_weight_is_no_variable() {
     let mut set = Parameters::new();
     let weight =

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{fnv_1a, normal};
+use super::{fnv_1a, normal, uniform};
 use crate::oracle::numbers;
 
 #[test]
@@ -38,4 +38,16 @@ fn the_hash_is_fnv_1a() {
     assert_eq!(fnv_1a(""), 0xcbf2_9ce4_8422_2325);
     assert_eq!(fnv_1a("a"), 0xaf63_dc4c_8601_ec8c);
     assert_eq!(fnv_1a("foobar"), 0x8594_4171_f739_67e8);
+}
+
+#[test]
+fn uniform_numbers_fill_their_range() {
+    let draw = |seed| numbers(&uniform(40_000, 0.5, seed, "w", DType::F32, &Device::Cpu).unwrap());
+    let x = draw(7);
+    assert_eq!(x, draw(7));
+    assert_ne!(x, draw(8));
+    assert!(x.iter().all(|x| (-0.5..=0.5).contains(x)));
+    let mean = x.iter().sum::<f64>() / 40_000.;
+    let variance = x.iter().map(|x| x * x).sum::<f64>() / 40_000.;
+    assert!(mean.abs() < 0.005 && (variance - 1. / 12.).abs() < 0.002, "{mean} {variance}");
 }

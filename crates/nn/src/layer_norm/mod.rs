@@ -84,7 +84,7 @@ impl LayerNorm {
     }
 
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        let scale = Scale { weight: self.weight.clone() };
+        let scale = Scale::by(&self.weight);
         let y = normalise(x, self.eps)?.apply_op2(self.weight.value(), scale)?;
         match &self.bias {
             Some(bias) => y.apply_op2(bias.value(), AddBias { bias: bias.clone() }),

@@ -1,7 +1,6 @@
 //! Weight gradients that wait.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use candle_core::Result;
@@ -23,8 +22,6 @@ struct Deferred {
 #[derive(Clone, Default)]
 pub(super) struct Queue {
     state: Arc<Mutex<State>>,
-    /// How many scopes are open in which parameters are no variables.
-    without_graph: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -48,16 +45,6 @@ impl Queue {
         }
         state.waiting.push(Waiting { parameter: Arc::downgrade(&parameter.inner), work });
         None
-    }
-
-    pub(super) fn is_without_graph(&self) -> bool {
-        self.without_graph.load(Ordering::Relaxed) > 0
-    }
-
-    /// Lets parameters be no variables while the scope lives.
-    pub(super) fn leave_graph(&self) -> WithoutGraph<'_> {
-        self.without_graph.fetch_add(1, Ordering::Relaxed);
-        WithoutGraph(&self.without_graph)
     }
 
     /// Puts work off until the scope is closed.
@@ -92,15 +79,6 @@ impl Queue {
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} weight gradients waiting", lock(&self.state).waiting.len())
-    }
-}
-
-/// While it lives, parameters are no variables.
-pub(super) struct WithoutGraph<'a>(&'a AtomicUsize);
-
-impl Drop for WithoutGraph<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod deferred;
 mod gradient;
+mod graph;
 mod set;
 
 #[cfg(test)]
@@ -15,6 +16,8 @@ use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 pub use deferred::DeferredGrads;
 use deferred::Queue;
 use gradient::Gradient;
+use graph::Graph;
+pub(crate) use graph::Tracking;
 pub use set::Parameters;
 
 use crate::Error;
@@ -35,6 +38,7 @@ struct Inner {
     value: Value,
     grad: Mutex<Option<Gradient>>,
     queue: Queue,
+    graph: Graph,
 }
 
 enum Value {
@@ -50,10 +54,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Parameter {
-    fn new(name: &str, value: Value, queue: Queue) -> Self {
-        Self {
-            inner: Arc::new(Inner { name: name.to_owned(), value, grad: Mutex::new(None), queue }),
-        }
+    fn new(name: &str, value: Value, set: &Parameters) -> Self {
+        let (queue, graph) = (set.queue.clone(), set.graph.clone());
+        let name = name.to_owned();
+        Self { inner: Arc::new(Inner { name, value, grad: Mutex::new(None), queue, graph }) }
     }
 
     /// The fully qualified name, as in a Hugging Face checkpoint: `model.layers.0.mlp.up_proj.weight`.
@@ -65,7 +69,7 @@ impl Parameter {
     /// for within [`Parameters::no_grad`].
     pub fn value(&self) -> &Tensor {
         match &self.inner.value {
-            Value::Trainable(_, outside) if self.inner.queue.is_without_graph() => outside,
+            Value::Trainable(_, outside) if self.inner.graph.is_left() => outside,
             Value::Trainable(var, _) => var.as_tensor(),
             Value::Frozen(tensor) => tensor,
         }

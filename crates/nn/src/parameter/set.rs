@@ -1,11 +1,12 @@
 //! The parameters of a model or of one pipeline stage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 
-use super::{DeferredGrads, Parameter, Queue, Value};
+use super::{DeferredGrads, Graph, Parameter, Queue, Tracking, Value};
 use crate::Error;
 
 /// The parameters of a model or of one pipeline stage, in the order they were added, and the
@@ -15,9 +16,10 @@ use crate::Error;
 /// unknown to the other.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
-    list: Vec<Parameter>,
-    index: BTreeMap<String, usize>,
-    queue: Queue,
+    list: Arc<Vec<Parameter>>,
+    index: Arc<BTreeMap<String, usize>>,
+    pub(super) queue: Queue,
+    pub(super) graph: Graph,
 }
 
 impl Parameters {
@@ -46,9 +48,9 @@ impl Parameters {
         } else {
             Value::Frozen(value.detach())
         };
-        let parameter = Parameter::new(name, value, self.queue.clone());
-        self.index.insert(name.to_owned(), self.list.len());
-        self.list.push(parameter.clone());
+        let parameter = Parameter::new(name, value, self);
+        Arc::make_mut(&mut self.index).insert(name.to_owned(), self.list.len());
+        Arc::make_mut(&mut self.list).push(parameter.clone());
         Ok(parameter)
     }
 
@@ -85,7 +87,7 @@ impl Parameters {
     /// # Errors
     /// If a gradient does not fit its parameter.
     pub fn collect(&self, grads: &mut GradStore) -> Result<()> {
-        for parameter in &self.list {
+        for parameter in self {
             if let Some(grad) = parameter.var().and_then(|var| grads.remove(var.as_tensor())) {
                 parameter.accumulate(&grad)?;
             }
@@ -143,14 +145,25 @@ impl Parameters {
     /// # Ok::<(), autopipe_nn::Error>(())
     /// ```
     pub fn no_grad<R>(&self, forward: impl FnOnce() -> R) -> R {
-        let _scope = self.queue.leave_graph();
+        let _scope = self.graph.leave();
         forward()
+    }
+
+    /// Whether this thread computes without a graph, as within [`Self::no_grad`].
+    pub(crate) fn is_without_graph(&self) -> bool {
+        self.graph.is_left()
+    }
+
+    /// Computes with a graph or without one, on this thread, whatever others do.
+    pub(crate) fn tracking<R>(&self, tracking: Tracking, compute: impl FnOnce() -> R) -> R {
+        let _scope = self.graph.enter(tracking);
+        compute()
     }
 
     /// Forgets all gradients, and within [`Self::deferring`] what waits.
     pub fn zero_grad(&self) {
         self.queue.clear();
-        for parameter in &self.list {
+        for parameter in self {
             parameter.set_grad(None);
         }
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::Parameters;
-use crate::oracle::numbers;
+use super::{Parameters, Tracking};
+use crate::oracle::{numbers, parameter};
 
 fn tensor(numbers: &[f32]) -> Tensor {
     Tensor::new(numbers, &Device::Cpu).unwrap()
@@ -220,4 +220,23 @@ fn names_are_unique_and_order_is_kept() {
     assert_eq!((set.len(), set.num_elements()), (3, 6));
     assert!(!set.get("a").unwrap().is_trainable());
     assert!(set.get("nobody").is_none());
+}
+
+#[test]
+fn a_threads_scope_goes_before_and_is_of_one_set() {
+    let mut set = Parameters::new();
+    let weight = parameter(&mut set, "w", &[2], DType::F32);
+    let other = parameter(&mut Parameters::new(), "w", &[2], DType::F32);
+    let is_variable = || weight.value().is_variable();
+    set.tracking(Tracking::Off, || {
+        assert!(!is_variable() && other.value().is_variable());
+        std::thread::scope(|scope| assert!(scope.spawn(is_variable).join().unwrap()));
+        set.tracking(Tracking::On, || assert!(is_variable()));
+        assert!(!is_variable());
+    });
+    set.no_grad(|| {
+        assert!(!is_variable() && set.is_without_graph());
+        set.tracking(Tracking::On, || assert!(is_variable() && !set.is_without_graph()));
+    });
+    assert!(is_variable());
 }

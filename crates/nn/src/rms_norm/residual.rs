@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 
-use super::fused::{Normalise, inverse_root, scale};
+use super::factor::Factor;
+use super::fused::{Normalise, Rule, inverse_root, scale};
 use crate::cpu::{Number, contiguous, count, for_number, vectorised};
 
 /// What the sum's pass has already normalised, for the operation that comes next.
@@ -12,20 +13,25 @@ pub(super) type Ahead = Arc<Mutex<Option<CpuStorage>>>;
 
 /// `x + r` for contiguous tensors of one shape; on the way it normalises the sum, row by row, while it
 /// is in the first cache.
-pub(super) struct AddAhead {
+pub(super) struct AddAhead<F> {
     pub(super) weight: Tensor,
-    pub(super) eps: f64,
+    pub(super) rule: Rule<F>,
     pub(super) ahead: Ahead,
 }
 
 /// The normalisation of a sum, which [`AddAhead`] has computed; its backward is that of any other.
-pub(super) struct NormaliseAhead {
-    pub(super) normalise: Normalise,
+pub(super) struct NormaliseAhead<F> {
+    pub(super) normalise: Normalise<F>,
     pub(super) ahead: Ahead,
 }
 
-fn forward<N: Number>(x: &[N], r: &[N], w: &[N], eps: f64) -> (CpuStorage, CpuStorage) {
-    let (eps, num) = (<N::Real as WithDType>::from_f64(eps), count(w));
+fn forward<N: Number>(
+    x: &[N],
+    r: &[N],
+    w: &[N],
+    rule: Rule<impl Factor>,
+) -> (CpuStorage, CpuStorage) {
+    let (eps, num) = (<N::Real as WithDType>::from_f64(rule.eps), count(w));
     let mut sum = vec![N::zero(); x.len()];
     let mut y = vec![N::zero(); x.len()];
     let width = w.len().max(1);
@@ -38,14 +44,14 @@ fn forward<N: Number>(x: &[N], r: &[N], w: &[N], eps: f64) -> (CpuStorage, CpuSt
                     *sum = N::narrow(x.wide() + r.wide());
                 }
                 let root = inverse_root(sum, eps, num);
-                scale(y, sum, w, root);
+                scale(y, sum, w, root, rule.factor);
             }
         },
     );
     (N::to_cpu_storage_owned(sum), N::to_cpu_storage_owned(y))
 }
 
-impl CustomOp2 for AddAhead {
+impl<F: Factor> CustomOp2 for AddAhead<F> {
     fn name(&self) -> &'static str {
         "residual"
     }
@@ -59,7 +65,7 @@ impl CustomOp2 for AddAhead {
     ) -> Result<(CpuStorage, Shape)> {
         let weight = crate::cpu::Values::of(&self.weight);
         let (sum, y) = for_number!(candle_core::backend::BackendStorage::dtype(x), self.name(), N => {
-            Ok(forward::<N>(contiguous(x, xl)?, contiguous(r, rl)?, weight.slice()?, self.eps))
+            Ok(forward::<N>(contiguous(x, xl)?, contiguous(r, rl)?, weight.slice()?, self.rule))
         })?;
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(y);
         Ok((sum, xl.shape().clone()))
@@ -77,7 +83,7 @@ impl CustomOp2 for AddAhead {
     }
 }
 
-impl CustomOp2 for NormaliseAhead {
+impl<F: Factor> CustomOp2 for NormaliseAhead<F> {
     fn name(&self) -> &'static str {
         self.normalise.name()
     }

@@ -14,8 +14,12 @@ use rotate::Rotate;
 /// The frequencies of a rotary embedding: pair `i` turns by `position * inv_freq[i]`.
 ///
 /// As in Hugging Face's models the pairs are the two halves of a head, `(x[i], x[i + head_dim/2])`,
-/// not neighbours. Variants that scale the frequencies alone (Llama 3, linear) give theirs to
-/// [`Self::new`].
+/// not neighbours. Variants that scale the frequencies (Llama 3, linear, YaRN, LongRoPE) give theirs
+/// to [`Self::new`], and the factor that some of them scale queries and keys by to
+/// [`Self::with_factor`].
+///
+/// Heads may be wider than the rotation: the first `2 * inv_freq.len()` numbers of a head are turned
+/// and the others stay as they are (partial rotary embedding, as in Phi and GPT-NeoX).
 ///
 /// Paper: [Su et al., 2021](https://arxiv.org/abs/2104.09864).
 ///
@@ -35,12 +39,22 @@ use rotate::Rotate;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RotaryEmbedding {
     inv_freq: Vec<f32>,
+    factor: f32,
 }
 
 impl RotaryEmbedding {
     /// An embedding with these frequencies in radians per position, one for each pair.
     pub fn new(inv_freq: Vec<f32>) -> Self {
-        Self { inv_freq }
+        Self { inv_freq, factor: 1. }
+    }
+
+    /// Multiplies what is turned by `factor`: sine and cosine carry it, as the attention factor of
+    /// YaRN and LongRoPE. Scores grow with its square.
+    ///
+    /// Paper: [Peng et al., 2023](https://arxiv.org/abs/2309.00071).
+    #[must_use]
+    pub fn with_factor(self, factor: f32) -> Self {
+        Self { factor, ..self }
     }
 
     /// The usual frequencies `theta^(-2i / head_dim)`, computed in float32 as Hugging Face does.
@@ -75,6 +89,11 @@ impl RotaryEmbedding {
         &self.inv_freq
     }
 
+    /// What sine and cosine are multiplied by, 1 unless it was set.
+    pub fn factor(&self) -> f32 {
+        self.factor
+    }
+
     /// The rotation for given positions: compute it once per microbatch, all layers share it.
     ///
     /// `positions` (u32, i64 or float) has shape `[sequence]`, or `[batch, sequence]` where the
@@ -99,7 +118,11 @@ impl RotaryEmbedding {
         };
         let angles =
             positions.to_dtype(DType::F32)?.unsqueeze(D::Minus1)?.broadcast_mul(&inv_freq)?;
-        Ok(Rotation { cos: angles.cos()?.to_dtype(dtype)?, sin: angles.sin()?.to_dtype(dtype)? })
+        let scaled = |x: Tensor| {
+            let x = if self.factor == 1. { x } else { (x * f64::from(self.factor))? };
+            x.to_dtype(dtype)
+        };
+        Ok(Rotation { cos: scaled(angles.cos()?)?, sin: scaled(angles.sin()?)? })
     }
 
     /// Turns the heads of `q` and `k`, of shape `[batch, heads, sequence, head_dim]` each, whose
@@ -116,7 +139,7 @@ impl RotaryEmbedding {
 /// The rotation of a [`RotaryEmbedding`] at certain positions.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// Shape `[1 or batch, sequence, head_dim / 2]`, as `sin`.
+    /// Shape `[1 or batch, sequence, pairs]`, as `sin`.
     cos: Tensor,
     sin: Tensor,
 }
@@ -124,8 +147,8 @@ pub struct Rotation {
 impl Rotation {
     /// Turns each head of `x`, of shape `[batch, heads, sequence, head_dim]` and any stride.
     ///
-    /// With `x = (a, b)` in halves the result is `(a cos - b sin, b cos + a sin)`, and the backward
-    /// is the rotation back.
+    /// With `x = (a, b, rest)`, `a` and `b` of as many numbers as there are frequencies, the result
+    /// is `(a cos - b sin, b cos + a sin, rest)`; the backward turns the other way.
     ///
     /// # Errors
     /// If the shape or dtype does not fit the rotation.
@@ -134,7 +157,7 @@ impl Rotation {
         let fits = match x.dims() {
             &[batch, _, seq, head_dim] => {
                 seq == seq_len
-                    && head_dim == 2 * half
+                    && head_dim >= 2 * half
                     && (rotated_batch == 1 || rotated_batch == batch)
             }
             _ => false,
@@ -144,7 +167,10 @@ impl Rotation {
                 if rotated_batch == 1 { "batch".to_owned() } else { rotated_batch.to_string() };
             return Err(Error::InputShape {
                 layer: "rotary embedding",
-                expected: format!("heads of shape [{batch}, heads, {seq_len}, {}]", 2 * half),
+                expected: format!(
+                    "heads of shape [{batch}, heads, {seq_len}, at least {}]",
+                    2 * half
+                ),
                 actual: x.shape().clone(),
             }
             .into());
@@ -156,6 +182,10 @@ impl Rotation {
         let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
         let turned_a = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
         let turned_b = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
-        Tensor::cat(&[turned_a, turned_b], D::Minus1)
+        let rest = x.dim(D::Minus1)? - 2 * half;
+        if rest == 0 {
+            return Tensor::cat(&[turned_a, turned_b], D::Minus1);
+        }
+        Tensor::cat(&[turned_a, turned_b, x.narrow(D::Minus1, 2 * half, rest)?], D::Minus1)
     }
 }

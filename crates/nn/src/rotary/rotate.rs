@@ -63,6 +63,9 @@ impl Rotate {
 #[inline(always)]
 fn turn<N: Number>(out: &mut [N], head: &[N], cos: &[N], sin: &[N], sign: N::Real) {
     let half = cos.len();
+    let (out, out_rest) = out.split_at_mut(2 * half);
+    let (head, rest) = head.split_at(2 * half);
+    out_rest.copy_from_slice(rest);
     let (out_a, out_b) = out.split_at_mut(half);
     let (a, b) = head.split_at(half);
     let out = out_a.iter_mut().zip(out_b);

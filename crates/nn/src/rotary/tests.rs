@@ -85,6 +85,35 @@ fn has_the_right_derivative() {
 }
 
 #[test]
+fn a_wider_head_is_turned_in_part_and_a_factor_scales_what_is_turned() {
+    let none = Parameters::new();
+    let positions = Tensor::arange(3u32, 7, &Device::Cpu).unwrap();
+    let plain = RotaryEmbedding::with_theta(6, 100.).unwrap();
+    let rotary = plain.clone().with_factor(0.5);
+    for (dtype, tolerance) in [ALL_DTYPES[0], ALL_DTYPES[1], ALL_DTYPES[2], (DType::F16, 5e-3)] {
+        let rotation = rotary.rotation(&positions, dtype).unwrap();
+        for rest in [0, 1, 4] {
+            let x = variable(&[2, 4, 3, 6 + rest], 1, dtype);
+            let view = || x.transpose(1, 2);
+            let slow = || {
+                let turned = slow(&view()?.narrow(3, 0, 6)?, rotary.inv_freq(), &positions)?;
+                let turned = (turned * 0.5)?;
+                if rest == 0 {
+                    Ok(turned)
+                } else {
+                    Tensor::cat(&[turned, view()?.narrow(3, 6, rest)?], 3)
+                }
+            };
+            assert_agree(&[&x], &none, tolerance, || rotation.apply(&view()?), slow);
+        }
+    }
+    let x = variable(&[1, 2, 4, 9], 1, DType::F64);
+    let rotation = rotary.rotation(&positions, DType::F64).unwrap();
+    assert_derivative(&[&x], &none, || rotation.apply(&x));
+    assert_eq!((plain.factor(), rotary.factor()), (1., 0.5));
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let message = RotaryEmbedding::with_theta(5, 10.).unwrap_err().to_string();
     assert_eq!(message, "head_dim must be even and below 65536, got 5");
@@ -95,9 +124,10 @@ fn what_does_not_fit_is_named() {
     let message = rotation.apply(&random(&[1, 2, 5, 4], 1, DType::F32)).unwrap_err().to_string();
     assert_eq!(
         message,
-        "the rotary embedding takes heads of shape [batch, heads, 3, 4], got [1, 2, 5, 4]"
+        "the rotary embedding takes heads of shape [batch, heads, 3, at least 4], got [1, 2, 5, 4]"
     );
     assert!(rotation.apply(&random(&[3, 4], 1, DType::F32)).is_err());
+    assert!(rotation.apply(&random(&[1, 2, 3, 2], 1, DType::F32)).is_err());
     assert!(rotation.apply(&random(&[1, 2, 3, 4], 1, DType::F64)).is_err());
     assert!(rotary.rotation(&Tensor::new(1u32, &Device::Cpu).unwrap(), DType::F32).is_err());
 }

@@ -5,11 +5,10 @@ mod tests;
 
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::backprop::GradStore;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, MetalStorage, Result, Shape, Tensor,
-};
+use candle_core::{CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 
 use crate::Error;
+use crate::every_device::on_every_device;
 
 /// Propagates `grads`, one for each of `outputs`, back through candle's graph.
 ///
@@ -80,7 +79,8 @@ struct Seed {
     grad: Tensor,
 }
 
-fn zero<S: BackendStorage>(storage: &S) -> Result<(S, Shape)>
+/// A zero of no dimension, whatever the input is.
+pub(crate) fn zero<S: BackendStorage>(storage: &S, _: &Layout) -> Result<(S, Shape)>
 where
     S::Device: BackendDevice<Storage = S>,
 {
@@ -93,17 +93,7 @@ impl CustomOp1 for Seed {
         "vjp"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        zero(storage)
-    }
-
-    fn cuda_fwd(&self, storage: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        zero(storage)
-    }
-
-    fn metal_fwd(&self, storage: &MetalStorage, _: &Layout) -> Result<(MetalStorage, Shape)> {
-        zero(storage)
-    }
+    on_every_device!(zero, a);
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(Some(self.grad.clone()))

@@ -91,6 +91,15 @@ pub enum BatchError {
         /// The batch's.
         loss_scale: String,
     },
+    /// A share of the optimiser's step that is none.
+    #[error(
+        "the batch's share of the optimiser's step is {share}; it has to be between 0 and 1: 1 over \
+         the number of batches that make the step, if they are equal"
+    )]
+    Share {
+        /// The batch's.
+        share: String,
+    },
     /// The first stage has nothing to compute from.
     #[error("the batch has no input, which the first stage on this rank needs")]
     NoInput,

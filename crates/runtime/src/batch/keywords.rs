@@ -1,4 +1,4 @@
-//! What a microbatch brings to every stage by name.
+//! What a forward is told of its microbatch besides the tensors that it computes with.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,72 @@ use candle_core::{Result, Tensor};
 
 use super::InputValue;
 
-/// The keyword inputs of one microbatch: every stage of the rank gets them, on its forward.
-///
-/// No gradient goes back to them.
-#[derive(Clone, Debug, Default)]
-pub struct Keywords(BTreeMap<String, InputValue>);
+/// What every stage of the rank is told of a microbatch on its forward, and again where that is
+/// recomputed: the keyword inputs, to which no gradient goes back, the microbatch's share of the
+/// optimiser's step, and what its random numbers depend on.
+#[derive(Clone, Debug)]
+pub struct Keywords {
+    values: BTreeMap<String, InputValue>,
+    share: f64,
+    noise: Option<Noise>,
+}
+
+/// What the random numbers of a layer depend on that drops some of what it computes: with the same
+/// seed, a row of the batch has the same ones in whatever microbatch it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noise {
+    /// The batch's ([`Batch::seed`](crate::Batch::seed)).
+    pub seed: u64,
+    /// Which row of the batch is the microbatch's first.
+    pub first_row: usize,
+}
+
+impl Default for Keywords {
+    fn default() -> Self {
+        Self::from_iter(BTreeMap::<String, InputValue>::new())
+    }
+}
 
 impl Keywords {
-    /// None.
+    /// None, of a microbatch that is the whole step and draws no random numbers.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// The same with another [`share`](Self::share).
+    #[must_use]
+    pub fn with_share(self, share: f64) -> Self {
+        Self { share, ..self }
+    }
+
+    /// The same with other [`noise`](Self::noise).
+    #[must_use]
+    pub fn with_noise(self, noise: Option<Noise>) -> Self {
+        Self { noise, ..self }
+    }
+
+    /// Which part of the optimiser's step this microbatch is, from 0 to 1. The mean of something over
+    /// the microbatch's rows, times this and added up over all microbatches of the step, is its mean
+    /// over the rows of the step: what an auxiliary loss is to be multiplied by, so that it weighs
+    /// the same however the step is cut.
+    ///
+    /// The rows are counted by the rank of the first stage: the samples of the batch's first input
+    /// along the dimension in which it is cut, or the sizes of dimension 0 of its pieces. Of an
+    /// input that is the same for all, the next one's count; if there is nothing to count, each
+    /// microbatch is one row.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// What random numbers depend on. Without it, as in every evaluation, a layer leaves nothing to
+    /// chance and drops nothing.
+    pub fn noise(&self) -> Option<Noise> {
+        self.noise
+    }
+
     /// The value given under this name.
     pub fn get(&self, name: &str) -> Option<&InputValue> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// The tensor given under this name; `None` if nothing was, or [`InputValue::None`].
@@ -28,7 +79,7 @@ impl Keywords {
     /// # Errors
     /// If something else was given.
     pub fn tensor(&self, name: &str) -> Result<Option<&Tensor>> {
-        match self.0.get(name) {
+        match self.values.get(name) {
             None | Some(InputValue::None) => Ok(None),
             Some(InputValue::Tensor(tensor)) => Ok(Some(tensor)),
             Some(other) => {
@@ -42,12 +93,13 @@ impl Keywords {
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &InputValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 }
 
 impl<N: Into<String>, V: Into<InputValue>> FromIterator<(N, V)> for Keywords {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(values: I) -> Self {
-        Self(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, share: 1.0, noise: None }
     }
 }

@@ -3,6 +3,7 @@
 mod error;
 mod input;
 mod keywords;
+mod rows;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,8 @@ use candle_core::Tensor;
 
 pub use error::BatchError;
 pub use input::{Input, InputValue};
-pub use keywords::Keywords;
+pub use keywords::{Keywords, Noise};
+pub(crate) use rows::Rows;
 
 /// What one pipeline step computes.
 ///
@@ -36,6 +38,13 @@ pub struct Batch {
     /// With a loss that sums over tokens, one over the number of label tokens of the whole
     /// optimiser step gives their mean, however unevenly they lie in the microbatches.
     pub loss_scale: f64,
+    /// Which part of the optimiser's step this batch is, the same on every rank: 1, unless gradients
+    /// are accumulated over several batches. The shares of its microbatches add up to it
+    /// ([`Keywords::share`]).
+    pub share: f64,
+    /// What random numbers of this batch depend on, the same on every rank; without it nothing is
+    /// left to chance. An evaluation ignores it.
+    pub seed: Option<u64>,
 }
 
 /// What a rank takes of a batch.
@@ -51,6 +60,13 @@ pub(crate) struct Needs<'a> {
     pub(crate) keywords: Vec<(Stage, &'a [&'a str])>,
 }
 
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Training,
+    Evaluation,
+}
+
 impl Batch {
     /// A batch with one input, whose losses are summed as they are.
     pub fn new(input: impl Into<Input>, target: impl Into<Input>) -> Self {
@@ -59,6 +75,8 @@ impl Batch {
             keywords: BTreeMap::new(),
             target: Some(target.into()),
             loss_scale: 1.0,
+            share: 1.0,
+            seed: None,
         }
     }
 
@@ -66,6 +84,18 @@ impl Batch {
     #[must_use]
     pub fn with_loss_scale(self, loss_scale: f64) -> Self {
         Self { loss_scale, ..self }
+    }
+
+    /// The same batch as another [`share`](Self::share) of the optimiser's step.
+    #[must_use]
+    pub fn with_share(self, share: f64) -> Self {
+        Self { share, ..self }
+    }
+
+    /// The same batch with a [`seed`](Self::seed) for its random numbers.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
     }
 
     /// The same batch with one more keyword input.
@@ -86,6 +116,9 @@ impl Batch {
         }
         if !self.loss_scale.is_finite() {
             errors.push(BatchError::LossScale { loss_scale: self.loss_scale.to_string() });
+        }
+        if !(0.0..=1.0).contains(&self.share) {
+            errors.push(BatchError::Share { share: self.share.to_string() });
         }
         let first = self.inputs.first().map_or(&[][..], Input::tensors);
         let mut lengths = first.iter().filter_map(|tensor| tensor.dims().get(1).copied());
@@ -137,16 +170,22 @@ impl Batch {
         self.inputs.iter().map(part).collect()
     }
 
-    /// Every stage's keyword inputs of one microbatch.
+    /// What every stage is told of one microbatch. `rows` are those that all ranks count by.
     pub(crate) fn keywords_of(
         &self,
-        num_microbatches: usize,
+        rows: &Rows,
         index: MicroBatch,
+        purpose: Purpose,
     ) -> candle_core::Result<Keywords> {
         let part = |(name, input): (&String, &Input)| {
-            Ok((name.clone(), input.part(num_microbatches, index.index())?))
+            Ok((name.clone(), input.part(rows.num_microbatches(), index.index())?))
         };
-        self.keywords.iter().map(part).collect()
+        let values: Keywords =
+            self.keywords.iter().map(part).collect::<candle_core::Result<_>>()?;
+        let seed = self.seed.filter(|_| purpose == Purpose::Training);
+        let first_row = rows.before(index.index());
+        let noise = seed.map(|seed| Noise { seed, first_row });
+        Ok(values.with_share(self.share * rows.part(index.index())).with_noise(noise))
     }
 }
 

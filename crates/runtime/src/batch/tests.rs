@@ -4,7 +4,7 @@ use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::{DType, Device, Tensor};
 
 use super::input::chunk;
-use super::{Batch, BatchError, Input, InputValue, Needs};
+use super::{Batch, BatchError, Input, InputValue, Needs, Noise, Purpose, Rows};
 
 fn all(num_microbatches: usize) -> Needs<'static> {
     let keywords = vec![(Stage::new(3), &["mask", "scale"][..])];
@@ -46,7 +46,8 @@ fn keywords_are_cut_or_the_same_for_all() {
         .with_keyword("mask", Input::along(zeros(&[3, 4]), 1))
         .with_keyword("scale", Input::same(0.5));
     assert_eq!(batch.check(&all(2)), Ok(()));
-    let keywords = batch.keywords_of(2, MicroBatch::new(1)).unwrap();
+    let rows = Rows::of(&batch, 2);
+    let keywords = batch.keywords_of(&rows, MicroBatch::new(1), Purpose::Training).unwrap();
     assert_eq!(keywords.tensor("mask").unwrap().unwrap().dims(), [3, 2]);
     assert!(matches!(keywords.get("scale"), Some(InputValue::Float(half)) if *half == 0.5));
     assert!(keywords.tensor("nothing").unwrap().is_none());
@@ -100,6 +101,62 @@ fn a_rank_asks_for_what_it_needs() {
         batch.clone().with_loss_scale(1.0 / 0.0).check(&all(2)).unwrap_err().to_string(),
         "the loss scale is inf; it has to be finite: a batch without labels has none"
     );
+    assert_eq!(
+        batch.clone().with_share(1.5).check(&all(2)).unwrap_err().to_string(),
+        "the batch's share of the optimiser's step is 1.5; it has to be between 0 and 1: 1 over the \
+         number of batches that make the step, if they are equal"
+    );
+    assert!(batch.clone().with_share(f64::NAN).check(&all(2)).is_err());
     let unlabelled = Batch { target: None, ..batch };
     assert_eq!(unlabelled.check(&all(2)), Err(BatchError::NoTarget));
+}
+
+/// Share and first row of each of three microbatches.
+fn told(batch: &Batch) -> Vec<(f64, Option<usize>)> {
+    let rows = Rows::of(batch, 3);
+    assert_eq!(Rows::new(rows.counts().collect(), 3), rows);
+    let told = (0..3).map(|index| {
+        let index = MicroBatch::new(index);
+        let keywords = batch.keywords_of(&rows, index, Purpose::Training).unwrap();
+        assert!(keywords.noise().is_none_or(|noise| noise.seed == 7));
+        let evaluated = batch.keywords_of(&rows, index, Purpose::Evaluation).unwrap();
+        assert_eq!(evaluated.noise(), None, "nothing is left to chance in an evaluation");
+        assert_eq!(evaluated.share(), keywords.share());
+        (keywords.share(), keywords.noise().map(|noise| noise.first_row))
+    });
+    told.collect()
+}
+
+#[test]
+fn a_microbatch_has_as_large_a_share_as_it_has_rows() {
+    let batch = Batch::new(zeros(&[5, 2]), zeros(&[5]));
+    assert_eq!(told(&batch), [(0.4, None), (0.4, None), (0.2, None)]);
+    let seeded = batch.clone().with_seed(7);
+    assert_eq!(told(&seeded), [(0.4, Some(0)), (0.4, Some(2)), (0.2, Some(4))]);
+    let half = batch.with_share(0.5);
+    assert_eq!(told(&half), [(0.2, None), (0.2, None), (0.1, None)]);
+
+    let columns = Input::along(zeros(&[2, 5]), 1);
+    let pieces = |sizes: [usize; 3]| Input::each(sizes.map(|rows| zeros(&[rows, 2])));
+    let scalars = Input::each([zeros(&[]), zeros(&[]), zeros(&[])]);
+    let same = || Input::same(zeros(&[9, 2]));
+    for (input, target, expected) in [
+        (columns, same(), [(0.4, Some(0)), (0.4, Some(2)), (0.2, Some(4))]),
+        (pieces([1, 0, 3]), same(), [(0.25, Some(0)), (0., Some(1)), (0.75, Some(1))]),
+        (same(), pieces([1, 1, 2]), [(0.25, Some(0)), (0.25, Some(1)), (0.5, Some(2))]),
+        (scalars, same(), [(1. / 3., Some(0)), (1. / 3., Some(1)), (1. / 3., Some(2))]),
+        (pieces([0, 0, 0]), same(), [(1. / 3., Some(0)), (1. / 3., Some(1)), (1. / 3., Some(2))]),
+    ] {
+        assert_eq!(told(&Batch::new(input, target).with_seed(7)), expected);
+    }
+}
+
+#[test]
+fn keywords_are_the_whole_step_unless_told_otherwise() {
+    let keywords: super::Keywords = [("scale", 0.5)].into_iter().collect();
+    assert_eq!((keywords.share(), keywords.noise()), (1.0, None));
+    let noise = Some(Noise { seed: 3, first_row: 4 });
+    let other = keywords.with_share(0.25).with_noise(noise);
+    assert_eq!((other.share(), other.noise()), (0.25, noise));
+    assert_eq!(other.iter().count(), 1);
 }

@@ -12,13 +12,15 @@ use super::compute::{At, Done, End, Job};
 use super::stage::{Inputs, Keep, StageRun};
 use super::trace::Trace;
 use super::{Outputs, Worker};
+use crate::batch::{Purpose, Rows};
 use crate::communicator::Tag;
-use crate::{ActionError, Batch, Error};
+use crate::{ActionError, Batch, Error, Keywords};
 
 /// What one run of a program gathers.
 pub(super) struct Run<'a> {
     pub(super) program: &'a ValidProgram,
     pub(super) batch: &'a Batch,
+    pub(super) rows: Rows,
     pub(super) wanted: Outputs,
     pub(super) losses: BTreeMap<MicroBatch, Tensor>,
     pub(super) outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
@@ -27,14 +29,28 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(program: &'a ValidProgram, batch: &'a Batch, wanted: Outputs) -> Self {
+    pub(super) fn new(
+        program: &'a ValidProgram,
+        batch: &'a Batch,
+        rows: Rows,
+        wanted: Outputs,
+    ) -> Self {
         let (losses, outputs) = (BTreeMap::new(), BTreeMap::new());
-        Self { program, batch, wanted, losses, outputs, trace: None }
+        Self { program, batch, rows, wanted, losses, outputs, trace: None }
+    }
+
+    fn keywords_of(&self, index: MicroBatch) -> candle_core::Result<Keywords> {
+        self.batch.keywords_of(&self.rows, index, purpose(self.program))
     }
 
     fn is_last(&self, stage: Stage) -> bool {
         stage.index() + 1 == self.program.num_stages()
     }
+}
+
+/// What a program is run for.
+pub(super) fn purpose(program: &ValidProgram) -> Purpose {
+    if program.has_backward() { Purpose::Training } else { Purpose::Evaluation }
 }
 
 impl Worker {
@@ -108,7 +124,6 @@ impl Worker {
     ) -> Result<Job, ActionError> {
         let num_microbatches = run.program.num_microbatches();
         let batch = |run: &Run<'_>| run.batch.inputs_of(num_microbatches, microbatch);
-        let keywords = |run: &Run<'_>| run.batch.keywords_of(num_microbatches, microbatch);
         let is_first = stage.index() == 0;
         Ok(match op {
             ComputeOp::Forward => {
@@ -126,11 +141,11 @@ impl Worker {
                     Keep::Graph
                 };
                 let end = self.end(run, stage, microbatch)?;
-                Job::Forward { inputs, keywords: keywords(run)?, keep, end }
+                Job::Forward { inputs, keywords: run.keywords_of(microbatch)?, keep, end }
             }
             ComputeOp::Recompute => Job::Recompute {
                 batch: if is_first { Some(batch(run)?) } else { None },
-                keywords: keywords(run)?,
+                keywords: run.keywords_of(microbatch)?,
                 end: self.end(run, stage, microbatch)?,
             },
             ComputeOp::Backward | ComputeOp::BackwardInput => {

@@ -193,10 +193,11 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        self.agree(program, batch, options)?;
+        let rows = self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let result = self.run_actions(program, batch, options, step);
+        let result =
+            self.run_actions(Run::new(program, batch, rows, options.outputs), options, step);
         if let Err(error) = &result {
             self.note_failure(error, program.has_backward());
         }
@@ -217,13 +218,12 @@ impl Worker {
 
     fn run_actions(
         &mut self,
-        program: &ValidProgram,
-        batch: &Batch,
+        mut run: Run<'_>,
         options: StepOptions,
         step: usize,
     ) -> Result<StepOutput, Error> {
         let at = |part| Place { step, part };
-        let mut run = Run::new(program, batch, options.outputs);
+        let program = run.program;
         if options.measure {
             self.guarded(at(StepPart::Start), |rank| rank.comm.barrier().map_err(communication))?;
             run.trace = Some(Trace::start());

@@ -3,34 +3,41 @@
 use autopipe_schedule::ValidProgram;
 
 use super::Worker;
-use super::interpret::communication;
+use super::interpret::{communication, purpose};
 use super::{Outputs, StepOptions};
+use crate::batch::{Purpose, Rows};
 use crate::communicator::Reduction;
 use crate::{Batch, Error, Place, StepPart};
 
 impl Worker {
-    /// Whether all ranks take the same step. If not, all learn who does not and why, and nothing
-    /// has happened on any.
+    /// Whether all ranks take the same step, and how many rows its microbatches have. If not, all
+    /// learn who does not and why, and nothing has happened on any.
     pub(super) fn agree(
         &mut self,
         program: &ValidProgram,
         batch: &Batch,
         options: StepOptions,
-    ) -> Result<(), Error> {
+    ) -> Result<Rows, Error> {
         let own = batch.check(&self.needs(program)).err().map(Box::new);
         let unusable = self.failed.as_ref().map(|failed| Error::Unusable(failed.words.clone()));
         let objection = unusable.as_ref().map(ToString::to_string);
         let objection = objection.or_else(|| own.as_ref().map(ToString::to_string));
         let place = Place { step: self.num_steps, part: StepPart::Start };
-        let outcome = self.guarded(place, |worker| {
-            worker.vote(Call::new(program, options), objection.as_deref()).map_err(communication)
-        });
+        // Only the rank of the first stage is sure to have the inputs.
+        let num_microbatches = program.num_microbatches();
+        let rows = self.local(program, 0).map(|_| Rows::of(batch, num_microbatches));
+        let own_vote = Vote {
+            call: Call::new(program, batch, options),
+            objection,
+            rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
+        };
+        let outcome = self.guarded(place, |worker| worker.vote(&own_vote).map_err(communication));
         match (unusable, outcome) {
             // After a failure it is also how the vote ends that is no news.
             (Some(unusable), _) => Err(unusable),
-            (None, Ok(None)) => Ok(()),
-            (None, Ok(Some(Dissent::Refusals(refusals)))) => Err(Error::Refused { refusals, own }),
-            (None, Ok(Some(Dissent::Calls(calls)))) => Err(Error::DifferentCalls { calls }),
+            (None, Ok(Ok(rows))) => Ok(rows),
+            (None, Ok(Err(Dissent::Refusals(refusals)))) => Err(Error::Refused { refusals, own }),
+            (None, Ok(Err(Dissent::Calls(calls)))) => Err(Error::DifferentCalls { calls }),
             (None, Err(error)) => {
                 self.note_failure(&error, false);
                 Err(error)
@@ -38,22 +45,38 @@ impl Worker {
         }
     }
 
-    /// What stands against the step, on all ranks the same.
-    fn vote(&self, call: Call, objection: Option<&str>) -> Result<Option<Dissent>, Error> {
-        let code = call.code();
-        let objects = if objection.is_some() { 1.0 } else { 0.0 };
-        let most = self.comm.all_reduce(&[code, -code, objects], Reduction::Max)?;
+    /// The rows of the step's microbatches, or what stands against it, on all ranks the same.
+    fn vote(&self, own: &Vote) -> Result<Result<Rows, Dissent>, Error> {
+        let mut numbers = vec![f64::from(u8::from(own.objection.is_some()))];
+        for word in own.call.words().map(f64::from) {
+            numbers.extend([word, -word]);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^53 rows")]
+        numbers.extend(own.rows.iter().map(|&rows| rows as f64));
+        let most = self.comm.all_reduce(&numbers, Reduction::Max)?;
+        let (votes, rows) = most.split_at(1 + 2 * NUM_WORDS);
         let by_rank = |texts: Vec<String>| self.comm.members().iter().copied().zip(texts);
-        if most[0] != -most[1] {
-            let calls = by_rank(self.comm.all_gather_text(&call.to_string())?).collect();
-            return Ok(Some(Dissent::Calls(calls)));
+        if votes[1..].chunks(2).any(|word| word[0] != -word[1]) {
+            let calls = by_rank(self.comm.all_gather_text(&own.call.to_string())?).collect();
+            return Ok(Err(Dissent::Calls(calls)));
         }
-        if most[2] == 0.0 {
-            return Ok(None);
+        if votes[0] == 0.0 {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+            let counts: Vec<usize> = rows.iter().map(|&rows| rows as usize).collect();
+            return Ok(Ok(Rows::new(counts, rows.len())));
         }
-        let said = by_rank(self.comm.all_gather_text(objection.unwrap_or_default())?);
-        Ok(Some(Dissent::Refusals(said.filter(|(_, objection)| !objection.is_empty()).collect())))
+        let said =
+            by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
+        Ok(Err(Dissent::Refusals(said.filter(|(_, objection)| !objection.is_empty()).collect())))
     }
+}
+
+/// What a rank has to say to a step.
+struct Vote {
+    call: Call,
+    objection: Option<String>,
+    /// The rows of each microbatch; none of a rank that does not count them.
+    rows: Vec<usize>,
 }
 
 /// Why there is no step, with the ranks in the world's numbers.
@@ -65,35 +88,57 @@ enum Dissent {
 /// What a rank is asked for.
 #[derive(Clone, Copy)]
 struct Call {
-    trains: bool,
+    purpose: Purpose,
     options: StepOptions,
+    share: f64,
+    seed: Option<u64>,
 }
 
+/// In how many words a call is told.
+const NUM_WORDS: usize = 5;
+
 impl Call {
-    fn new(program: &ValidProgram, options: StepOptions) -> Self {
-        Self { trains: program.has_backward(), options }
+    fn new(program: &ValidProgram, batch: &Batch, options: StepOptions) -> Self {
+        let purpose = purpose(program);
+        let seed = batch.seed.filter(|_| purpose == Purpose::Training);
+        Self { purpose, options, share: batch.share, seed }
     }
 
-    /// A number of its own for each.
-    fn code(self) -> f64 {
+    /// Words of its own for each: small enough that a number of a reduction holds one exactly.
+    fn words(self) -> [u32; NUM_WORDS] {
         let bits = [
-            self.trains,
+            self.purpose == Purpose::Training,
             self.options.outputs == Outputs::Keep,
             self.options.outputs == Outputs::Everywhere,
             self.options.measure,
+            self.seed.is_some(),
         ];
-        bits.into_iter().fold(0.0, |code, bit| 2.0 * code + f64::from(u8::from(bit)))
+        let code = bits.into_iter().fold(0, |code, bit| 2 * code + u32::from(bit));
+        let [share, seed] = [self.share.to_bits(), self.seed.unwrap_or_default()].map(halves);
+        [code, share[0], share[1], seed[0], seed[1]]
     }
+}
+
+fn halves(word: u64) -> [u32; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "each half is kept")]
+    [(word >> 32) as u32, word as u32]
 }
 
 impl std::fmt::Display for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.trains { "training" } else { "evaluation" })?;
+        f.write_str(match self.purpose {
+            Purpose::Training => "training",
+            Purpose::Evaluation => "evaluation",
+        })?;
         f.write_str(match self.options.outputs {
             Outputs::Drop => "",
             Outputs::Keep => " with outputs",
             Outputs::Everywhere => " with outputs everywhere",
         })?;
-        f.write_str(if self.options.measure { ", measured" } else { "" })
+        f.write_str(if self.options.measure { ", measured" } else { "" })?;
+        if self.share != 1.0 {
+            write!(f, ", a share of {}", self.share)?;
+        }
+        self.seed.map_or(Ok(()), |seed| write!(f, ", seed {seed}"))
     }
 }

@@ -15,5 +15,6 @@ mod predicted;
 mod random;
 mod recovery;
 mod skips;
+mod told;
 mod vote;
 mod web;

@@ -94,4 +94,12 @@ fn different_calls_are_told_apart() {
         "the ranks are asked for different steps, rank 0 for training, measured; rank 1 for \
          evaluation with outputs; make the same call on all",
     );
+    assert_all_say(
+        &refusals(|worker, rank| match rank {
+            0 => worker.step(&batch(3).with_seed(1 << 40)).map(drop),
+            _ => worker.step(&batch(3).with_seed((1 << 40) + 1).with_share(0.5)).map(drop),
+        }),
+        "the ranks are asked for different steps, rank 0 for training, seed 1099511627776; rank 1 \
+         for training, a share of 0.5, seed 1099511627777; make the same call on all",
+    );
 }

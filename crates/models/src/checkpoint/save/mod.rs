@@ -5,15 +5,48 @@
 //!
 //! 1. one rank calls [`begin`], the others wait for it,
 //! 2. every rank calls [`write_shard`] with the parameters of its stages,
-//! 3. when all have, one rank calls [`write_index_and_config`] and then [`commit`].
+//! 3. when all have, one rank calls [`finish`] and then [`commit`].
+//!
+//! What is trained with adapters is saved in either of two ways ([`Content`]): the adapters alone, as
+//! PEFT loads them, or the model with the adapters merged into its matrices.
 
-mod index;
+mod adapter;
+mod finish;
+mod merge;
 mod shard;
 mod swap;
 
 #[cfg(test)]
 mod tests;
 
-pub use index::write_index_and_config;
+use std::path::Path;
+
+pub use finish::finish;
 pub use shard::write_shard;
 pub use swap::{begin, commit, partial};
+
+use crate::AutoModel;
+
+/// A checkpoint that is being written, the same on every rank.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing<'a> {
+    /// Where its files go: what [`begin`] or [`partial`] returned.
+    pub folder: &'a Path,
+    /// What is saved.
+    pub model: &'a AutoModel,
+    /// Which part of it.
+    pub content: Content,
+    /// How many ranks write.
+    pub num_shards: usize,
+}
+
+/// What of a model is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// All of it: a folder as transformers loads it. Adapters are merged into the matrices that they
+    /// belong to.
+    #[default]
+    Model,
+    /// What was trained beside the frozen model, as PEFT loads it.
+    Adapter,
+}

@@ -7,7 +7,7 @@ use candle_core::Result;
 use super::super::visible::Visible;
 use super::blocks::{Block, Extent};
 use super::heads::Heads;
-use super::scores::{differentiate, probabilities};
+use super::scores::{Softcap, differentiate, probabilities};
 use crate::cpu::{Matrix, Number, add_product, put_product, sum2, vectorised};
 
 /// What a backward reads.
@@ -20,6 +20,7 @@ pub(super) struct Arguments<'a, N: Number> {
     pub(super) grad: &'a [N],
     pub(super) log_sums: &'a [N::Real],
     pub(super) scale: N::Real,
+    pub(super) softcap: Option<Softcap<N::Real>>,
 }
 
 /// The gradients, contiguous.
@@ -60,7 +61,7 @@ pub(super) fn run<N: Number>(
                     let at = extent.rows(head, &block.positions);
                     work.load(i * num_positions, arg, at, head_dim);
                 }
-                work.back(block, head_dim)?;
+                work.back(block, head_dim, arg.softcap)?;
                 for i in 0..group {
                     let at = extent.rows([batch, kv_head * group + i], &block.positions);
                     let from = &work.query_grads[i * num_positions * head_dim..];
@@ -133,7 +134,12 @@ impl<N: Number> Work<N> {
         );
     }
 
-    fn back(&mut self, block: &Block, head_dim: usize) -> Result<()> {
+    fn back(
+        &mut self,
+        block: &Block,
+        head_dim: usize,
+        softcap: Option<Softcap<N::Real>>,
+    ) -> Result<()> {
         let num_rows = block.num_rows;
         let queries = Matrix::of_rows(&self.queries, num_rows, head_dim)?;
         let grad = Matrix::of_rows(&self.grad, num_rows, head_dim)?;
@@ -157,8 +163,13 @@ impl<N: Number> Work<N> {
                     for (((p, score_grads), &(log_sum, along)), seen) in
                         lines.zip(block.seen_of(&part))
                     {
-                        probabilities(p, seen, log_sum);
-                        differentiate(score_grads, p, along);
+                        match softcap {
+                            Some(softcap) => softcap.back(p, score_grads, seen, [log_sum, along]),
+                            None => {
+                                probabilities(p, seen, log_sum);
+                                differentiate(score_grads, p, along);
+                            }
+                        }
                     }
                 },
             );

@@ -5,15 +5,21 @@ use candle_core::{Result, WithDType};
 use super::super::visible::Visible;
 use super::blocks::{Block, Extent};
 use super::heads::Heads;
-use super::scores::exponentiate;
+use super::scores::{Softcap, exponentiate};
 use crate::cpu::{Matrix, Number, add_product, put_product, vectorised};
+
+/// What becomes of the products of queries and keys before the softmax.
+pub(super) struct Scores<T> {
+    pub(super) scale: T,
+    pub(super) softcap: Option<Softcap<T>>,
+}
 
 /// The output and the logarithms of the rows' sums.
 pub(super) fn run<N: Number>(
     extent: &Extent,
     visible: &Visible,
     [q, k, v]: &[Heads<'_, N>; 3],
-    scale: N::Real,
+    &Scores { scale, softcap }: &Scores<N::Real>,
 ) -> Result<(Vec<N>, Vec<N::Real>)> {
     let &Extent { batch, kv_heads, group, num_keys, head_dim, .. } = extent;
     let (zero, one) = (N::zero().wide(), N::one().wide());
@@ -33,7 +39,7 @@ pub(super) fn run<N: Number>(
                     let to = &mut work.queries[i * num_positions * head_dim..];
                     q.copy(head, block.positions.clone(), scale, to);
                 }
-                work.attend(block, head_dim)?;
+                work.attend(block, head_dim, softcap)?;
                 for i in 0..group {
                     let at = extent.rows([batch, kv_head * group + i], &block.positions);
                     let out = &mut out[at.start * head_dim..at.end * head_dim];
@@ -78,7 +84,12 @@ impl<N: Number> Work<N> {
         }
     }
 
-    fn attend(&mut self, block: &Block, head_dim: usize) -> Result<()> {
+    fn attend(
+        &mut self,
+        block: &Block,
+        head_dim: usize,
+        softcap: Option<Softcap<N::Real>>,
+    ) -> Result<()> {
         let (zero, one) = (N::zero().wide(), N::one().wide());
         let num_rows = block.num_rows;
         let lowest = <N::Real as WithDType>::from_f64(f64::NEG_INFINITY);
@@ -101,6 +112,9 @@ impl<N: Number> Work<N> {
                     let lines = scores.chunks_exact_mut(num_keys).zip(&mut *rows);
                     let lines = lines.zip(sums.chunks_exact_mut(head_dim));
                     for (((scores, row), sums), seen) in lines.zip(block.seen_of(&part)) {
+                        if let Some(softcap) = softcap {
+                            softcap.apply(scores, &seen);
+                        }
                         let shrink = exponentiate(scores, seen, &mut row.largest, &mut row.total);
                         if i > 0 && shrink != one {
                             for sum in sums {

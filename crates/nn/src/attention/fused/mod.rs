@@ -11,14 +11,17 @@ use std::sync::OnceLock;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, WithDType};
 
+use super::Attention;
 use super::visible::Visible;
 use crate::cpu::{Number, Values, cpu, for_number};
 use blocks::Extent;
 use heads::Heads;
+use scores::Softcap;
 
 /// One call of an attention; the gradients come from the inputs, the output and one number a row.
 pub(super) struct Fused {
     scale: f64,
+    softcap: Option<f64>,
     visible: Visible,
     /// The logarithm of each row's sum of exponentials, as `[batch, heads, queries]`: with it a
     /// probability follows from its score alone, block by block.
@@ -26,8 +29,9 @@ pub(super) struct Fused {
 }
 
 impl Fused {
-    pub(super) fn new(scale: f64, visible: Visible) -> Self {
-        Self { scale, visible, log_sums: OnceLock::new() }
+    pub(super) fn new(attention: &Attention, visible: Visible) -> Self {
+        let &Attention { scale, softcap, .. } = attention;
+        Self { scale, softcap, visible, log_sums: OnceLock::new() }
     }
 
     fn extent(&self, q: &Layout, k: &Layout) -> Result<Extent> {
@@ -58,6 +62,7 @@ impl Fused {
                 grad: grad.slice()?,
                 log_sums: N::Real::cpu_storage_as_slice(log_sums)?,
                 scale: N::Real::from_f64(self.scale),
+                softcap: self.softcap.map(Softcap::new),
             },
         )?;
         Ok([
@@ -85,8 +90,11 @@ impl CustomOp3 for Fused {
         let extent = self.extent(ql, kl)?;
         let out = for_number!(q.dtype(), self.name(), N => {
             let heads = [Heads::<N>::new(q, ql)?, Heads::new(k, kl)?, Heads::new(v, vl)?];
-            let scale = <N as Number>::Real::from_f64(self.scale);
-            let (out, log_sums) = forward::run(&extent, &self.visible, &heads, scale)?;
+            let scores = forward::Scores {
+                scale: <N as Number>::Real::from_f64(self.scale),
+                softcap: self.softcap.map(Softcap::new),
+            };
+            let (out, log_sums) = forward::run(&extent, &self.visible, &heads, &scores)?;
             self.log_sums.get_or_init(|| WithDType::to_cpu_storage_owned(log_sums));
             Ok(N::to_cpu_storage_owned(out))
         })?;

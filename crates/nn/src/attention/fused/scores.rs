@@ -45,6 +45,46 @@ pub(super) fn differentiate<T: Real>(row: &mut [T], probabilities: &[T], along: 
     }
 }
 
+/// The bound of scores: `cap · tanh(score / cap)`.
+#[derive(Clone, Copy)]
+pub(super) struct Softcap<T> {
+    cap: T,
+    inverse: T,
+}
+
+impl<T: Real> Softcap<T> {
+    pub(super) fn new(cap: f64) -> Self {
+        Self { cap: T::constant(cap), inverse: T::constant(1. / cap) }
+    }
+
+    /// Bounds what is seen of a row of scores.
+    #[inline(always)]
+    pub(super) fn apply(self, row: &mut [T], seen: &Range<usize>) {
+        for x in &mut row[seen.start..seen.end] {
+            *x = self.cap * (*x * self.inverse).tanh();
+        }
+    }
+
+    /// [`probabilities`] and [`differentiate`] for scores that are not bounded yet; the gradients
+    /// become theirs.
+    #[inline(always)]
+    pub(super) fn back(
+        self,
+        row: &mut [T],
+        grads: &mut [T],
+        seen: Range<usize>,
+        [log_sum, along]: [T; 2],
+    ) {
+        let (row, grads) = (only(row, seen.clone()), only(grads, seen));
+        for (x, grad) in row.iter_mut().zip(grads) {
+            let tanh = (*x * self.inverse).tanh();
+            let p = (self.cap * tanh - log_sum).exp();
+            *grad = p * (*grad - along) * (T::one() - tanh * tanh);
+            *x = p;
+        }
+    }
+}
+
 /// The part of a row that is seen, after the rest is zero.
 #[inline(always)]
 fn only<T: Real>(row: &mut [T], seen: Range<usize>) -> &mut [T] {

@@ -1,33 +1,46 @@
-//! What one rank writes for all: the index of the shards, and the configs.
+//! What one rank writes for all: the index of the shards, the configs and the tokenizer.
 
+use std::fs;
 use std::path::Path;
 
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::shard::file_name;
+use super::{Content, Writing, adapter};
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::index::disagreements;
 use crate::checkpoint::{CONFIG_FILE, GENERATION_FILE, INDEX_FILE};
-use crate::{AutoModel, Checkpoint, Error, json};
+use crate::{AutoModel, Checkpoint, Error, WeightSource, json};
 
-/// Writes `config.json`, `generation_config.json` if `model` has one, and the index of the
-/// `num_shards` files in `folder` if there are several; each file is on disk when this returns.
+/// The files in which transformers keeps a tokenizer.
+const TOKENIZER_FILES: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+/// Writes what belongs to the shards, which have to be there; each file is on disk when this returns.
 ///
-/// The shards have to be there. The result is opened and checked as for loading, so that what would
-/// not load never takes the place of what does.
+/// Of a model these are `config.json`, `generation_config.json` and the files of the tokenizer if the
+/// weights came with them, and the index if there are several shards. Of adapters it is the one file
+/// that PEFT loads, made of those of the ranks, with `adapter_config.json`. The result is opened and
+/// checked as for loading, so that what would not load never takes the place of what does.
 ///
 /// # Errors
 /// If a shard or a parameter is missing or there twice, or a file cannot be written.
-pub fn write_index_and_config(
-    folder: &Path,
-    model: &AutoModel,
-    num_shards: usize,
-) -> Result<(), Error> {
+pub fn finish(writing: &Writing<'_>) -> Result<(), Error> {
+    let &Writing { folder, model, content, num_shards } = writing;
     let mut shards = Vec::new();
     let mut problems = Vec::new();
     for index in 0..num_shards {
-        match WeightFile::open(folder, &file_name(index, num_shards)) {
+        match WeightFile::open(folder, &file_name(content, index, num_shards)) {
             Ok(shard) => shards.push(shard),
             Err(problem) => problems.push(problem),
         }
@@ -36,14 +49,35 @@ pub fn write_index_and_config(
     if !problems.is_empty() {
         return Err(Error::Checkpoint { folder: folder.to_owned(), problems });
     }
-    if num_shards > 1 {
-        json::write(&folder.join(INDEX_FILE), &index(&shards))?;
+    match content {
+        Content::Model => finish_model(folder, model, &shards),
+        Content::Adapter => adapter::finish(folder, model, &shards),
     }
-    json::write(&folder.join(CONFIG_FILE), &config(&shards, model))?;
+}
+
+fn finish_model(folder: &Path, model: &AutoModel, shards: &[WeightFile]) -> Result<(), Error> {
+    if shards.len() > 1 {
+        json::write(&folder.join(INDEX_FILE), &index(shards))?;
+    }
+    json::write(&folder.join(CONFIG_FILE), &config(shards, model))?;
     if let Some(generation) = model.generation_config() {
         json::write(&folder.join(GENERATION_FILE), generation)?;
     }
+    if let WeightSource::Folder(checkpoint) = model.weights() {
+        for file in TOKENIZER_FILES {
+            copy(&checkpoint.folder().join(file), &folder.join(file))?;
+        }
+    }
     model.check(&Checkpoint::open(folder)?)
+}
+
+/// Copies a file, if it is there, and waits until it is on disk.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    if !from.exists() {
+        return Ok(());
+    }
+    let content = fs::read(from).map_err(|source| Error::Read { path: from.to_owned(), source })?;
+    json::write_bytes(to, &content)
 }
 
 fn index(shards: &[WeightFile]) -> Value {

@@ -1,5 +1,7 @@
 //! Tests of attention: both forms against loops, and against each other.
 
+mod softcap;
+
 use std::num::NonZeroUsize;
 
 use candle_core::{DType, Device, Result, Tensor, Var};

@@ -1,0 +1,55 @@
+//! A matrix of a block, perhaps with a low-rank adapter beside it.
+
+use crate::shim::dropout;
+use autopipe_nn::Linear;
+use candle_core::{Result, Tensor};
+
+use super::Pass;
+
+/// `y = x Wᵀ + b`, and with an adapter `+ s · dropout(x) Aᵀ Bᵀ`.
+///
+/// Paper of the adapter: [Hu et al., 2021](https://arxiv.org/abs/2106.09685).
+#[derive(Debug)]
+pub(crate) struct Projection {
+    base: Linear,
+    adapter: Option<Adapter>,
+}
+
+/// The two small matrices of an adapter.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    /// From the input to the rank.
+    pub(super) a: Linear,
+    /// From the rank to the output.
+    pub(super) b: Linear,
+    pub(super) scale: f64,
+    pub(super) dropout: f64,
+    /// What its random numbers depend on.
+    pub(super) name: String,
+}
+
+impl Projection {
+    pub(crate) fn new(base: Linear, adapter: Option<Adapter>) -> Self {
+        Self { base, adapter }
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = self.base.forward(x)?;
+        match &self.adapter {
+            Some(adapter) => y + adapter.forward(x, pass)?.to_dtype(x.dtype())?,
+            None => Ok(y),
+        }
+    }
+}
+
+impl Adapter {
+    /// What is added to the result of the matrix, in the adapter's own dtype.
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let x = x.to_dtype(self.a.weight().dtype())?;
+        let x = match &pass.noise {
+            Some(noise) if self.dropout > 0.0 => dropout(&x, self.dropout, noise, &self.name)?,
+            _ => x,
+        };
+        self.b.forward(&self.a.forward(&x)?)? * self.scale
+    }
+}

@@ -1,0 +1,36 @@
+//! Which matrices get an adapter.
+
+use crate::Error;
+use crate::nearest::nearest;
+use crate::options::{Pattern, matches_end};
+
+/// All matrices but the head.
+const ALL: &str = "all-linear";
+
+/// Of `linears`, the paths of all matrices of a model, those that `targets` name.
+///
+/// # Errors
+/// If a target is no pattern, or none of the matrices fits it.
+pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<String>, Error> {
+    let mut chosen = vec![false; linears.len()];
+    for target in targets {
+        let mut has_any = false;
+        let pattern = Pattern::new(target)?;
+        for (path, chosen) in linears.iter().zip(&mut chosen) {
+            let fits = if target == ALL { path != "lm_head" } else { matches_end(&pattern, path) };
+            has_any |= fits;
+            *chosen |= fits;
+        }
+        if !has_any {
+            let ends = linears.iter().filter_map(|path| path.rsplit('.').next());
+            let known = ends.chain(linears.iter().map(String::as_str)).chain([ALL]);
+            return Err(Error::NoTarget {
+                target: target.clone(),
+                nearest: nearest(target, known).map(str::to_owned),
+            });
+        }
+    }
+    let paths = linears.iter().zip(chosen).filter(|(_, chosen)| *chosen);
+    let paths: Vec<String> = paths.map(|(path, _)| path.clone()).collect();
+    if paths.is_empty() { Err(Error::NoTargets) } else { Ok(paths) }
+}
