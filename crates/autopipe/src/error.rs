@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopipe_config::{Invalid, Unsupported};
+use autopipe_config::{DType, Invalid, Unsupported};
 use autopipe_runtime::BoxError;
 
 use crate::Split;
@@ -144,20 +144,37 @@ pub enum Error {
         /// Ranks of the pipeline.
         pp_size: usize,
     },
-    /// Parameters that stages share and nobody would keep equal.
+    /// A model without a trainable parameter.
+    #[error("nothing to train: all {num_parameters} parameters are frozen")]
+    NothingToTrain {
+        /// How many parameters the model has.
+        num_parameters: usize,
+    },
+    /// The model computes in another dtype than the configuration says.
     #[error(
-        "parameter `{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}, and \
-         their gradients are not summed yet; use fewer stages, untie them, or list both on one stage"
+        "dtype is {expected}, but the model gives {dtype} from `{from}` to `{to}`; load the model in \
+         {expected}, or leave dtype out"
     )]
-    Tied {
-        /// The copy.
+    DType {
+        /// `dtype` of the configuration.
+        expected: DType,
+        /// The model's.
+        dtype: DType,
+        /// The module that makes the first such tensor.
+        from: String,
+        /// The module that takes it.
+        to: String,
+    },
+    /// One tensor that is to be trained and not to be.
+    #[error(
+        "`{parameter}` is the same tensor as `{owner}`, and only one of the two is trainable; train \
+         or freeze both"
+    )]
+    HalfFrozen {
+        /// The one that is declared as shared.
         parameter: String,
-        /// Its stage.
-        stage: usize,
         /// The parameter that it is the same as.
         owner: String,
-        /// Its stage.
-        owner_stage: usize,
     },
     /// A layout whose stages the ranks cannot share.
     #[error(
@@ -193,6 +210,9 @@ pub enum Error {
     /// The schedule does not exist for these sizes.
     #[error(transparent)]
     Generate(#[from] autopipe_schedule::GenerateError),
+    /// There are more ties than a program can number.
+    #[error(transparent)]
+    Lower(#[from] autopipe_schedule::lower::LowerError),
     /// The table is not a correct schedule.
     #[error(transparent)]
     Invalid(#[from] autopipe_schedule::Violations),

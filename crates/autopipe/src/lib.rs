@@ -29,7 +29,7 @@ pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSiz
 pub use autopipe_runtime::{
     Batch, BoxError, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
     Outputs, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput, ThreadOptions,
-    communicator, memory, threads,
+    Tie, communicator, memory, threads,
 };
 pub use autopipe_schedule as schedule;
 pub use autopipe_splitter as splitter;

@@ -1,6 +1,6 @@
 //! `AutoPipeline`: where configuration, mesh, partition, program and ranks meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
@@ -8,7 +8,8 @@ use autopipe_runtime::{
     Batch, Communicator, LossFn, Model, Parameters, Recovered, StageModel, StepOptions, StepOutput,
     Worker, WorkerParts,
 };
-use autopipe_schedule::Rank;
+use autopipe_schedule::{Rank, Stage};
+use autopipe_splitter::{ElementType, ModuleGraph};
 use candle_core::Device;
 
 use crate::plan::plan;
@@ -91,14 +92,10 @@ impl AutoPipeline {
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
         let plan = plan(config, table.as_ref(), world_mesh.size(pp)?, &graph)?;
-        if let Some(tied) = plan.partition.tied().first() {
-            return Err(Error::Tied {
-                parameter: tied.parameter.clone(),
-                stage: tied.stage,
-                owner: tied.owner.clone(),
-                owner_stage: tied.owner_stage,
-            });
-        }
+        let trained_from = plan.partition.trained_from().ok_or_else(|| Error::NothingToTrain {
+            num_parameters: graph.modules().map(|module| module.parameters.len()).sum(),
+        })?;
+        check_dtype(config, &graph)?;
         let rank = self.world.rank();
         let group = world_mesh.group(pp, rank)?;
         // The group's first rank names it.
@@ -130,6 +127,8 @@ impl AutoPipeline {
             programs: plan.programs.clone(),
             stages,
             routes: Some(plan.routes.clone()),
+            ties: plan.ties.clone(),
+            trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,
             guard: self.args.guard,
@@ -217,6 +216,30 @@ impl AutoPipeline {
         Ok(built.worker.stages().map(|(_, parameters)| parameters).collect())
     }
 
+    /// Whether a parameter of this name is a copy of one whose owner is on another stage. There is one
+    /// owner of each tensor over all ranks: what counts or saves every tensor once leaves copies out,
+    /// and an optimiser takes them like any other parameter.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn is_copy(&self, name: &str) -> Result<bool, Error> {
+        let built = self.built.as_ref().ok_or(Error::NotBuilt { method: "is_copy" })?;
+        Ok(built.plan.partition.tied().iter().any(|tied| tied.parameter == name))
+    }
+
+    /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks each tensor of the
+    /// model once. What they hold is shared with the parts.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn owned_parts(&self) -> Result<Vec<Parameters>, Error> {
+        let built = self.built.as_ref().ok_or(Error::NotBuilt { method: "owned_parts" })?;
+        let tied = built.plan.partition.tied().iter();
+        let copies: BTreeSet<&str> = tied.map(|tied| tied.parameter.as_str()).collect();
+        let owned = |part: &Parameters| part.filter(|parameter| !copies.contains(parameter.name()));
+        Ok(built.worker.stages().map(|(_, parameters)| owned(parameters)).collect())
+    }
+
     /// What is planned for all ranks.
     ///
     /// # Errors
@@ -270,13 +293,31 @@ impl AutoPipeline {
 /// What can be planned but not run yet.
 fn check_runnable(args: &PipelineArgs) -> Result<(), Error> {
     let mut unsupported = Vec::new();
-    let dtype = args.config.dtype.filter(|dtype| *dtype != DType::Float32);
-    if let Some(dtype) = dtype {
-        unsupported.push(Unsupported::new("dtype", dtype, "training is in float32"));
-    }
     if !args.defer_fsdp_grad_sync {
         let reason = "without data parallelism there are no gradients to sum over ranks";
         unsupported.push(Unsupported::new("defer_fsdp_grad_sync", false, reason));
     }
     if unsupported.is_empty() { Ok(()) } else { Err(Error::Unsupported(unsupported)) }
+}
+
+/// The dtype of a configuration is that of the tensors between the model's modules: it is the model
+/// that computes in it. Tensors of integers may go beside them.
+fn check_dtype(config: &PipelineConfig, graph: &ModuleGraph) -> Result<(), Error> {
+    let Some(expected) = config.dtype else { return Ok(()) };
+    for (from, to, tensors) in graph.edges() {
+        for tensor in tensors {
+            let dtype = match tensor.dtype {
+                ElementType::F64 => DType::Float64,
+                ElementType::F32 => DType::Float32,
+                ElementType::F16 => DType::Float16,
+                ElementType::Bf16 => DType::BFloat16,
+                ElementType::I64 | ElementType::U32 | ElementType::U8 => continue,
+            };
+            if dtype != expected {
+                let (from, to) = (from.name.clone(), to.name.clone());
+                return Err(Error::DType { expected, dtype, from, to });
+            }
+        }
+    }
+    Ok(())
 }

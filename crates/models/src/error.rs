@@ -126,6 +126,15 @@ pub enum Error {
         /// The module that was probably meant.
         nearest: Option<String>,
     },
+    /// An adapter, or training as a whole, for one of two modules that share their weight.
+    #[error(
+        "`{module}` shares its weight (`tie_word_embeddings`) and cannot be adapted alone; leave it \
+         out, or train without adapters"
+    )]
+    TiedAdapter {
+        /// The module.
+        module: String,
+    },
     /// The config of an adapter is wrong or asks for what is not implemented.
     #[error("the adapter's config {} cannot be used:{}", path.display(), listed(.problems))]
     AdapterConfig {

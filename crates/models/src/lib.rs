@@ -13,7 +13,6 @@ mod lora;
 mod nearest;
 mod options;
 mod rope;
-mod shim;
 mod weights;
 
 pub use auto_model::{

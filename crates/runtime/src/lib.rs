@@ -9,12 +9,12 @@ mod model;
 mod panic;
 mod worker;
 
-pub use autopipe_nn::Parameters; // in the signature of `StageModel`
-pub use batch::{Batch, BatchError, Input, InputValue, Keywords, Noise};
+pub use autopipe_nn::{Noise, Parameters}; // in the signatures of `Keywords` and `StageModel`
+pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
 pub use worker::{
-    Guard, LossFn, Outputs, Programs, Recovered, StepOptions, StepOutput, Worker, WorkerParts,
+    Guard, LossFn, Outputs, Programs, Recovered, StepOptions, StepOutput, Tie, Worker, WorkerParts,
 };

@@ -254,10 +254,9 @@ fn arguments_that_cannot_be_are_refused() {
         |dp: &'static str| AxisNames { dp_axis_names: vec![dp.into()], ..AxisNames::default() };
     for (args, expected) in [
         (
-            config(PipelineConfig { pp_schedule: None, pp_microbatch_size: 3, ..base.clone() }),
+            config(PipelineConfig { pp_schedule: None, pp_microbatch_size: 3, ..base }),
             "either `pp_schedule` or `pp_schedule_csv` must be set; pp_microbatch_size: a batch of 4",
         ),
-        (config(PipelineConfig { dtype: "bf16".parse().ok(), ..base }), "training is in float32"),
         (with(mesh(&[("stage", 2)])), "`pp`"),
         (with(mesh(&[("pp", 4)])), "the mesh has 4 ranks, the communicator 2"),
         (with(mesh(&[("pp", 2)]).with_ranks(&[2, 3]).unwrap()), "is not one of the 2 ranks"),

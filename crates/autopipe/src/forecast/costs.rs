@@ -32,14 +32,27 @@ fn times(flops: f64, attention: f64) -> [f64; 3] {
     [flops, with_weights + ATTENTION_BACKWARD * attention, with_weights]
 }
 
+/// What a stage keeps of a microbatch for its backward, if it has one.
+pub(super) fn activation_bytes(partition: &Partition, stage: usize, workload: &Workload) -> f64 {
+    if stage < partition.trained_from().unwrap_or(0) {
+        return 0.0;
+    }
+    let bytes = partition.stages()[stage].activation_bytes(workload.microbatch);
+    bytes / workload.shards.of_layers()
+}
+
 pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload) -> StageCosts {
     let shape = workload.microbatch;
     let shards = workload.shards;
     let per_second = workload.speed.map_or(1.0, |speed| speed.flops) * shards.of_layers();
     let (mut forward, mut input, mut weight) = (Vec::new(), Vec::new(), Vec::new());
-    for stage in partition.stages() {
-        let [f, i, w] =
+    let trained_from = partition.trained_from().unwrap_or(0);
+    for (index, stage) in partition.stages().iter().enumerate() {
+        let [f, mut i, mut w] =
             times(stage.flops(shape), stage.attention_flops(shape)).map(|time| time / per_second);
+        if index < trained_from {
+            (i, w) = (0.0, 0.0);
+        }
         forward.push(f);
         input.push(i);
         weight.push(w);
@@ -52,11 +65,8 @@ pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload)
             bytes / super::float(shards.sequence.max(1))
         })
         .collect();
-    let activations: Vec<f64> = partition
-        .stages()
-        .iter()
-        .map(|stage| stage.activation_bytes(shape) / shards.of_layers())
-        .collect();
+    let activations: Vec<f64> =
+        (0..times.len()).map(|stage| activation_bytes(partition, stage, workload)).collect();
 
     let largest = times.iter().copied().fold(0.0, f64::max);
     // A power of two, so that nothing is rounded on the way there and back.

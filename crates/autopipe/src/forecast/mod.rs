@@ -130,9 +130,9 @@ pub struct RankForecast {
     pub num_parameters: usize,
     /// The bytes of those that it holds.
     pub weights: f64,
-    /// The bytes of their gradients.
+    /// The bytes of the gradients of those that are trained.
     pub gradients: f64,
-    /// The bytes of the optimiser's state.
+    /// The bytes of the optimiser's state for them.
     pub optimizer: f64,
     /// The bytes of activations at their peak.
     pub activations: f64,
@@ -159,6 +159,8 @@ impl Forecast {
 /// A forward takes its operations; the backward for the inputs as many, and for attention, whose
 /// scores it computes again, two and a half times as many; the backward for the weights those of the
 /// products with weights. An activation is held from its forward to the end of its backward.
+///
+/// Stages before the first one with trainable parameters take no time backward and hold nothing.
 ///
 /// # Examples
 /// ```
@@ -212,7 +214,7 @@ fn of_parts(
         num_parameters: modules.num_parameters(),
         flops: modules.flops(shape) / shards.of_layers(),
         time: costs.times[stage],
-        activation_bytes: modules.activation_bytes(shape) / shards.of_layers(),
+        activation_bytes: costs::activation_bytes(partition, stage, workload),
         message_bytes: costs.message_bytes[stage],
     });
     let stages: Vec<StageForecast> = stages.collect();
@@ -222,16 +224,19 @@ fn of_parts(
         let mine = placement.stages_of(Rank::new(rank));
         let mine: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
         let num_parameters = mine.iter().map(|&stage| stages[stage].num_parameters).sum();
-        let share =
-            |bytes: usize, among: usize| float(num_parameters) * float(bytes) / float(among.max(1));
+        let parts = partition.stages();
+        let num_trainable = mine.iter().map(|&stage| parts[stage].num_trainable()).sum();
+        let share = |number: usize, bytes: usize, among: usize| {
+            float(number) * float(bytes) / float(among.max(1))
+        };
         let ParameterBytes { weight, gradient, optimizer } = workload.parameter_bytes;
         RankForecast {
             rank,
             stages: mine,
             num_parameters,
-            weights: share(weight, shards.weights),
-            gradients: share(gradient, shards.gradients),
-            optimizer: share(optimizer, shards.optimizer),
+            weights: share(num_parameters, weight, shards.weights),
+            gradients: share(num_trainable, gradient, shards.gradients),
+            optimizer: share(num_trainable, optimizer, shards.optimizer),
             activations: peaks[rank],
             num_activations: nums[rank],
         }

@@ -61,21 +61,6 @@ pub enum Warning {
         /// Bytes that it has.
         limit: f64,
     },
-    /// A parameter with copies on two stages.
-    #[error(
-        "`{parameter}` on stage {stage} is the same as `{owner}` on stage {owner_stage}: planned with \
-         a copy on each, but their gradients are not summed by a run yet"
-    )]
-    Tied {
-        /// The copy.
-        parameter: String,
-        /// Its stage.
-        stage: usize,
-        /// The parameter that it is the same as.
-        owner: String,
-        /// Its stage.
-        owner_stage: usize,
-    },
     /// An option that makes no difference.
     #[error("{0}")]
     WithoutEffect(Unsupported),
@@ -117,12 +102,6 @@ pub fn warnings(plan: &PipelinePlan, forecast: &Forecast, workload: &Workload) -
             limit,
         }));
     }
-    warnings.extend(plan.partition.tied().iter().map(|tied| Warning::Tied {
-        parameter: tied.parameter.clone(),
-        stage: tied.stage,
-        owner: tied.owner.clone(),
-        owner_stage: tied.owner_stage,
-    }));
     warnings.extend(plan.without_effect.iter().cloned().map(Warning::WithoutEffect));
     warnings
 }

@@ -1,11 +1,14 @@
 //! From a configuration and a model's graph to what every rank will do: pure, and before any weight
 //! is loaded.
 
+mod ties;
+
 use std::sync::Arc;
 
 use autopipe_config::{Invalid, PipelineConfig, Rounding, Unsupported};
-use autopipe_runtime::Programs;
-use autopipe_schedule::{Extent, Kind, Plan, generate, lower, validate};
+use autopipe_runtime::{Programs, Tie};
+use autopipe_schedule::lower::{Lowering, lower_with};
+use autopipe_schedule::{Extent, Kind, Plan, generate, validate};
 use autopipe_splitter::{
     ModuleGraph, Partition, RoundTo, Routes, ScheduleStyle, calculate_virtual_stages, routes,
     split_even, split_explicit,
@@ -20,6 +23,8 @@ pub struct PipelinePlan {
     pub partition: Partition,
     /// Which tensors cross each boundary between stages.
     pub routes: Routes,
+    /// The trainable parameters of which several stages have a copy: the groups of `REDUCE_TIED`.
+    pub ties: Vec<Tie>,
     /// The compute-only table.
     pub table: Plan,
     /// The programs to train and to evaluate with.
@@ -45,12 +50,15 @@ pub fn plan(
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
     let Decided { partition, routes, table, schedule } = decide(config, table, pp_size, graph)?;
+    let ties = ties::ties(graph, &partition)?;
+    let groups = ties.iter().map(|tie| tie.copies.keys().copied().collect());
+    let lowering = Lowering { tied: groups.collect(), ..Lowering::default() };
     let programs = Programs {
-        train: Arc::new(validate(lower(&table))?),
-        eval: Arc::new(validate(lower(&table.forward_only()))?),
+        train: Arc::new(validate(lower_with(&table, &lowering)?)?),
+        eval: Arc::new(validate(lower_with(&table.forward_only(), &lowering)?)?),
     };
     let without_effect = config.without_effect();
-    Ok(PipelinePlan { partition, routes, table, programs, schedule, without_effect })
+    Ok(PipelinePlan { partition, routes, ties, table, programs, schedule, without_effect })
 }
 
 /// What a plan is before its schedule is proved.

@@ -159,9 +159,12 @@ pub(crate) fn balanced(
     let Workload { microbatch: shape, parameter_bytes, shards, speed, memory_limit } = *workload;
     // Without a machine, of one that computes an operation in a unit of time and sends at once.
     let flops_per_second = speed.map_or(1.0, |speed| speed.flops) * shards.of_layers();
-    let times = graph.modules().map(|module| {
-        let attention = module.flops.of_pairs_at(shape);
-        (module.name.clone(), costs::time(module.flops.at(shape), attention) / flops_per_second)
+    // Before the first trainable parameter nothing goes backward.
+    let num_frozen = graph.modules().take_while(|module| module.num_trainable() == 0).count();
+    let times = graph.modules().enumerate().map(|(place, module)| {
+        let (flops, attention) = (module.flops.at(shape), module.flops.of_pairs_at(shape));
+        let time = if place < num_frozen { flops } else { costs::time(flops, attention) };
+        (module.name.clone(), time / flops_per_second)
     });
     let share = |bytes: usize, among: usize| float(bytes) / float(among.max(1));
     let ParameterBytes { weight, gradient, optimizer } = parameter_bytes;

@@ -1,6 +1,6 @@
 //! A mixture of experts: a router sends each token to a few of many feed-forward blocks.
 
-use crate::shim::Routing;
+use autopipe_nn::Routing;
 use candle_core::{Result, Tensor};
 
 use super::mlp::GatedMlp;
@@ -81,7 +81,8 @@ impl Experts {
         if let Some(weight) = self.balance {
             routing = routing.with_balance_loss(batch, weight * pass.share)?;
         }
-        let y = routing.apply(&tokens, |expert, rows| self.experts[expert].forward(rows, pass))?;
+        let expert = |i: usize, rows: &Tensor| self.experts[i].forward(rows, pass);
+        let y = routing.apply(&tokens, self.experts.len(), expert)?;
         y.reshape(x.shape())
     }
 }

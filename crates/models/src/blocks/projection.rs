@@ -1,7 +1,6 @@
 //! A matrix of a block, perhaps with a low-rank adapter beside it.
 
-use crate::shim::dropout;
-use autopipe_nn::Linear;
+use autopipe_nn::{Linear, dropout};
 use candle_core::{Result, Tensor};
 
 use super::Pass;

@@ -2,6 +2,8 @@
 
 mod problem;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::nearest::misspelt;
@@ -21,6 +23,8 @@ pub(crate) struct Fields {
     left: Map<String, Value>,
     /// What was read of each field, its default where it was missing.
     read: Map<String, Value>,
+    /// The names of all fields that somebody reads.
+    known: BTreeSet<String>,
     problems: Vec<ConfigProblem>,
 }
 
@@ -31,14 +35,14 @@ impl Fields {
             Value::Object(map) => (map.clone(), Vec::new()),
             other => (Map::new(), vec![ConfigProblem::NotAnObject { value: other.to_string() }]),
         };
-        Self { left, read: Map::new(), problems }
+        Self { left, read: Map::new(), known: BTreeSet::new(), problems }
     }
 
     /// All fields, those that were read with the values they have, and all problems. A field that
     /// nobody read and that is spelt almost like one that somebody reads is a problem too.
     pub(crate) fn finish(mut self) -> (Map<String, Value>, Vec<ConfigProblem>) {
         for key in self.left.keys() {
-            if let Some(nearest) = misspelt(key, self.read.keys().map(String::as_str)) {
+            if let Some(nearest) = misspelt(key, self.known.iter().map(String::as_str)) {
                 self.problems.push(ConfigProblem::Misspelt {
                     key: key.clone(),
                     nearest: nearest.to_owned(),
@@ -63,6 +67,7 @@ impl Fields {
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
         // Keeps the order of the others, unlike `remove`.
         let value = self.left.shift_remove(key);
+        self.known.insert(key.to_owned());
         self.read.insert(key.to_owned(), value.clone().unwrap_or(Value::Null));
         value
     }

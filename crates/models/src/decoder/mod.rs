@@ -62,6 +62,7 @@ impl Decoder {
             lora.check()?;
             decoder.adapted = targets(&lora.targets, &decoder.linears())?;
             decoder.check_whole()?;
+            decoder.check_tied()?;
             if let AdapterWeights::Saved(adapter) = &lora.weights {
                 adapter.check(&decoder.planned())?;
             }
@@ -100,6 +101,18 @@ impl Decoder {
                 pattern: pattern.text().to_owned(),
                 nearest: nearest(pattern.text(), modules()).map(str::to_owned),
             }),
+            None => Ok(()),
+        }
+    }
+
+    /// The two ends are not adapted apart where they are one matrix.
+    fn check_tied(&self) -> Result<(), Error> {
+        let ends = [Part::Embedding, Part::Head].map(Part::name);
+        let is_meant = |end: &&String| {
+            self.adapted.contains(end) || self.whole.iter().any(|whole| matches_end(whole, end))
+        };
+        match ends.iter().find(is_meant).filter(|_| self.shape.is_tied) {
+            Some(module) => Err(Error::TiedAdapter { module: module.clone() }),
             None => Ok(()),
         }
     }

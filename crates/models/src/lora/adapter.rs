@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 
 use super::Lora;
-use crate::config::{Fields, Min};
+use crate::config::{ConfigProblem, Fields, Min};
 use crate::decoder::Planned;
 use crate::{AdapterWeights, Checkpoint, Error, json};
 
@@ -16,6 +16,23 @@ pub(crate) const ADAPTER_FILE: &str = "adapter_model.safetensors";
 
 /// What stands before a parameter's name: PEFT's model, and the one that it wraps.
 const PREFIX: &str = "base_model.model.";
+
+/// Fields of PEFT's that make something else of the adapters, or put them elsewhere.
+const VARIANTS: [&str; 13] = [
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+    "velora_config",
+];
 
 /// A folder with adapters, its header found to be whole.
 #[derive(Clone, Debug)]
@@ -46,14 +63,11 @@ impl Lora {
         let is_false = |value: &Value| value.as_bool() == Some(false);
         fields.refuse_unless("peft_type", |value| value == "LORA", "\"LORA\"");
         fields.refuse_unless("bias", |value| value == "none", "\"none\"");
-        for flag in ["use_dora", "use_qalora", "lora_bias", "fan_in_fan_out"] {
-            fields.refuse_unless(flag, is_false, "false");
-        }
         for table in ["rank_pattern", "alpha_pattern"] {
             fields.refuse_unless(table, is_empty, "one rank and one alpha for all");
         }
-        for list in ["layer_replication", "target_parameters", "trainable_token_indices"] {
-            fields.refuse_unless(list, is_empty, "null");
+        for variant in VARIANTS {
+            fields.refuse_unless(variant, |value| is_empty(value) || is_false(value), "null");
         }
         // The tensors say more exactly which modules these are.
         for list in ["target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"] {
@@ -66,7 +80,9 @@ impl Lora {
         let use_rslora = fields.flag("use_rslora", false);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let whole = fields.list("modules_to_save", text, "a list of modules or null");
-        let (extra, problems) = fields.finish();
+        let (extra, mut problems) = fields.finish();
+        // Each release of PEFT has new fields, some of which look like slips of older ones.
+        problems.retain(|problem| !matches!(problem, ConfigProblem::Misspelt { .. }));
         if !problems.is_empty() {
             return Err(Error::AdapterConfig { path, problems });
         }

@@ -50,7 +50,12 @@ pub(crate) fn reference(name: &str) -> Computed {
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut tensors = tensors(&folder.join("reference.safetensors"));
     let logits = tensors.remove("logits").unwrap();
-    let grads = tensors.into_iter().map(|(name, grad)| (name["grad.".len()..].to_owned(), grad));
+    let name = |name: &str| {
+        let name = name.strip_prefix("grad.").unwrap();
+        // PEFT's names begin with its own model and the one that it wraps.
+        name.strip_prefix("base_model.model.").unwrap_or(name).to_owned()
+    };
+    let grads = tensors.into_iter().map(|(key, grad)| (name(&key), grad));
     Computed { loss: json["loss"].as_f64().unwrap(), logits, grads: grads.collect() }
 }
 

@@ -64,6 +64,15 @@ impl Parameters {
         self.list.iter()
     }
 
+    /// Those of the parameters that `keep` chooses, shared with this set as by [`Clone`].
+    pub fn filter(&self, keep: impl Fn(&Parameter) -> bool) -> Self {
+        let list: Vec<Parameter> =
+            self.list.iter().filter(|parameter| keep(parameter)).cloned().collect();
+        let names = list.iter().map(|parameter| parameter.name().to_owned());
+        let index = Arc::new(names.zip(0..).collect());
+        Self { index, list: Arc::new(list), queue: self.queue.clone(), graph: self.graph.clone() }
+    }
+
     /// How many parameters there are.
     pub fn len(&self) -> usize {
         self.list.len()

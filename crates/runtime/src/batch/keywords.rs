@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use autopipe_nn::Noise;
 use candle_core::{Result, Tensor};
 
 use super::InputValue;
@@ -14,16 +15,6 @@ pub struct Keywords {
     values: BTreeMap<String, InputValue>,
     share: f64,
     noise: Option<Noise>,
-}
-
-/// What the random numbers of a layer depend on that drops some of what it computes: with the same
-/// seed, a row of the batch has the same ones in whatever microbatch it lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noise {
-    /// The batch's ([`Batch::seed`](crate::Batch::seed)).
-    pub seed: u64,
-    /// Which row of the batch is the microbatch's first.
-    pub first_row: usize,
 }
 
 impl Default for Keywords {

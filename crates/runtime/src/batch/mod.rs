@@ -10,12 +10,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use autopipe_nn::Noise;
 use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::Tensor;
 
 pub use error::BatchError;
 pub use input::{Input, InputValue};
-pub use keywords::{Keywords, Noise};
+pub use keywords::Keywords;
 pub(crate) use rows::Rows;
 
 /// What one pipeline step computes.

@@ -1,10 +1,11 @@
 //! Tests of cutting a batch.
 
+use autopipe_nn::Noise;
 use autopipe_schedule::{MicroBatch, Stage};
 use candle_core::{DType, Device, Tensor};
 
 use super::input::chunk;
-use super::{Batch, BatchError, Input, InputValue, Needs, Noise, Purpose, Rows};
+use super::{Batch, BatchError, Input, InputValue, Needs, Purpose, Rows};
 
 fn all(num_microbatches: usize) -> Needs<'static> {
     let keywords = vec![(Stage::new(3), &["mask", "scale"][..])];

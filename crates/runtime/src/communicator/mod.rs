@@ -27,6 +27,12 @@ impl Tag {
         Self(microbatch | stage | direction)
     }
 
+    /// The tag of the gradients that the ranks of a tie group tell each other: no stage has this
+    /// number either.
+    pub(crate) fn of_tie(group: u16) -> Self {
+        Self((u64::from(group) << 32) | u64::from(u32::MAX - 1))
+    }
+
     /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.
     pub(crate) fn of_outputs(microbatch: usize) -> Self {
         Self(((microbatch as u64) << 32) | u64::from(u32::MAX))

@@ -105,7 +105,7 @@ pub enum Error {
     },
     /// The program has an action that a rank cannot run.
     #[error(
-        "a rank cannot run {action}; it knows no tied parameters and no optimiser, so lower the schedule without REDUCE_TIED and OPTIMIZER_STEP"
+        "a rank cannot run {action}; it knows no optimiser, so lower the schedule without OPTIMIZER_STEP"
     )]
     CannotRun {
         /// The first such action.
@@ -122,6 +122,54 @@ pub enum Error {
         expected: Vec<usize>,
         /// The stages that came.
         got: Vec<usize>,
+    },
+    /// The program sums the gradients of other stages than hold copies of a parameter.
+    #[error(
+        "the program sums the gradients of tie group {group} over the stages {summed:?}, and its copies \
+         are on the stages {tied:?}; lower the schedule with the same ties"
+    )]
+    WrongTie {
+        /// The group's number.
+        group: usize,
+        /// Stages of the group in the program.
+        summed: Vec<usize>,
+        /// Stages with a copy.
+        tied: Vec<usize>,
+    },
+    /// A stage has no copy of a tied parameter, or several.
+    #[error(
+        "stage {stage} has {found} trainable parameters named {}; it needs one, which all its modules \
+         share",
+        .names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+    )]
+    TiedCopy {
+        /// The stage.
+        stage: usize,
+        /// The names that its copy may have.
+        names: Vec<String>,
+        /// How many there are.
+        found: usize,
+    },
+    /// There is no such stage to train.
+    #[error("the first stage to train is {from}, the program has the stages 0 to {}", num_stages - 1)]
+    TrainedFrom {
+        /// What was given.
+        from: usize,
+        /// Stages of the program.
+        num_stages: usize,
+    },
+    /// A parameter that would get no gradient.
+    #[error(
+        "`{parameter}` on stage {stage} is trainable, but training begins at stage {from}; freeze it or \
+         begin at stage {stage}"
+    )]
+    NotTrained {
+        /// The stage.
+        stage: usize,
+        /// The parameter.
+        parameter: String,
+        /// The first stage to train, as given.
+        from: usize,
     },
     /// The ways of the tensors are those of another split.
     #[error("the program has {stages} stages, the routes of the tensors are for {routes}")]

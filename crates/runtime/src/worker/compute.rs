@@ -13,6 +13,10 @@ pub(super) enum Job {
     Forward { inputs: Inputs, keywords: Keywords, keep: Keep, end: Option<End> },
     /// R; the first stage's inputs come from the batch again.
     Recompute { batch: Option<Vec<Tensor>>, keywords: Keywords, end: Option<End> },
+    /// B or I of a stage that computes no gradients.
+    PassBackward,
+    /// R or W of such a stage.
+    Nothing,
     /// B.
     Backward { grads: Vec<Tensor> },
     /// I.
@@ -71,6 +75,8 @@ impl Job {
                     end.reach(stage, microbatch, &outputs, true)?;
                 }
             }
+            Self::PassBackward => stage.pass_backward(microbatch),
+            Self::Nothing => {}
             Self::Backward { grads } => {
                 stage.backward(microbatch, grads)?;
                 guard.input_grads(id, microbatch, stage.input_grads(microbatch))?;

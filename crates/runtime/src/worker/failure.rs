@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::stage::StageRun;
+use super::ties::Tied;
 use crate::panic::catch;
 use crate::{ActionError, Error, Failure, Place};
 
@@ -62,5 +63,6 @@ impl Worker {
             // What panics while it is dropped is gone: the next attempt gets further.
             let _ = (0..=NUM_HELD).find(|_| catch(|| StageRun::clear(stage)).is_ok());
         }
+        self.ties.values_mut().for_each(Tied::forget);
     }
 }

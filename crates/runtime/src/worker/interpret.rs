@@ -13,7 +13,7 @@ use super::stage::{Inputs, Keep, StageRun};
 use super::trace::Trace;
 use super::{Outputs, Worker};
 use crate::batch::{Purpose, Rows};
-use crate::communicator::Tag;
+use crate::communicator::{PostedRecv, Tag};
 use crate::{ActionError, Batch, Error, Keywords};
 
 /// What one run of a program gathers.
@@ -24,6 +24,8 @@ pub(super) struct Run<'a> {
     pub(super) wanted: Outputs,
     pub(super) losses: BTreeMap<MicroBatch, Tensor>,
     pub(super) outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
+    /// How many actions of each tie group this rank has come to.
+    pub(super) ties_reached: BTreeMap<u16, usize>,
     /// Notes when things happen, if somebody wants to know.
     pub(super) trace: Option<Trace>,
 }
@@ -36,7 +38,8 @@ impl<'a> Run<'a> {
         wanted: Outputs,
     ) -> Self {
         let (losses, outputs) = (BTreeMap::new(), BTreeMap::new());
-        Self { program, batch, rows, wanted, losses, outputs, trace: None }
+        let ties_reached = BTreeMap::new();
+        Self { program, batch, rows, wanted, losses, outputs, ties_reached, trace: None }
     }
 
     fn keywords_of(&self, index: MicroBatch) -> candle_core::Result<Keywords> {
@@ -87,9 +90,8 @@ impl Worker {
             | Action::Reshard(_)
             | Action::ReduceGrad(_)
             | Action::WaitReduceGrad(_) => Ok(()),
-            Action::ReduceTied { .. } | Action::OptimizerStep(_) => {
-                unreachable!("refused by `new`: {action}")
-            }
+            Action::ReduceTied { group, .. } => self.reduce_tied(run, group),
+            Action::OptimizerStep(_) => unreachable!("refused by `new`: {action}"),
         }
     }
 
@@ -133,7 +135,8 @@ impl Worker {
                     let arriving = self.stage(stage).take_inputs(microbatch);
                     Inputs::Received(self.arrived(run, arriving)?)
                 };
-                let keep = if !run.program.has_backward() {
+                let goes_backward = run.program.has_backward() && self.stage(stage).goes_backward();
+                let keep = if !goes_backward {
                     Keep::Nothing
                 } else if self.recomputed.contains(&(stage, microbatch)) {
                     Keep::Inputs
@@ -142,6 +145,11 @@ impl Worker {
                 };
                 let end = self.end(run, stage, microbatch)?;
                 Job::Forward { inputs, keywords: run.keywords_of(microbatch)?, keep, end }
+            }
+            ComputeOp::Recompute | ComputeOp::BackwardWeight
+                if !self.stage(stage).goes_backward() =>
+            {
+                Job::Nothing
             }
             ComputeOp::Recompute => Job::Recompute {
                 batch: if is_first { Some(batch(run)?) } else { None },
@@ -152,6 +160,7 @@ impl Worker {
                 let arriving = self.stage(stage).take_output_grads(microbatch);
                 let grads = self.arrived(run, arriving)?;
                 match op {
+                    _ if !self.stage(stage).goes_backward() => Job::PassBackward,
                     ComputeOp::Backward => Job::Backward { grads },
                     _ => Job::BackwardInput { grads },
                 }
@@ -253,18 +262,25 @@ impl Worker {
             Arriving::Here(tensors) => return Ok(tensors),
             Arriving::Posted { posted, sent } => (posted, sent),
         };
-        let tensors = self.comm.wait(posted).map_err(|error| match error {
-            Error::Timeout { from, waited } => ActionError::Late {
-                awaited: Action::Send(sent),
-                rank: self.comm.members()[from],
-                waited,
-            },
-            other => communication(other),
-        })?;
+        let tensors = self.wait_for(posted, Action::Send(sent))?;
         if let Some(trace) = &mut run.trace {
             trace.arrived(sent, &tensors);
         }
         Ok(tensors)
+    }
+
+    /// Waits for a message, which another rank sends by `awaited`.
+    pub(super) fn wait_for(
+        &self,
+        posted: PostedRecv,
+        awaited: Action,
+    ) -> Result<Vec<Tensor>, ActionError> {
+        self.comm.wait(posted).map_err(|error| match error {
+            Error::Timeout { from, waited } => {
+                ActionError::Late { awaited, rank: self.comm.members()[from], waited }
+            }
+            other => communication(other),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use autopipe_splitter::{Sent, StageRoute};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
-use super::stage::Inputs;
+use super::stage::{Grads, Inputs};
 use crate::{ActionError, Keywords, StageModel};
 
 /// A forward that has just been computed.
@@ -18,13 +18,14 @@ pub(super) struct Forwarded {
     came: Vec<Tensor>,
     /// Of the tensors that came, by their places, those that are leaves of the graph.
     leaves: BTreeMap<usize, Var>,
+    grads: Grads,
     /// What leaves the stage.
     sent: Vec<Sent>,
 }
 
 /// The graph of one forward, kept for its backward.
 pub(super) struct Live {
-    /// The received tensors that can have a gradient.
+    /// The received tensors whose gradients the former stage waits for.
     received: Vec<Received>,
     /// The roots: outputs that can have a gradient; the loss alone on the last stage.
     roots: Vec<Tensor>,
@@ -54,20 +55,17 @@ fn is_differentiable(tensor: &Tensor) -> bool {
 }
 
 impl Forwarded {
-    /// Runs the model; if `is_tracked`, on leaves whose gradients a backward finds.
+    /// Runs the model, with as much of a graph as a backward to these gradients needs.
     pub(super) fn compute(
         model: &dyn StageModel,
         route: Option<&StageRoute>,
         inputs: Inputs,
         keywords: &Keywords,
-        is_tracked: bool,
+        grads: Grads,
     ) -> Result<Self, ActionError> {
-        let forward = |inputs: &[Tensor]| {
-            if is_tracked {
-                model.forward(inputs, keywords)
-            } else {
-                model.parameters().no_grad(|| model.forward(inputs, keywords))
-            }
+        let forward = |inputs: &[Tensor]| match grads {
+            Grads::OfAll | Grads::OfWeights => model.forward(inputs, keywords),
+            Grads::None => model.parameters().no_grad(|| model.forward(inputs, keywords)),
         };
         let (came, outputs, leaves) = match inputs {
             Inputs::Batch(inputs) => (Vec::new(), forward(&inputs)?, BTreeMap::new()),
@@ -81,7 +79,7 @@ impl Forwarded {
                 let mut inputs = Vec::with_capacity(used.len());
                 for &place in used {
                     let tensor = &came[place];
-                    inputs.push(if is_tracked && is_differentiable(tensor) {
+                    inputs.push(if grads == Grads::OfAll && is_differentiable(tensor) {
                         // candle makes a leaf of a copy only.
                         let leaf = Var::from_tensor(tensor)?;
                         let input = leaf.as_tensor().clone();
@@ -96,7 +94,7 @@ impl Forwarded {
             }
         };
         let sent = sent(route, &outputs)?;
-        Ok(Self { outputs, came, leaves, sent })
+        Ok(Self { outputs, came, leaves, grads, sent })
     }
 
     fn source(&self, sent: Sent) -> &Tensor {
@@ -131,7 +129,9 @@ impl Forwarded {
                 });
             }
         }
-        let places = self.came.iter().enumerate().filter(|(_, tensor)| is_differentiable(tensor));
+        let is_awaited = self.grads == Grads::OfAll;
+        let places = self.came.iter().enumerate();
+        let places = places.filter(|(_, tensor)| is_awaited && is_differentiable(tensor));
         let received =
             places.map(|(place, _)| Received { place, leaf: self.leaves.remove(&place) }).collect();
         Live { received, roots, grads_of }

@@ -13,9 +13,11 @@ mod overlap;
 mod parts;
 mod recover;
 mod stage;
+mod ties;
 mod trace;
 mod vote;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,15 +25,17 @@ use autopipe_nn::Parameters;
 use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
-use crate::{Batch, Communicator, Error, Place, StepPart};
+use crate::{Batch, Communicator, Error, Place, StageModel, StepPart};
 use failure::Failed;
 use interpret::{Run, communication};
-use stage::StageRun;
+use stage::{Grads, StageRun};
+use ties::Tied;
 use trace::Trace;
 
 pub use guard::Guard;
 pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
 pub use recover::Recovered;
+pub use ties::Tie;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
 pub struct Worker {
@@ -42,6 +46,8 @@ pub struct Worker {
     scale_grads: bool,
     /// The pairs of stage and microbatch that keep their inputs only until their R.
     recomputed: BTreeSet<(Stage, MicroBatch)>,
+    /// By the number of their group.
+    ties: BTreeMap<u16, Tied>,
     guard: Guard,
     /// The sequence length that batches are held to, if any.
     seq_len: Option<usize>,
@@ -64,10 +70,11 @@ impl Worker {
     /// Puts a rank together; `comm` is its end of the pipeline's ranks.
     ///
     /// # Errors
-    /// If the programs are for another number of ranks or for other stages, or have an action that
-    /// a rank cannot run.
+    /// If the programs are for another number of ranks or for other stages, have an action that a
+    /// rank cannot run, or sum other gradients than those of the tied parameters.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
-        let WorkerParts { programs, stages, routes, loss, scale_grads, guard } = parts;
+        let WorkerParts { programs, stages, routes, ties, trained_from, loss, scale_grads, guard } =
+            parts;
         let (train, eval) = (&programs.train, &programs.eval);
         let (backward, forward) = (train.has_backward(), !eval.has_backward());
         if !backward || !forward || train.num_microbatches() != eval.num_microbatches() {
@@ -104,9 +111,20 @@ impl Worker {
             let (routes, stages) = (routes.stages().len(), train.num_stages());
             return Err(Error::WrongRoutes { routes, stages });
         }
+        let parameters = |id| stages.get(&id).map(|stage| stage.parameters());
+        ties::check(&[], eval)?;
+        let ties = Tied::of_rank(&ties, train, comm.rank(), parameters)?;
         let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
-        let stages =
-            stages.into_iter().map(|(id, model)| (id, StageRun::new(model, route(id)))).collect();
+        check_trained(trained_from, train, &stages)?;
+        let grads = |id: Stage| match id.cmp(&trained_from) {
+            Ordering::Less => Grads::None,
+            Ordering::Equal => Grads::OfWeights,
+            Ordering::Greater => Grads::OfAll,
+        };
+        let stages = stages
+            .into_iter()
+            .map(|(id, model)| (id, StageRun::new(model, route(id), grads(id))))
+            .collect();
         let recomputed = recomputed(&programs.train);
         Ok(Self {
             comm,
@@ -114,6 +132,7 @@ impl Worker {
             stages,
             loss,
             scale_grads,
+            ties,
             guard,
             recomputed,
             seq_len: None,
@@ -228,6 +247,9 @@ impl Worker {
             self.guarded(at(StepPart::Start), |rank| rank.comm.barrier().map_err(communication))?;
             run.trace = Some(Trace::start());
         }
+        if program.has_backward() {
+            self.ties.values_mut().for_each(Tied::begin_step);
+        }
         for &action in program.row(Rank::new(self.comm.rank())) {
             self.guarded(at(StepPart::Action(action)), |rank| {
                 rank.comm.check().map_err(communication)?;
@@ -245,6 +267,25 @@ impl Worker {
     }
 }
 
+/// Checks that there is a stage to train, and that no parameter before it would be forgotten.
+fn check_trained(
+    trained_from: Stage,
+    program: &ValidProgram,
+    stages: &BTreeMap<Stage, Box<dyn StageModel>>,
+) -> Result<(), Error> {
+    let (from, num_stages) = (trained_from.index(), program.num_stages());
+    if from >= num_stages {
+        return Err(Error::TrainedFrom { from, num_stages });
+    }
+    for (stage, model) in stages.range(..trained_from) {
+        if let Some(parameter) = model.parameters().iter().find(|p| p.is_trainable()) {
+            let (stage, parameter) = (stage.index(), parameter.name().to_owned());
+            return Err(Error::NotTrained { stage, parameter, from });
+        }
+    }
+    Ok(())
+}
+
 /// Whether a rank knows how to do an action.
 fn can_run(action: Action) -> bool {
     match action {
@@ -256,8 +297,9 @@ fn can_run(action: Action) -> bool {
         | Action::Unshard(_)
         | Action::Reshard(_)
         | Action::ReduceGrad(_)
-        | Action::WaitReduceGrad(_) => true,
-        Action::ReduceTied { .. } | Action::OptimizerStep(_) => false,
+        | Action::WaitReduceGrad(_)
+        | Action::ReduceTied { .. } => true,
+        Action::OptimizerStep(_) => false,
     }
 }
 

@@ -7,7 +7,7 @@ use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
-use super::Guard;
+use super::{Guard, Tie};
 use crate::StageModel;
 
 /// The loss of one microbatch: `(outputs of the last stage, target)` to a scalar.
@@ -91,6 +91,13 @@ pub struct WorkerParts {
     /// Where tensors go that do not only go from one stage to the next; without any, each stage
     /// uses all that the former one makes.
     pub routes: Option<Routes>,
+    /// The parameters of which several stages of the pipeline hold a copy, all of them on every rank:
+    /// by the number of the group with which the program sums their gradients.
+    pub ties: Vec<Tie>,
+    /// The first stage with trainable parameters, the same on every rank. No stage before it computes
+    /// any gradient, and it none of its inputs: what the program sends back there is empty. The
+    /// first stage of all is never wrong.
+    pub trained_from: Stage,
     /// The loss of one microbatch.
     pub loss: LossFn,
     /// Whether to divide the gradients of a step by its number of microbatches. Those accumulated
@@ -104,6 +111,8 @@ impl std::fmt::Debug for WorkerParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkerParts")
             .field("stages", &self.stages.keys().collect::<Vec<_>>())
+            .field("ties", &self.ties)
+            .field("trained_from", &self.trained_from)
             .field("scale_grads", &self.scale_grads)
             .field("guard", &self.guard)
             .finish_non_exhaustive()

@@ -18,6 +18,7 @@ pub(super) struct StageRun {
     /// What of the tensors that reach the stage it uses and hands on; without one it uses all, and
     /// sends what it makes.
     route: Option<StageRoute>,
+    grads: Grads,
     /// From RECV_F or the former stage here, until F.
     inputs: BTreeMap<MicroBatch, Arriving>,
     /// From F, until SEND_F.
@@ -32,6 +33,18 @@ pub(super) struct StageRun {
     input_grads: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// From I, until W.
     weight_grads: BTreeMap<MicroBatch, DeferredGrads>,
+}
+
+/// Which gradients a stage computes, or a forward is to be followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grads {
+    /// None: nothing is trained here or before. Its forwards keep nothing, and where the program has a
+    /// backward, an empty message comes and an empty one goes.
+    None,
+    /// Those of its weights: nothing is trained before.
+    OfWeights,
+    /// Those of its inputs too.
+    OfAll,
 }
 
 /// Where the inputs of a forward come from.
@@ -54,10 +67,11 @@ pub(super) enum Keep {
 }
 
 impl StageRun {
-    pub(super) fn new(model: Box<dyn StageModel>, route: Option<StageRoute>) -> Self {
+    pub(super) fn new(model: Box<dyn StageModel>, route: Option<StageRoute>, grads: Grads) -> Self {
         Self {
             model,
             route,
+            grads,
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             came: BTreeMap::new(),
@@ -96,9 +110,8 @@ impl StageRun {
         keywords: &Keywords,
         keep: Keep,
     ) -> Result<Vec<Tensor>, ActionError> {
-        let is_tracked = keep == Keep::Graph;
-        let done =
-            Forwarded::compute(&*self.model, self.route.as_ref(), inputs, keywords, is_tracked)?;
+        let grads = if keep == Keep::Graph { self.grads } else { Grads::None };
+        let done = Forwarded::compute(&*self.model, self.route.as_ref(), inputs, keywords, grads)?;
         self.outputs.insert(index, done.sent());
         let outputs = done.outputs.clone();
         match keep {
@@ -107,6 +120,11 @@ impl StageRun {
             Keep::Graph => drop(self.live.insert(index, done.into_live())),
         }
         Ok(outputs)
+    }
+
+    /// Whether its backwards have something to compute.
+    pub(super) fn goes_backward(&self) -> bool {
+        self.grads != Grads::None
     }
 
     /// R: makes the graph that F did not keep. `batch` are the first stage's inputs, which F did
@@ -119,7 +137,8 @@ impl StageRun {
     ) -> Result<Vec<Tensor>, ActionError> {
         let came = self.came.remove(&index).expect("validated: F comes before R");
         let inputs = batch.map_or(Inputs::Received(came), Inputs::Batch);
-        let done = Forwarded::compute(&*self.model, self.route.as_ref(), inputs, keywords, true)?;
+        let route = self.route.as_ref();
+        let done = Forwarded::compute(&*self.model, route, inputs, keywords, self.grads)?;
         let outputs = done.outputs.clone();
         self.live.insert(index, done.into_live());
         Ok(outputs)
@@ -142,6 +161,11 @@ impl StageRun {
         let seed = (loss.ones_like()? * scale)?;
         self.output_grads.insert(index, Arriving::Here(vec![seed]));
         Ok(())
+    }
+
+    /// B, or I, where there is nothing to compute: what the former stage waits for is empty.
+    pub(super) fn pass_backward(&mut self, index: MicroBatch) {
+        self.input_grads.insert(index, Vec::new());
     }
 
     /// B: all gradients at once. `grads` are those of the outputs.

@@ -260,6 +260,8 @@ pub(crate) fn bench<T: Send>(
             programs: programs.clone(),
             stages: program.placement().stages_of(rank).iter().map(stage).collect(),
             routes: None,
+            ties: Vec::new(),
+            trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,
             guard,

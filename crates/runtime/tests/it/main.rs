@@ -15,6 +15,8 @@ mod predicted;
 mod random;
 mod recovery;
 mod skips;
+mod tied;
+mod tied_net;
 mod told;
 mod vote;
 mod web;

@@ -221,6 +221,8 @@ pub(crate) fn run_programs<T: Send>(
             programs: programs.clone(),
             stages,
             routes: None,
+            ties: Vec::new(),
+            trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,
             guard: Guard::default(),

@@ -7,7 +7,7 @@ use autopipe_runtime::{
 };
 use autopipe_schedule::lower::{Recompute, recompute};
 use autopipe_schedule::{
-    Action, Costs, Extent, Kind, Plan, Rank, Span, Timeline, csv, generate, simulate,
+    Action, Costs, Extent, Kind, Plan, Rank, Span, Stage, Timeline, csv, generate, simulate,
 };
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -67,6 +67,8 @@ fn measured(programs: &Programs) -> Timeline {
                 programs: programs.clone(),
                 stages: mine.iter().map(|&id| (id, stage(id.index()))).collect(),
                 routes: None,
+                ties: Vec::new(),
+                trained_from: Stage::new(0),
                 loss: loss(),
                 scale_grads: false,
                 guard: Guard::default(),

@@ -137,10 +137,17 @@ fn pipelines_of_one_world_recover_together() {
         let stages = [(Stage::new(stage), Box::new(block) as Box<dyn StageModel>)].into();
         let (programs, loss) = (programs.clone(), loss());
         let guard = Guard::Loss;
-        Worker::new(
-            comm,
-            WorkerParts { programs, stages, routes: None, loss, scale_grads: false, guard },
-        )
+        let parts = WorkerParts {
+            programs,
+            stages,
+            routes: None,
+            ties: Vec::new(),
+            trained_from: Stage::new(0),
+            loss,
+            scale_grads: false,
+            guard,
+        };
+        Worker::new(comm, parts)
     };
     let ranks = threads(4, &ThreadOptions::default(), |world| {
         let pipeline = world.rank() / 2;

@@ -7,7 +7,7 @@ use autopipe_nn::Parameters;
 use autopipe_runtime::{
     Communicator, Guard, Keywords, StageModel, ThreadOptions, Worker, WorkerParts, threads,
 };
-use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
+use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate};
 use autopipe_splitter::routes;
 use candle_core::{Result, Tensor};
 
@@ -80,6 +80,8 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             programs: programs.clone(),
             stages: mine.iter().map(|&stage| (stage, short(stage))).collect(),
             routes: Some(routes.clone()),
+            ties: Vec::new(),
+            trained_from: Stage::new(0),
             loss: Arc::clone(&loss()),
             scale_grads: false,
             guard: Guard::default(),

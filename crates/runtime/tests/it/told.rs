@@ -9,7 +9,7 @@ use autopipe_runtime::{
     Worker, WorkerParts, threads,
 };
 use autopipe_schedule::lower::{Recompute, recompute};
-use autopipe_schedule::{Kind, Rank, lower, validate};
+use autopipe_schedule::{Kind, Rank, Stage, lower, validate};
 use candle_core::{Result, Tensor};
 
 use crate::net::{Block, batch, loss, named, programs};
@@ -33,7 +33,7 @@ impl StageModel for Listening {
 /// What the stage of each of three ranks is told in two microbatches of five rows, forwards and
 /// recomputations, of which only the first rank has the inputs; then in an evaluation.
 fn told(change: impl Fn(Batch) -> Batch + Sync) -> Vec<[Told; 2]> {
-    let plan = recompute(&named(Kind::OneFOneB, 3, 2), Recompute::All);
+    let plan = recompute(&named(Kind::GPipe, 3, 2), Recompute::All);
     let train = Arc::new(validate(lower(&plan)).unwrap());
     let programs = Programs { train, ..programs(&plan) };
     let ranks = threads(3, &ThreadOptions::default(), |world: Box<dyn Communicator>| {
@@ -45,6 +45,8 @@ fn told(change: impl Fn(Batch) -> Batch + Sync) -> Vec<[Told; 2]> {
             programs: programs.clone(),
             stages: BTreeMap::from([(stage, Box::new(model) as Box<dyn StageModel>)]),
             routes: None,
+            ties: Vec::new(),
+            trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,
             guard: Guard::default(),

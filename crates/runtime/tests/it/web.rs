@@ -7,7 +7,7 @@ use autopipe_runtime::{
     Batch, Communicator, Error, Guard, InputValue, Keywords, Programs, StageModel, ThreadOptions,
     Worker, WorkerParts, threads,
 };
-use autopipe_schedule::Rank;
+use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{
     Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Partition, Role, Routes,
     TensorSpec, routes, split_explicit,
@@ -136,6 +136,8 @@ impl Web {
                 programs: programs.clone(),
                 stages: stages.collect(),
                 routes: Some(routes.clone()),
+                ties: Vec::new(),
+                trained_from: Stage::new(0),
                 loss: loss(),
                 scale_grads: false,
                 guard: Guard::default(),

@@ -37,9 +37,18 @@ impl Module {
     /// How many numbers the parameters hold that are not shared with earlier ones. Exact for every
     /// module of a graph, which takes no module that has more than a `usize` counts.
     pub fn num_parameters(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// How many of them training changes.
+    pub fn num_trainable(&self) -> usize {
+        self.count(|parameter| parameter.trainable)
+    }
+
+    fn count(&self, of: impl Fn(&ParameterSpec) -> bool) -> usize {
         self.parameters
             .iter()
-            .filter(|parameter| parameter.shared_with.is_none())
+            .filter(|parameter| parameter.shared_with.is_none() && of(parameter))
             .map(|parameter| parameter.num_elements().unwrap_or(usize::MAX))
             .fold(0, usize::saturating_add)
     }

@@ -51,6 +51,7 @@ fn add(part: &mut StageModules, module: &Module) {
     part.modules.push(module.name.clone());
     // The sum over the whole graph did not overflow, so this one cannot.
     part.num_parameters += module.num_parameters();
+    part.num_trainable += module.num_trainable();
     part.flops.push(module.flops);
     part.activation_bytes.push(module.activation_bytes);
 }
@@ -77,7 +78,9 @@ fn tied(
         if held.insert((stage, owner.name.as_str()))
             && let Some(part) = parts.get_mut(stage)
         {
-            part.num_parameters += copy.num_elements().unwrap_or_default();
+            let number = copy.num_elements().unwrap_or_default();
+            part.num_parameters += number;
+            part.num_trainable += if owner.trainable { number } else { 0 };
         }
         tied.push(TiedParameter {
             parameter: copy.name.clone(),

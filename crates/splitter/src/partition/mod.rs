@@ -30,6 +30,7 @@ pub struct Partition {
 pub struct StageModules {
     modules: Vec<String>,
     num_parameters: usize,
+    num_trainable: usize,
     /// Of each module, in their order.
     flops: Vec<Cost>,
     activation_bytes: Vec<Cost>,
@@ -52,6 +53,11 @@ impl StageModules {
     /// [`Partition::num_parameters`] if parameters are [tied](Partition::tied).
     pub fn num_parameters(&self) -> usize {
         self.num_parameters
+    }
+
+    /// How many of them training changes: only these have gradients and what an optimiser remembers.
+    pub fn num_trainable(&self) -> usize {
+        self.num_trainable
     }
 
     /// Floating-point operations of the stage's forward pass.
@@ -91,6 +97,12 @@ impl Partition {
     /// The index of the one stage that has the module; none if no stage has it or several do.
     pub fn stage_of(&self, module: &str) -> Option<usize> {
         self.stage_of.get(module).copied()
+    }
+
+    /// The first stage with trainable parameters; none if all are frozen. Nothing before it has a
+    /// gradient.
+    pub fn trained_from(&self) -> Option<usize> {
+        self.stages.iter().position(|stage| stage.num_trainable > 0)
     }
 
     /// How many numbers the parameters of the model hold; shared ones count once, on however many

@@ -126,10 +126,11 @@ impl<'a> RankRun<'a> {
 
     /// Clips the gradients of this rank by the norm over all ranks, and returns that norm.
     fn clip(&self) -> Result<f64, Error> {
-        let parts = self.pipeline.parts()?;
-        let parameters = || parts.iter().flat_map(|part| part.iter());
-        let sum_of_squares = grad_norm_squared(parameters())?;
-        let gradients = parameters().filter_map(|p| p.grad().map(|grad| (p.name(), grad)));
+        // A tensor with copies on several stages counts once.
+        let owned = self.pipeline.owned_parts()?;
+        let owned = || owned.iter().flatten();
+        let sum_of_squares = grad_norm_squared(owned())?;
+        let gradients = owned().filter_map(|p| p.grad().map(|grad| (p.name(), grad)));
         let world = self.pipeline.world();
         let norm = grad_norm(sum_of_squares, gradients, |sum| {
             Ok(world.all_reduce(&[sum], Reduction::Sum).map_err(autopipe::Error::from)?[0])
@@ -137,7 +138,7 @@ impl<'a> RankRun<'a> {
         if let Some(max_norm) = self.job.recipe.clip_grad_norm.max_norm {
             let coefficient = clip_coefficient(norm, max_norm);
             if coefficient < 1.0 {
-                scale_grads(parameters(), coefficient)?;
+                scale_grads(self.pipeline.parts()?.into_iter().flatten(), coefficient)?;
             }
         }
         Ok(norm)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use autopipe::AutoPipeline;
 use autopipe_models::AutoModel;
 use autopipe_models::checkpoint::save::{
-    begin, commit, partial, write_index_and_config, write_shard,
+    Content, Writing, begin, commit, finish, partial, write_shard,
 };
 
 use crate::{Error, RunDir};
@@ -25,10 +25,12 @@ pub(super) fn save(
     }
     barrier()?;
     let unfinished = partial(&folder)?;
-    write_shard(&unfinished, world.rank(), world.size(), &pipeline.parts()?)?;
+    let content = if model.options().lora.is_some() { Content::Adapter } else { Content::Model };
+    let writing = Writing { folder: &unfinished, model, content, num_shards: world.size() };
+    write_shard(&writing, world.rank(), &pipeline.parts()?)?;
     barrier()?;
     if world.rank() == 0 {
-        write_index_and_config(&unfinished, model, world.size())?;
+        finish(&writing)?;
         commit(&unfinished, &folder)?;
         run_dir.set_latest(step)?;
     }
