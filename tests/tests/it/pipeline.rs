@@ -64,7 +64,7 @@ pub(crate) fn gradients<'a>(
 ) -> Result<BTreeMap<String, Tensor>> {
     parts
         .into_iter()
-        .flat_map(|part| part.iter())
+        .flat_map(|part| part.iter().filter(|parameter| parameter.is_trainable()))
         .map(|p| {
             Ok((
                 p.name().to_owned(),

@@ -90,6 +90,11 @@ impl WeightFile {
         self.header.info(name)
     }
 
+    /// Whether there is such a tensor, of numbers that weights come in.
+    pub(super) fn is_readable(&self, name: &str) -> bool {
+        self.info(name).is_some_and(|info| readable(info.dtype).is_some())
+    }
+
     /// What keeps a tensor of this file from being the parameter of the given shape.
     pub(super) fn misfit(&self, tensor: &str, expected: &[usize]) -> Vec<CheckpointProblem> {
         let Some(info) = self.info(tensor) else { return Vec::new() };

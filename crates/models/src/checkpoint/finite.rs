@@ -1,6 +1,41 @@
 //! Looks for numbers that no training can go on with.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::{Checkpoint, CheckpointProblem};
+use crate::Error;
+
+impl Checkpoint {
+    /// Reads all tensors, one after the other, and looks for NaNs and infinities. Tensors of numbers
+    /// that weights do not come in are passed over.
+    ///
+    /// # Errors
+    /// The first such number of every tensor that has one, all at once; or if a file cannot be read
+    /// any more.
+    pub fn check_finite(&self) -> std::result::Result<(), Error> {
+        let mut problems = Vec::new();
+        for (name, &place) in &self.tensors {
+            let file = &self.files[place];
+            if !file.is_readable(name) {
+                continue;
+            }
+            let tensor = file.read(name, DType::F32, &Device::Cpu)?;
+            let found = first_non_finite(&tensor)
+                .map_err(|source| Error::Parameter { name: name.clone(), source })?;
+            problems.extend(found.map(|(value, index)| CheckpointProblem::NotFinite {
+                file: file.name().to_owned(),
+                tensor: name.clone(),
+                value,
+                index,
+            }));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Checkpoint { folder: self.folder.clone(), problems })
+        }
+    }
+}
 
 /// The first NaN or infinity of a tensor, with its index along each dimension.
 pub(super) fn first_non_finite(tensor: &Tensor) -> Result<Option<(String, Vec<usize>)>> {

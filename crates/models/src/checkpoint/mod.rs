@@ -31,6 +31,19 @@ pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 pub(crate) const CONFIG_FILE: &str = "config.json";
 pub(crate) const GENERATION_FILE: &str = "generation_config.json";
 
+/// The files in which transformers keeps a tokenizer.
+pub(crate) const TOKENIZER_FILES: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
 /// An open checkpoint: the headers of its weight files, found to be whole.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {

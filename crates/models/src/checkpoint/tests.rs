@@ -104,6 +104,35 @@ fn halves_are_read_as_what_is_asked_for() {
 }
 
 #[test]
+fn numbers_that_are_none_are_told_of_every_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let tensor = |numbers: [f32; 4], dtype| {
+        Tensor::new(&numbers, &Device::Cpu)
+            .unwrap()
+            .reshape((2, 2))
+            .unwrap()
+            .to_dtype(dtype)
+            .unwrap()
+    };
+    let tensors = [
+        ("a", tensor([0.0, 1.0, f32::NAN, f32::NAN], DType::F32)),
+        ("b", tensor([0.0, f32::NEG_INFINITY, 1.0, 2.0], DType::BF16)),
+        ("c", tensor([0.0, 1.0, 2.0, 65504.0], DType::F16)),
+        ("d", tensor([0.0, 1.0, 2.0, 3.0], DType::I64)),
+    ];
+    safetensors::serialize_to_file(tensors, None, &dir.path().join(SINGLE)).unwrap();
+    assert_eq!(
+        problems(Checkpoint::open(dir.path()).unwrap().check_finite()),
+        [
+            "tensor `a` in model.safetensors is NaN at [1, 0], and no training can begin so",
+            "tensor `b` in model.safetensors is -inf at [0, 1], and no training can begin so",
+        ]
+    );
+    let whole = folder(&[("a", Dtype::F32, &[2, 3])]);
+    Checkpoint::open(whole.path()).unwrap().check_finite().unwrap();
+}
+
+#[test]
 fn a_tensor_is_found_among_others() {
     let dir = tempfile::tempdir().unwrap();
     let tensor = |start: f32| Tensor::arange(start, start + 5.0, &Device::Cpu).unwrap();

@@ -9,20 +9,9 @@ use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
 use super::{Hub, HubProblem, Progress, Repository};
-use crate::checkpoint::{self, CONFIG_FILE, GENERATION_FILE, INDEX_FILE, SINGLE_FILE};
-
-/// The files in which transformers keeps a tokenizer.
-const TOKENIZER_FILES: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-];
+use crate::checkpoint::{
+    self, CONFIG_FILE, GENERATION_FILE, INDEX_FILE, SINGLE_FILE, TOKENIZER_FILES,
+};
 
 /// Fetches what is not there yet of the commit that the revision is now.
 pub(super) fn fetch(

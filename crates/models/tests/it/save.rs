@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use autopipe_models::checkpoint::save::{Content, Writing, begin, commit, finish, write_shard};
-use autopipe_models::{AutoModel, load_folder};
+use autopipe_models::{AutoModel, Options, load_folder, load_folder_with};
+use candle_core::DType;
 use serde_json::Value;
 
 use crate::fixture::{build, flat, llama, modules, path};
@@ -53,6 +54,51 @@ fn one_shard_is_the_file_that_transformers_wrote() {
     );
     let file = "generation_config.json";
     assert_eq!(json(&folder.join(file)), json(&path(file)));
+}
+
+#[test]
+fn halves_come_back_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "model.safetensors";
+    let given = path("../llama_bf16");
+    for dtype in [DType::BF16, DType::F16] {
+        let saved = |from: &Path, to: &str| {
+            let options = Options { dtype, ..Options::default() };
+            let to = dir.path().join(dtype.as_str()).join(to);
+            save(&load_folder_with(from, options).unwrap(), 1, &to);
+            to
+        };
+        let once = saved(&given, "once");
+        let twice = saved(&once, "twice");
+        let bytes = |folder: &Path| fs::read(folder.join(file)).unwrap();
+        assert!(bytes(&once) == bytes(&twice), "{dtype:?} differs");
+        if dtype == DType::BF16 {
+            assert!(bytes(&once) == bytes(&given), "what transformers has written differs");
+        }
+        let name = if dtype == DType::BF16 { "bfloat16" } else { "float16" };
+        assert_eq!(json(&twice.join("config.json"))["dtype"], name);
+    }
+}
+
+#[test]
+fn the_tokenizer_goes_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let given = dir.path().join("given");
+    fs::create_dir(&given).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(path(file), given.join(file)).unwrap();
+    }
+    let tokenizer = ["chat_template.jinja", "merges.txt", "tokenizer.json", "vocab.json"];
+    for file in tokenizer {
+        fs::write(given.join(file), file).unwrap();
+    }
+    fs::write(given.join("notes.txt"), "of no concern").unwrap();
+    let folder = dir.path().join("step-1");
+    save(&load_folder(&given).unwrap(), 2, &folder);
+    for file in tokenizer {
+        assert_eq!(fs::read_to_string(folder.join(file)).unwrap(), file);
+    }
+    assert!(!folder.join("notes.txt").exists());
 }
 
 #[test]

@@ -10,21 +10,8 @@ use super::shard::file_name;
 use super::{Content, Writing, adapter};
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::index::disagreements;
-use crate::checkpoint::{CONFIG_FILE, GENERATION_FILE, INDEX_FILE};
+use crate::checkpoint::{CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES};
 use crate::{AutoModel, Checkpoint, Error, WeightSource, json};
-
-/// The files in which transformers keeps a tokenizer.
-const TOKENIZER_FILES: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-];
 
 /// Writes what belongs to the shards, which have to be there; each file is on disk when this returns.
 ///
