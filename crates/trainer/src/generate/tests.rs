@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use autopipe::Keywords;
-use autopipe_models::checkpoint::save::{write_index_and_config, write_shard};
+use autopipe_models::checkpoint::save::{Content, Writing, finish, write_shard};
 use autopipe_models::{from_config, load_folder};
 use candle_core::{Device, Tensor};
 use serde_json::json;
@@ -23,8 +23,10 @@ fn folder(vocab_size: usize, max_position_embeddings: usize) -> tempfile::TempDi
     });
     let model = from_config(&config, 5).unwrap();
     let stage = build_whole(&model).unwrap();
-    write_shard(folder.path(), 0, 1, &[stage.parameters()]).unwrap();
-    write_index_and_config(folder.path(), &model, 1).unwrap();
+    let content = Content::Model;
+    let writing = Writing { folder: folder.path(), model: &model, content, num_shards: 1 };
+    write_shard(&writing, 0, &[stage.parameters()]).unwrap();
+    finish(&writing).unwrap();
     folder
 }
 
