@@ -20,6 +20,10 @@ pub trait Model: Send + Sync {
     /// Builds the stage made of `modules` (fully qualified names, a subset of the graph's nodes in
     /// their order), with its weights on `device`.
     ///
+    /// Where modules share a parameter, a stage has it once: by the owner's name if the owner is
+    /// there, else by the name that the graph gives it in the first of its modules that uses it. Such
+    /// a copy has to begin with the owner's values.
+    ///
     /// # Errors
     /// Whatever the model cannot do or load; it names file and tensor.
     fn build_stage(
@@ -43,9 +47,10 @@ pub trait StageModel: Send {
     /// that is what the former stage made. What only passes by is no concern of the stage.
     ///
     /// `keywords` are the batch's keyword inputs of this microbatch, the same for every stage; no
-    /// gradient goes back to them.
+    /// gradient goes back to them. They also say which part of the step the microbatch is, for what
+    /// a stage adds to the loss by itself, and what its random numbers depend on, if it draws any.
     ///
-    /// The same inputs have to give the same outputs: a program may recompute them.
+    /// The same inputs and keywords have to give the same outputs: a program may recompute them.
     ///
     /// # Errors
     /// Whatever candle reports; the runtime adds rank, step and action.

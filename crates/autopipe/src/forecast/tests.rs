@@ -110,6 +110,34 @@ fn a_model_without_operations_has_equal_stages() {
 }
 
 #[test]
+fn frozen_stages_in_front_take_a_forward_and_hold_nothing() {
+    let graph = graph(4, Cost::per_token(30), 0);
+    let mut half_frozen = ModuleGraph::new();
+    for (place, mut module) in graph.modules().cloned().enumerate() {
+        module.parameters[0].trainable = place > 2;
+        half_frozen.add_module(module).unwrap();
+    }
+    for (from, to, tensors) in graph.edges() {
+        half_frozen.add_edge(&from.name, &to.name, tensors.to_vec()).unwrap();
+    }
+    let (plan, forecast) = made(&config("gpipe", 6), &half_frozen, &workload());
+    assert_eq!(plan.partition.trained_from(), Some(1));
+    let times: Vec<f64> = forecast.stages.iter().map(|stage| stage.time).collect();
+    assert_eq!(times, [600., 1800.]);
+    // The first stage's forward, and then all that the second has to do.
+    assert_eq!(forecast.step, 600. + 6. * 1800.);
+    let [first, second] = &forecast.ranks[..] else { panic!("two ranks") };
+    assert_eq!((first.weights, first.gradients, first.optimizer), (400., 0., 0.));
+    assert_eq!((first.activations, second.activations), (0., 6. * 2. * 80.));
+    // Of the second's layers one is trained, and so is the head.
+    assert_eq!((second.weights, second.gradients, second.optimizer), (600., 800., 1600.));
+
+    let balanced = split(&config("gpipe", 6), None, 2, &half_frozen, &Split::Balanced, &workload());
+    let (_, balanced) = made(&balanced.unwrap(), &half_frozen, &workload());
+    assert_eq!(balanced.stages[0].modules.len(), 3, "three forwards are one layer's whole step");
+}
+
+#[test]
 fn numbers_beyond_any_machine_are_still_numbers() {
     let most = Cost { per_sample: u64::MAX, per_token: u64::MAX, per_pair: u64::MAX, window: None };
     let shape = BatchShape { batch_size: usize::MAX, seq_len: usize::MAX };

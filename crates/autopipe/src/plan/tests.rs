@@ -1,7 +1,10 @@
 //! What a configuration and a graph come to, and what is refused.
 
+use std::collections::BTreeMap;
+
 use autopipe_config::{PipelineConfig, Rounding};
-use autopipe_schedule::csv;
+use autopipe_runtime::Tie;
+use autopipe_schedule::{Stage, ValidProgram, csv};
 use autopipe_splitter::{
     Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
 };
@@ -154,7 +157,17 @@ fn lists_say_how_many_stages_a_rank_has() {
 
 #[test]
 fn tied_parameters_can_be_planned() {
-    let mut graph = graph(2);
+    let graph = |num_layers, trainable| {
+        let mut graph = ModuleGraph::new();
+        for mut module in self::graph(num_layers).modules().cloned() {
+            module.parameters[0].trainable = trainable || module.name != "embed";
+            graph.add_module(module).unwrap();
+        }
+        for (from, to, tensors) in self::graph(num_layers).edges() {
+            graph.add_edge(&from.name, &to.name, tensors.to_vec()).unwrap();
+        }
+        graph
+    };
     let tied = ParameterSpec {
         shared_with: Some("embed.weight".to_owned()),
         ..ParameterSpec::new("tail.weight", [10])
@@ -167,10 +180,32 @@ fn tied_parameters_can_be_planned() {
         flops: Cost::default(),
         activation_bytes: Cost::default(),
     };
-    graph.add_module(tail).unwrap();
-    graph.add_edge("head", "tail", Vec::new()).unwrap();
-    let plan = plan(&config(), None, 2, &graph).unwrap();
+    let with_tail = |trainable: [bool; 2]| {
+        let mut graph = graph(2, trainable[0]);
+        let mut tail = tail.clone();
+        tail.parameters[0].trainable = trainable[1];
+        graph.add_module(tail).unwrap();
+        graph.add_edge("head", "tail", Vec::new()).unwrap();
+        plan(&config(), None, 2, &graph)
+    };
+    let plan = with_tail([true; 2]).unwrap();
     assert_eq!(plan.partition.tied().len(), 1);
+    let names = |stage, name: &str| (Stage::new(stage), vec![name.to_owned()]);
+    let copies = BTreeMap::from([names(0, "embed.weight"), names(1, "tail.weight")]);
+    assert_eq!(plan.ties, [Tie { copies }]);
+    let sums = |program: &ValidProgram| {
+        let all = program.rows().iter().map(|row| row.last().unwrap().to_string());
+        all.filter(|action| action.contains("TIED")).collect::<Vec<_>>()
+    };
+    assert_eq!(sums(&plan.programs.train), ["0REDUCE_TIED0", "1REDUCE_TIED0"]);
+    assert_eq!(sums(&plan.programs.eval), [] as [&str; 0]);
+
+    assert_eq!(with_tail([false; 2]).unwrap().ties, [], "what is frozen stays equal");
+    assert_eq!(
+        with_tail([true, false]).unwrap_err().to_string(),
+        "`tail.weight` is the same tensor as `embed.weight`, and only one of the two is trainable; \
+         train or freeze both"
+    );
 }
 
 #[test]

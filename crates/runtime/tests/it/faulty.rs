@@ -10,9 +10,12 @@ use autopipe_nn::{Linear, Parameter, Parameters};
 use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag};
 use autopipe_runtime::{
     Communicator, Error, Failure, Guard, Keywords, Programs, RankError, StageModel, ThreadOptions,
-    Worker, WorkerParts, threads,
+    Tie, Worker, WorkerParts, threads,
 };
-use autopipe_schedule::{Action, ComputeOp, Extent, Kind, Rank, Stage, generate};
+use autopipe_schedule::lower::{Lowering, lower_with};
+use autopipe_schedule::{
+    Action, ComputeOp, Extent, Kind, Rank, Stage, ValidProgram, generate, validate,
+};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, bail};
 
 use crate::net::{WIDTH, loss, programs};
@@ -225,12 +228,24 @@ impl Bench {
     }
 }
 
-/// Programs of a schedule over two ranks of as many stages as are usual, and four microbatches.
+/// Programs of a schedule over two ranks of as many stages as are usual, and four microbatches, that
+/// sum the gradients of the first stage and the last.
 pub(crate) fn usual(kind: Kind) -> Programs {
     let stages_per_rank = kind.stages_per_rank().usual();
-    programs(
-        &generate(kind, &Extent { num_ranks: 2, stages_per_rank, num_microbatches: 4 }).unwrap(),
-    )
+    let plan =
+        generate(kind, &Extent { num_ranks: 2, stages_per_rank, num_microbatches: 4 }).unwrap();
+    let tied = vec![vec![Stage::new(0), Stage::new(plan.num_stages() - 1)]];
+    let program = lower_with(&plan, &Lowering { tied, ..Lowering::default() }).unwrap();
+    Programs { train: Arc::new(validate(program).unwrap()), ..programs(&plan) }
+}
+
+/// What the programs of [`usual`] tie: the weights of stages.
+fn tie(program: &ValidProgram) -> Tie {
+    let sums = program.rows().iter().flatten().filter_map(|action| match action {
+        Action::ReduceTied { stage, .. } => Some((*stage, vec![format!("{stage}.weight")])),
+        _ => None,
+    });
+    Tie { copies: sums.collect() }
 }
 
 /// Runs `body` on every rank.
@@ -260,7 +275,7 @@ pub(crate) fn bench<T: Send>(
             programs: programs.clone(),
             stages: program.placement().stages_of(rank).iter().map(stage).collect(),
             routes: None,
-            ties: Vec::new(),
+            ties: vec![tie(program)],
             trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,

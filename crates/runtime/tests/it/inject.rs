@@ -187,7 +187,13 @@ fn break_communicators(kind: Kind, what: Call, mode: Mode) {
             Call::Step => &programs.train,
             Call::Eval => &programs.eval,
         };
-        let talks = |action: &Action| matches!(action, Action::Send(_) | Action::Recv(_));
+        // The first stage and the last of a V are on one rank, which tells nobody of their sum.
+        let is_far = kind != Kind::ZbvZeroBubble;
+        let talks = |action: &Action| match action {
+            Action::Send(_) | Action::Recv(_) => true,
+            Action::ReduceTied { .. } => is_far,
+            _ => false,
+        };
         let row = program.row(Rank::new(rank)).iter().copied().filter(talks);
         let around = [StepPart::Start, StepPart::Losses];
         for part in row.map(StepPart::Action).chain(around) {

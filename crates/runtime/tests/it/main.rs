@@ -5,8 +5,10 @@
 mod communicator;
 mod failure;
 mod faulty;
+mod frozen;
 mod gradients;
 mod guard;
+mod half;
 mod inject;
 mod launch;
 mod memory;

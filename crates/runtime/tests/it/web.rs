@@ -57,7 +57,10 @@ impl Web {
     pub(crate) fn graph(&self) -> ModuleGraph {
         let mut graph = ModuleGraph::new();
         for (i, node) in self.0.iter().enumerate() {
-            let weight = ParameterSpec::new(format!("m{i}.weight"), [WIDTH, WIDTH]);
+            let weight = ParameterSpec {
+                trainable: node.weight == Weight::Trained,
+                ..ParameterSpec::new(format!("m{i}.weight"), [WIDTH, WIDTH])
+            };
             let module = Module {
                 name: name(i),
                 parameters: if node.weight == Weight::None { Vec::new() } else { vec![weight] },
@@ -137,7 +140,7 @@ impl Web {
                 stages: stages.collect(),
                 routes: Some(routes.clone()),
                 ties: Vec::new(),
-                trained_from: Stage::new(0),
+                trained_from: Stage::new(partition.trained_from().unwrap()),
                 loss: loss(),
                 scale_grads: false,
                 guard: Guard::default(),

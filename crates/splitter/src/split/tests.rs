@@ -109,6 +109,27 @@ fn shared_parameters_may_be_on_several_stages() {
 }
 
 #[test]
+fn a_stage_knows_how_much_of_it_is_trained() {
+    let trained = |trainable: &dyn Fn(&str) -> bool| {
+        let mut modules = decoder(3);
+        modules[6].parameters[0].shared_with = Some("model.embed_tokens.weight".to_owned());
+        for parameter in modules.iter_mut().flat_map(|module| &mut module.parameters) {
+            parameter.trainable = trainable(&parameter.name);
+        }
+        let partition = split_even(&ModuleGraph::chain(modules, &[]).unwrap(), 3).unwrap();
+        let numbers: Vec<_> = partition.stages().iter().map(StageModules::num_trainable).collect();
+        (numbers, partition.trained_from())
+    };
+    assert_eq!(trained(&|_| true), (vec![200, 100, 300], Some(0)));
+    let layers =
+        trained(&|name| name.ends_with("layers.1.weight") || name.ends_with("norm.weight"));
+    assert_eq!(layers, (vec![0, 100, 100], Some(1)));
+    let shared = trained(&|name| name.contains("embed") || name.contains("head"));
+    assert_eq!(shared, (vec![100, 0, 100], Some(0)), "a copy is trained where it lies");
+    assert_eq!(trained(&|_| false), (vec![0, 0, 0], None));
+}
+
+#[test]
 fn ten_thousand_layers_are_split() {
     let graph = graph(10_000);
     for num_stages in [1, 64, 10_000] {
