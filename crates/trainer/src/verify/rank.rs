@@ -1,5 +1,7 @@
 //! One rank of the split run: a step of the pipeline, and the gradients that it leaves there.
 
+use std::collections::BTreeMap;
+
 use autopipe::{Batch, Communicator};
 use autopipe_config::LossName;
 
@@ -17,9 +19,14 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Com
     let batch =
         Batch::new(batch.input_ids.clone(), batch.labels.clone()).with_loss_scale(loss_scale);
     let loss = pipeline.step(&batch)?.loss();
+    // Each copy of a parameter that stages share has the gradient of all of them, by its owner's name.
+    let tied = pipeline.plan()?.partition.tied().iter();
+    let owners: BTreeMap<&str, &str> =
+        tied.map(|tied| (tied.parameter.as_str(), tied.owner.as_str())).collect();
     let mut gradients = Gradients::default();
-    for part in pipeline.parts()? {
-        gradients.take(part);
+    for parameter in pipeline.parts()?.into_iter().flatten().filter(|p| p.is_trainable()) {
+        let name = owners.get(parameter.name()).copied().unwrap_or(parameter.name());
+        gradients.push(name, parameter.grad());
     }
     Ok(Computed { loss, gradients })
 }
