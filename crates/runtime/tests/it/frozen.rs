@@ -2,7 +2,6 @@
 //! and what is trained behind them is as it would be otherwise.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use autopipe_nn::Parameters;
 use autopipe_runtime::{
@@ -14,7 +13,9 @@ use autopipe_schedule::{Action, Direction, Extent, Kind, Plan, Rank, Stage, gene
 use candle_core::{Result, Tensor};
 
 use crate::gradients::compare;
-use crate::net::{Block, Fail, Outcome, batch, grads, layers_of, loss, named, programs, unsplit};
+use crate::net::{
+    Block, Fail, Outcome, batch, grads, layers_of, named, plain_parts, programs, unsplit,
+};
 
 const NUM_LAYERS: usize = 12;
 
@@ -43,12 +44,15 @@ impl StageModel for Watched {
     }
 }
 
+/// What a rank brings of a step, and its gradients.
+type Brought = (StepOutput, BTreeMap<String, Vec<f64>>);
+
 /// A measured step and an evaluation of a network whose stages are trained from one on.
 fn run(
     plan: &Plan,
     trained_from: usize,
     is_trained: impl Fn(usize) -> bool + Sync,
-) -> std::result::Result<Vec<(StepOutput, BTreeMap<String, Vec<f64>>)>, RankError<Error>> {
+) -> std::result::Result<Vec<Brought>, RankError<Error>> {
     let (programs, num_stages) = (programs(plan), plan.num_stages());
     threads(plan.num_ranks(), &ThreadOptions::default(), |world: Box<dyn Communicator>| {
         let mine = programs.train.placement().stages_of(Rank::new(world.rank()));
@@ -60,16 +64,8 @@ fn run(
             let watched = Watched { block, may_be_tracked: index > trained_from, is_frozen };
             (stage, Box::new(watched) as Box<dyn StageModel>)
         });
-        let parts = WorkerParts {
-            programs: programs.clone(),
-            stages: stages.collect(),
-            routes: None,
-            ties: Vec::new(),
-            trained_from: Stage::new(trained_from),
-            loss: loss(),
-            scale_grads: false,
-            guard: Guard::default(),
-        };
+        let plain = plain_parts(&programs, stages.collect());
+        let parts = WorkerParts { trained_from: Stage::new(trained_from), ..plain };
         let mut worker = Worker::new(world, parts)?;
         let batch = batch(9);
         let options = StepOptions { measure: true, ..StepOptions::default() };
@@ -161,16 +157,9 @@ fn no_backward_runs_through_what_is_frozen_in_front() {
                 1 => Box::new(frozen().failing(Fail::Input)),
                 _ => Box::new(HalfFrozen(frozen().failing(Fail::Input), Block::new(0..2, true))),
             };
-            let parts = WorkerParts {
-                programs: programs.clone(),
-                stages: [(Stage::new(stage), model)].into(),
-                routes: None,
-                ties: Vec::new(),
-                trained_from: Stage::new(trained_from),
-                loss: Arc::clone(&loss()),
-                scale_grads: false,
-                guard: Guard::All,
-            };
+            let plain = plain_parts(&programs, [(Stage::new(stage), model)].into());
+            let trained_from = Stage::new(trained_from);
+            let parts = WorkerParts { trained_from, guard: Guard::All, ..plain };
             Worker::new(world, parts)?.step(&batch(3)).map(drop)
         })
     };

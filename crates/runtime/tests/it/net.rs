@@ -176,6 +176,23 @@ pub(crate) fn named(kind: Kind, num_ranks: usize, num_microbatches: usize) -> Pl
     generate(kind, &Extent { num_ranks, stages_per_rank: 1, num_microbatches }).unwrap()
 }
 
+/// A rank's parts, of a chain of stages that share nothing and are all trained.
+pub(crate) fn plain_parts(
+    programs: &Programs,
+    stages: BTreeMap<Stage, Box<dyn StageModel>>,
+) -> WorkerParts {
+    WorkerParts {
+        programs: programs.clone(),
+        stages,
+        routes: None,
+        ties: Vec::new(),
+        trained_from: Stage::new(0),
+        loss: loss(),
+        scale_grads: false,
+        guard: Guard::default(),
+    }
+}
+
 /// Runs `body` on every rank with its worker.
 pub(crate) fn run<T: Send>(
     plan: &Plan,
@@ -217,17 +234,7 @@ pub(crate) fn run_programs<T: Send>(
                 (stage, Box::new(make(stage.index(), layers)) as Box<dyn StageModel>)
             })
             .collect();
-        let parts = WorkerParts {
-            programs: programs.clone(),
-            stages,
-            routes: None,
-            ties: Vec::new(),
-            trained_from: Stage::new(0),
-            loss: loss(),
-            scale_grads: false,
-            guard: Guard::default(),
-        };
-        let mut worker = Worker::new(world, parts)?;
+        let mut worker = Worker::new(world, plain_parts(programs, stages))?;
         body(&mut worker)
     })
 }

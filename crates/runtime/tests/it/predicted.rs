@@ -2,16 +2,16 @@
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, Guard, Keywords, Programs, StageModel, StepOptions, ThreadOptions,
-    Worker, WorkerParts, threads,
+    Batch, Communicator, Error, Keywords, Programs, StageModel, StepOptions, ThreadOptions, Worker,
+    threads,
 };
 use autopipe_schedule::lower::{Recompute, recompute};
 use autopipe_schedule::{
-    Action, Costs, Extent, Kind, Plan, Rank, Span, Stage, Timeline, csv, generate, simulate,
+    Action, Costs, Extent, Kind, Plan, Rank, Span, Timeline, csv, generate, simulate,
 };
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::net::{loss, programs};
+use crate::net::{plain_parts, programs};
 
 const NUM_STAGES: usize = 4;
 const WIDTH: usize = 32;
@@ -63,17 +63,8 @@ fn measured(programs: &Programs) -> Timeline {
         threads(num_ranks, &ThreadOptions::default(), |world: Box<dyn Communicator>| {
             let mine = programs.train.placement().stages_of(Rank::new(world.rank()));
             let stage = |stage: usize| Box::new(Blocks::new(stage)) as Box<dyn StageModel>;
-            let parts = WorkerParts {
-                programs: programs.clone(),
-                stages: mine.iter().map(|&id| (id, stage(id.index()))).collect(),
-                routes: None,
-                ties: Vec::new(),
-                trained_from: Stage::new(0),
-                loss: loss(),
-                scale_grads: false,
-                guard: Guard::default(),
-            };
-            let mut worker = Worker::new(world, parts)?;
+            let stages = mine.iter().map(|&id| (id, stage(id.index()))).collect();
+            let mut worker = Worker::new(world, plain_parts(&programs, stages))?;
             worker.step(&batch)?;
             let options = StepOptions { measure: true, ..StepOptions::default() };
             Ok::<_, Error>(worker.step_with(&batch, options)?.timeline.unwrap())

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use autopipe_runtime::{
-    Communicator, Guard, Recovered, StageModel, ThreadOptions, Tie, Worker, WorkerParts, threads,
+    Communicator, Recovered, StageModel, ThreadOptions, Tie, Worker, WorkerParts, threads,
 };
 use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate};
 use candle_core::DType;
 
 use crate::gradients::compare;
-use crate::net::{batch, grads, loss, named};
+use crate::net::{batch, grads, named, plain_parts};
 use crate::tied_net::{ALL, NUM_LAYERS, TiedNet, Used, merged, programs, run, ties, unsplit};
 
 fn of(worker: &Worker) -> BTreeMap<String, Vec<f64>> {
@@ -116,16 +116,8 @@ fn refused(ties: &(dyn Fn() -> Vec<Tie> + Sync), trainable: bool) -> String {
         if !trainable {
             net.freeze();
         }
-        let parts = WorkerParts {
-            programs: programs.clone(),
-            stages: BTreeMap::from([(mine[0], Box::new(net) as Box<dyn StageModel>)]),
-            routes: None,
-            ties: ties(),
-            trained_from: Stage::new(0),
-            loss: loss(),
-            scale_grads: false,
-            guard: Guard::default(),
-        };
+        let stages = BTreeMap::from([(mine[0], Box::new(net) as Box<dyn StageModel>)]);
+        let parts = WorkerParts { ties: ties(), ..plain_parts(&programs, stages) };
         Worker::new(world, parts).map(drop)
     })
     .unwrap_err()

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use autopipe_nn::{Linear, Parameters};
 use autopipe_runtime::{
-    Batch, Communicator, Error, Guard, Keywords, Programs, RankError, StageModel, ThreadOptions,
-    Tie, Worker, WorkerParts, threads,
+    Batch, Communicator, Error, Keywords, Programs, RankError, StageModel, ThreadOptions, Tie,
+    Worker, WorkerParts, threads,
 };
 use autopipe_schedule::lower::{Lowering, lower_with};
 use autopipe_schedule::{Plan, Rank, Stage, validate};
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::net::{Outcome, WIDTH, grads, layers_of, loss};
+use crate::net::{Outcome, WIDTH, grads, layers_of, loss, plain_parts};
 
 pub(crate) const NUM_LAYERS: usize = 12;
 
@@ -146,16 +146,8 @@ pub(crate) fn run<T: Send>(
             let net = make(stage.index(), layers_of(NUM_LAYERS, num_stages, stage.index()));
             (stage, Box::new(net) as Box<dyn StageModel>)
         });
-        let parts = WorkerParts {
-            programs: programs.clone(),
-            stages: stages.collect(),
-            routes: None,
-            ties: ties(num_stages),
-            trained_from: Stage::new(0),
-            loss: loss(),
-            scale_grads: false,
-            guard: Guard::default(),
-        };
+        let plain = plain_parts(&programs, stages.collect());
+        let parts = WorkerParts { ties: ties(num_stages), ..plain };
         body(&mut Worker::new(world, parts)?)
     })
 }

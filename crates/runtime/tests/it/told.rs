@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use autopipe_nn::Parameters;
 use autopipe_runtime::{
-    Batch, Communicator, Error, Guard, Keywords, Noise, Programs, StageModel, ThreadOptions,
-    Worker, WorkerParts, threads,
+    Batch, Communicator, Error, Keywords, Noise, Programs, StageModel, ThreadOptions, Worker,
+    threads,
 };
 use autopipe_schedule::lower::{Recompute, recompute};
-use autopipe_schedule::{Kind, Rank, Stage, lower, validate};
+use autopipe_schedule::{Kind, Rank, lower, validate};
 use candle_core::{Result, Tensor};
 
-use crate::net::{Block, batch, loss, named, programs};
+use crate::net::{Block, batch, named, plain_parts, programs};
 
 /// Share and noise by which a forward was told them, in the order of the calls.
 type Told = Vec<(f64, Option<Noise>)>;
@@ -41,17 +41,8 @@ fn told(change: impl Fn(Batch) -> Batch + Sync) -> Vec<[Told; 2]> {
         let heard = Arc::new(Mutex::new(Told::new()));
         let stage = programs.train.placement().stages_of(Rank::new(rank))[0];
         let model = Listening(Block::new(rank..rank + 1, true), Arc::clone(&heard));
-        let parts = WorkerParts {
-            programs: programs.clone(),
-            stages: BTreeMap::from([(stage, Box::new(model) as Box<dyn StageModel>)]),
-            routes: None,
-            ties: Vec::new(),
-            trained_from: Stage::new(0),
-            loss: loss(),
-            scale_grads: false,
-            guard: Guard::default(),
-        };
-        let mut worker = Worker::new(world, parts)?;
+        let stages = BTreeMap::from([(stage, Box::new(model) as Box<dyn StageModel>)]);
+        let mut worker = Worker::new(world, plain_parts(&programs, stages))?;
         let mut batch = change(batch(5));
         if rank > 0 {
             batch.inputs.clear();
