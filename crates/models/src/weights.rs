@@ -30,7 +30,7 @@ pub enum AdapterWeights {
         seed: u64,
     },
     /// Those that were saved.
-    Saved(Adapter),
+    Saved(Box<Adapter>),
 }
 
 impl Decoder {

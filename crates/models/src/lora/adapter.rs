@@ -98,7 +98,7 @@ impl Lora {
             targets,
             use_rslora,
             modules_to_save: whole.unwrap_or_default(),
-            weights: AdapterWeights::Saved(Adapter { extra, checkpoint }),
+            weights: AdapterWeights::Saved(Box::new(Adapter { extra, checkpoint })),
         };
         lora.check()?;
         Ok(lora)

@@ -64,7 +64,7 @@ fn measured(programs: &Programs) -> Timeline {
             let mine = programs.train.placement().stages_of(Rank::new(world.rank()));
             let stage = |stage: usize| Box::new(Blocks::new(stage)) as Box<dyn StageModel>;
             let stages = mine.iter().map(|&id| (id, stage(id.index()))).collect();
-            let mut worker = Worker::new(world, plain_parts(&programs, stages))?;
+            let mut worker = Worker::new(world, plain_parts(programs, stages))?;
             worker.step(&batch)?;
             let options = StepOptions { measure: true, ..StepOptions::default() };
             Ok::<_, Error>(worker.step_with(&batch, options)?.timeline.unwrap())

@@ -152,10 +152,6 @@ fn sizes(
     } else if num_microbatches == 0 || !batch_size.is_multiple_of(num_microbatches) {
         problems.push(BatchProblem::Uneven { batch_size, num_microbatches });
     }
-    let max = model.max_position_embeddings();
-    if seq_len > max {
-        problems.push(BatchProblem::TooLong { seq_len, max });
-    }
     problems
 }
 

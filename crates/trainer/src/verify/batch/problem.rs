@@ -71,17 +71,6 @@ pub enum BatchProblem {
         /// Tokens of each.
         seq_len: usize,
     },
-    /// Rows longer than the model's positions.
-    #[error(
-        "samples of {seq_len} tokens are longer than the model's max_position_embeddings {max}; \
-         shorten them"
-    )]
-    TooLong {
-        /// Tokens of a row.
-        seq_len: usize,
-        /// The model's limit.
-        max: usize,
-    },
     /// The rows cannot be shared out evenly.
     #[error(
         "{num_microbatches} microbatches cannot share a batch of {batch_size} samples evenly; {}",
