@@ -26,6 +26,7 @@ pub(crate) fn run(args: &GenerateText) -> anyhow::Result<()> {
     };
     let options = Options {
         model: args.model.clone(),
+        adapter: args.adapter.clone(),
         prompt: args.prompt.clone(),
         max_new_tokens: args.max_new_tokens,
         sampling,

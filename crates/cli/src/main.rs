@@ -8,6 +8,7 @@ use mimalloc::MiMalloc;
 
 mod args;
 mod bench;
+mod export;
 mod generate;
 mod model;
 mod output;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Generate(args) => generate::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Schema => recipe::print_schema().map(|()| ExitCode::SUCCESS),
         args::Command::Schedule(verb) => schedule::run(&verb),
     };

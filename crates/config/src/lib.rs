@@ -14,9 +14,9 @@ pub use choice::UnknownName;
 pub use loss::LossName;
 pub use pipeline::{DType, Invalid, PipelineConfig, Rounding, Unsupported};
 pub use recipe::{
-    Checkpoint, ClipGradNorm, Dataset, Distributed, LrDecayStyle, LrScheduler, Model, ModelSource,
-    MpPolicy, Optimizer, OptimizerName, Recipe, Rng, StepScheduler, Strategy, Tokenizer,
-    UnevenBatch,
+    ActivationCheckpointing, Adapters, Checkpoint, ClipGradNorm, Dataset, Distributed,
+    LrDecayStyle, LrScheduler, Model, ModelSource, MpPolicy, Optimizer, OptimizerName, Peft,
+    Recipe, Rng, StepScheduler, Strategy, Tokenizer, UnevenBatch,
 };
 pub use report::{Problem, RecipeErrors};
 pub use schema::schema;

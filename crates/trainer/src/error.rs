@@ -220,10 +220,16 @@ pub enum Error {
         split: Split,
     },
     /// Numbers of a type that nothing is trained in.
-    #[error("`{dtype}` can be planned, but training is in float32; leave it out, or say `float32`")]
+    #[error("nothing is trained in {dtype}; choose float32, bfloat16 or float16")]
     Precision {
         /// The type asked for.
         dtype: DType,
+    },
+    /// A folder that would be overwritten.
+    #[error("there is something at `{}`, which is not overwritten; choose another folder", path.display())]
+    OutputInUse {
+        /// The folder.
+        path: PathBuf,
     },
     /// A tolerance that nothing can be measured by.
     #[error("a tolerance of {tolerance} is none; 0 demands the same bits, 1e-4 is usual")]

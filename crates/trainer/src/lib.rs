@@ -5,6 +5,7 @@ mod clip;
 mod clock;
 pub mod data;
 mod error;
+pub mod export;
 pub mod generate;
 mod lr;
 mod metrics;
@@ -24,4 +25,5 @@ pub use metrics::{Event, MetricsWriter, StepRecord};
 pub use run_dir::{Checkpoint, RunDir};
 pub use train::{
     Finished, TrainError, model_config, pipeline_config, read_schedule, split_of, train,
+    trained_dtype,
 };

@@ -15,6 +15,9 @@ pub(crate) struct GenerateText {
     /// A Hugging Face folder with weights, such as a checkpoint of `autopipe train`
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// A folder of adapters to the model, such as a checkpoint of a run with `peft`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// The text to go on with
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: String,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod costs;
+mod export;
 mod generate;
 mod lower;
 mod placement;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use bench::Bench;
 pub(crate) use costs::{CostsArgs, CostsOf, Timing};
+pub(crate) use export::Export;
 pub(crate) use generate::GenerateText;
 pub(crate) use lower::{
     Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
@@ -59,6 +61,9 @@ pub(crate) enum Command {
     /// Go on with a text
     #[command(after_help = generate::EXAMPLES)]
     Generate(Box<GenerateText>),
+    /// Write a model anew: with adapters merged into it, or in another type
+    #[command(after_help = export::EXAMPLES)]
+    Export(Export),
     /// Print the JSON schema of recipes, for editors
     #[command(after_help = "Example:\n  autopipe schema > recipe.schema.json")]
     Schema,

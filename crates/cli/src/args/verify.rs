@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use autopipe::Split;
-use autopipe_config::DType;
+use autopipe_config::{ActivationCheckpointing, DType};
 use autopipe_schedule::Kind;
 
 pub(super) const EXAMPLES: &str = "\
@@ -14,7 +14,8 @@ The exit code is 1 if the loss or a gradient differs by more than the tolerance.
 Examples:
   autopipe verify --model models/llama --pp 2 --schedule zbv --microbatches 4
   autopipe verify --model models/llama --pp 2 --microbatches 4 --batch batch.safetensors --json
-  autopipe verify --model models/llama --pp 2 --schedule plan.csv --split balanced";
+  autopipe verify --model models/llama --pp 2 --schedule plan.csv --split balanced
+  autopipe verify --model models/llama --pp 2 --microbatches 4 --dtype bf16 --recompute full";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
@@ -45,7 +46,17 @@ pub(crate) struct Verify {
     /// The type of weights, gradients and activations
     #[arg(long, value_name = "TYPE", default_value = "float32")]
     pub(crate) dtype: DType,
-    /// By how much loss and gradients may differ, relative to the unsplit ones [default: 1e-4]
+    /// A folder of adapters, which are then trained in place of the model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// A parameter or module that is not trained, in which * stands for anything; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) freeze: Vec<String>,
+    /// Compute layers again for their backward: full is all of them, N every Nth
+    #[arg(long, value_name = "full|N", value_parser = recompute)]
+    pub(crate) recompute: Option<ActivationCheckpointing>,
+    /// By how much loss and gradients may differ, relative to the unsplit ones [default: 1e-4, or
+    /// 1e-2 in float16 and 5e-2 in bfloat16]
     #[arg(long, value_name = "T")]
     pub(crate) tolerance: Option<f64>,
     /// Threads that each rank computes with [default: an even share of the cores]
@@ -59,6 +70,14 @@ pub(crate) struct Verify {
     /// Print the figures as JSON
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+}
+
+fn recompute(text: &str) -> Result<ActivationCheckpointing, String> {
+    match (text, text.parse()) {
+        ("full", _) => Ok(ActivationCheckpointing::Full),
+        (_, Ok(layers @ 1..)) => Ok(ActivationCheckpointing::Every(layers)),
+        _ => Err("`full` or a number from 1 is needed".to_owned()),
+    }
 }
 
 /// The batch: a file, or the size of a random one.

@@ -6,8 +6,8 @@ use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
 use autopipe::{
     DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split, Workload,
 };
-use autopipe_config::{DType, Recipe, Strategy};
-use autopipe_trainer::{model_config, pipeline_config, read_schedule, split_of};
+use autopipe_config::{ActivationCheckpointing, DType, Recipe, Strategy};
+use autopipe_trainer::{model_config, pipeline_config, read_schedule, split_of, trained_dtype};
 use serde_json::{Value, json};
 
 use crate::args::{self, Ask, Machine};
@@ -71,9 +71,8 @@ impl Request {
         let config = pipeline_config(recipe);
         let distributed = &recipe.distributed;
         let json = model_config(&recipe.model.source)?;
-        // A run trains in float32 unless it is told otherwise.
         let policy = distributed.mp_policy.as_ref();
-        let weights = recipe.model.dtype.unwrap_or(DType::Float32);
+        let weights = trained_dtype(&recipe.model)?;
         let computed = policy.and_then(|policy| policy.param_dtype);
         let dtype = config.dtype.or(computed).unwrap_or(weights);
         let sizes = MeshSizes {
@@ -97,7 +96,9 @@ impl Request {
             split: split_of(recipe)?,
             source: Source::Recipe,
         };
-        parts.request(config, machine)
+        let mut request = parts.request(config, machine)?;
+        request.notes.extend(left_out(recipe));
+        Ok(request)
     }
 
     fn of_flags(ask: &Ask, machine: Machine) -> anyhow::Result<Self> {
@@ -268,6 +269,19 @@ fn notes(model: &HfModel, ranks: &Ranks, seq_len: usize) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What of a recipe is not in the plan, which is of a model that is trained whole.
+fn left_out(recipe: &Recipe) -> impl Iterator<Item = String> {
+    let recomputes = recipe.distributed.activation_checkpointing != ActivationCheckpointing::None;
+    [
+        (recipe.peft.is_some(), "adapters (`peft`) and what they save of gradients"),
+        (!recipe.model.freeze.is_empty(), "what `model.freeze` saves of gradients"),
+        (recomputes, "what `activation_checkpointing` saves of activations and costs of time"),
+    ]
+    .into_iter()
+    .filter(|(is_asked, _)| *is_asked)
+    .map(|(_, what)| format!("{what}: not counted, the plan is of training the whole model"))
 }
 
 /// torch's name of a type.

@@ -27,6 +27,9 @@ pub(crate) fn run(args: &Verify) -> anyhow::Result<ExitCode> {
         schedule: schedule(args)?,
         split: args.split.clone(),
         dtype: args.dtype,
+        freeze: args.freeze.clone(),
+        adapter: args.adapter.clone(),
+        recompute: args.recompute.unwrap_or_default(),
         batch: match &batch.batch {
             Some(path) => BatchSource::File(path.clone()),
             None => BatchSource::Random { batch_size: batch.batch_size, seq_len: batch.seq_len },

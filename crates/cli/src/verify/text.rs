@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use autopipe::splitter::with_commas;
+use autopipe_config::ActivationCheckpointing;
 use autopipe_trainer::verify::{Report, Side};
 
 use crate::schedule::figures::{columns, columns_flush_left, counted};
@@ -104,20 +106,37 @@ fn details(report: &Report) -> String {
     text
 }
 
+/// What is trained and how, where that is not all of it, plainly.
+fn training(report: &Report) -> Option<[String; 2]> {
+    let again = match report.recompute {
+        ActivationCheckpointing::None => None,
+        ActivationCheckpointing::Full => Some("all layers computed again".to_owned()),
+        ActivationCheckpointing::Every(layers) => {
+            Some(format!("one layer in {layers} computed again"))
+        }
+    };
+    if again.is_none() && report.num_trainable == report.num_parameters {
+        return None;
+    }
+    let trained = format!("{} parameters", with_commas(report.num_trainable));
+    let adapter = report.adapter.as_ref().map(|folder| format!("adapters `{folder}`"));
+    let parts: Vec<String> = [Some(trained), adapter, again].into_iter().flatten().collect();
+    Some(["training".to_owned(), parts.join(", ")])
+}
+
 fn setting(report: &Report) -> Vec<[String; 2]> {
-    let mut rows = vec![
-        model_row(&report.model, report.dtype),
-        [
-            "pipeline".to_owned(),
-            format!(
-                "{} on {}, {}, split {}",
-                report.schedule,
-                counted(report.pp_size, "rank"),
-                counted(report.num_stages, "stage"),
-                report.split
-            ),
-        ],
-    ];
+    let mut rows = vec![model_row(&report.model, report.dtype)];
+    rows.extend(training(report));
+    rows.push([
+        "pipeline".to_owned(),
+        format!(
+            "{} on {}, {}, split {}",
+            report.schedule,
+            counted(report.pp_size, "rank"),
+            counted(report.num_stages, "stage"),
+            report.split
+        ),
+    ]);
     rows.extend(stage_rows(&report.stages));
     rows.push([
         "batch".to_owned(),

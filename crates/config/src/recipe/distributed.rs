@@ -1,6 +1,6 @@
 //! The section `distributed`: how many ranks there are of each kind, and the pipeline.
 
-use super::MpPolicy;
+use super::{ActivationCheckpointing, MpPolicy, activation_checkpointing::Layers};
 use crate::{
     PipelineConfig,
     choice::choices,
@@ -43,6 +43,10 @@ section! {
         /// Whether gradients are added up over data-parallel ranks once per step, not after every
         /// microbatch.
         defer_fsdp_grad_sync: bool = Flag.or(true),
+        /// Which layers keep only their input for the backward and compute the rest again, for less
+        /// memory: none, all (`true` or `full`), or every Nth, beginning with the first.
+        activation_checkpointing: ActivationCheckpointing =
+            Layers.or(ActivationCheckpointing::None),
         /// How layers are shared out over stages: `even`, `even:1,1` with weights for what is before
         /// and after the layers, `balanced`, or a layout in Megatron-LM's notation. Not read here.
         split: Option<String> = Text.optional(),
@@ -68,11 +72,6 @@ const FIXED: &[Fixed] = &[
         key: "sequence_parallel",
         only: &[Only::Flag(false)],
         reason: "tensor-parallel ranks do not share out the sequence",
-    },
-    Fixed {
-        key: "activation_checkpointing",
-        only: &[Only::Flag(false)],
-        reason: "activations are kept for the backward pass, not computed again",
     },
     Fixed { key: "moe", only: &[], reason: "there are no experts to set up" },
     Fixed { key: "tp_plan", only: &[], reason: "the model says how its tensors are cut" },

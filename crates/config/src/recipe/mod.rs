@@ -1,5 +1,6 @@
 //! The recipe of a training run: one type per section of the file, and the reading of the whole.
 
+mod activation_checkpointing;
 mod agree;
 mod checkpoint;
 mod clip_grad_norm;
@@ -11,11 +12,13 @@ mod model;
 mod mp_policy;
 mod optimizer;
 mod other;
+mod peft;
 mod rng;
 mod step_scheduler;
 #[cfg(test)]
 mod tests;
 
+pub use activation_checkpointing::ActivationCheckpointing;
 pub use checkpoint::Checkpoint;
 pub use clip_grad_norm::ClipGradNorm;
 pub use dataset::{Dataset, Tokenizer};
@@ -24,6 +27,7 @@ pub use lr_scheduler::{LrDecayStyle, LrScheduler};
 pub use model::{Model, ModelSource};
 pub use mp_policy::MpPolicy;
 pub use optimizer::{Optimizer, OptimizerName};
+pub use peft::{Adapters, Peft};
 pub use rng::Rng;
 pub use step_scheduler::{StepScheduler, UnevenBatch};
 
@@ -50,6 +54,8 @@ pub struct Recipe {
     pub distributed: Distributed,
     /// Which model is trained, and from which weights.
     pub model: Model,
+    /// The adapters that are trained in its place, if any.
+    pub peft: Option<Peft>,
     /// What it reads.
     pub dataset: Dataset,
     /// How gradients change the weights.
@@ -149,6 +155,7 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
     let mut distributed = root.within("distributed", "", distributed::Draft::read);
     let model_doc = "Which model is trained, and from which weights.";
     let model = root.required("model", model_doc, Model::read);
+    let peft = root.within("peft", "", Peft::read);
     let dataset = root.required("dataset", "", dataset::Draft::read);
     let optimizer = root.required("optimizer", "", optimizer::Draft::read);
     let lr_scheduler = root.within("lr_scheduler", "", lr_scheduler::Draft::read);
@@ -180,6 +187,7 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
         rng: rng?,
         distributed: distributed?.settle()?,
         model: model??,
+        peft: peft??,
         dataset: dataset?.settle()?,
         optimizer: optimizer?.settle()?,
         lr_scheduler: lr_scheduler?.settle()?,

@@ -5,16 +5,20 @@ use serde_json::{Map, Value};
 use crate::{
     DType,
     choice::choices,
-    section::{Auto, Fixed, Flag, Kind as _, Name, Only, Reported, Section, Text},
+    section::{Auto, Fixed, Flag, Kind as _, Name, OneOrMore, Only, Reported, Section, Text},
 };
 
-/// Which model is trained, and in which type its parameters are kept.
+/// Which model is trained, which part of it, and in which type its parameters are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// Which model, and from which weights.
     pub source: ModelSource,
     /// The type of the parameters; without it that of the weights as they are saved, or `float32`.
     pub dtype: Option<DType>,
+    /// The parameters that are not trained: names of parameters or modules, or patterns.
+    pub freeze: Vec<String>,
+    /// Whether a NaN or an infinity among the weights is an error.
+    pub check_weights: bool,
 }
 
 /// Which model is trained, and from which weights.
@@ -112,6 +116,10 @@ const CONFIG: &str = "What would stand in `config.json`, for random weights; or 
 const DTYPE: &str =
     "The type of the parameters; `auto`, or nothing, for that of the saved weights.";
 
+const FREEZE: &str = "Parameters that are not trained: names of parameters or of modules, in which \
+                      `*` stands for anything.";
+const CHECK: &str = "Whether a NaN or an infinity among the weights is an error.";
+
 impl Model {
     pub(super) fn read(section: &mut Section<'_>) -> Result<Self, Reported> {
         let maker =
@@ -119,6 +127,8 @@ impl Model {
         let folder = section.field("pretrained_model_name_or_path", FOLDER, Text.optional());
         let config = section.within("config", CONFIG, read_config);
         let dtype = read_dtype(section);
+        let freeze = section.field("freeze", FREEZE, OneOrMore(Text).optional());
+        let check_weights = section.field("check_weights", CHECK, Flag.or(false));
         let loads =
             section.field("load_base_model", "Whether saved weights are read.", Flag.optional());
         section.fixed(FIXED);
@@ -132,7 +142,8 @@ impl Model {
             let message = format!("{loads} contradicts the rest, which asks for {what} weights");
             return Err(section.refuse("load_base_model", message, "leave it out"));
         }
-        Ok(Model { source, dtype: dtype? })
+        let freeze = freeze?.unwrap_or_default();
+        Ok(Model { source, dtype: dtype?, freeze, check_weights: check_weights? })
     }
 }
 

@@ -40,7 +40,6 @@ const ROOT: &[Fixed] = &[
         only: &[],
         reason: "there is no validation during a run",
     },
-    Fixed { key: "peft", only: &[], reason: "all weights are trained, there are no adapters" },
     Fixed { key: "wandb", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
     Fixed { key: "mlflow", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
     Fixed { key: "benchmark", only: &[], reason: "every run measures its steps" },

@@ -1,8 +1,8 @@
 //! Tests of whole recipes: what they read as, and what is said about the mistakes in them.
 
 use crate::{
-    DType, LossName, LrDecayStyle, ModelSource, OptimizerName, PipelineConfig, Problem, Recipe,
-    RecipeErrors, Rounding, Tokenizer,
+    ActivationCheckpointing, Adapters, DType, LossName, LrDecayStyle, ModelSource, OptimizerName,
+    Peft, PipelineConfig, Problem, Recipe, RecipeErrors, Rounding, Tokenizer,
 };
 
 const SMALL: &str = include_str!("testdata/small.yaml");
@@ -51,6 +51,18 @@ fn every_key_is_read() {
     let ModelSource::Scratch { config } = recipe.model.source else { panic!("{:?}", recipe.model) };
     let json = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":64,"rms_norm_eps":0.00001,"tie_word_embeddings":false,"rope_scaling":null}"#;
     assert_eq!(config.to_string(), json);
+    assert_eq!(recipe.model.freeze, ["model.embed_tokens", "*.input_layernorm"]);
+    assert!(recipe.model.check_weights);
+    let every_other = ActivationCheckpointing::Every(2);
+    assert_eq!(recipe.distributed.activation_checkpointing, every_other);
+    let adapters = Adapters::New {
+        target_modules: vec!["q_proj".into(), "layers.1.*".into()],
+        dim: 16,
+        alpha: 16.0,
+        use_rslora: true,
+        modules_to_save: vec!["lm_head".into()],
+    };
+    assert_eq!(recipe.peft, Some(Peft { adapters, dropout: Some(0.1), merge: true }));
     assert_eq!(recipe.dataset.paths, ["books/*.txt", "more/**/*.txt"]);
     assert_eq!((recipe.dataset.seq_len, recipe.dataset.tokenizer), (256, Tokenizer::Bytes));
     assert_eq!(recipe.optimizer.name, OptimizerName::AdamW);
@@ -87,6 +99,11 @@ fn everything_but_the_essential_has_a_default() {
         (true, "checkpoints")
     );
     assert_eq!(recipe.step_scheduler.ckpt_every_steps, None);
+    assert_eq!(recipe.distributed.activation_checkpointing, ActivationCheckpointing::None);
+    assert_eq!(
+        (recipe.peft, recipe.model.freeze, recipe.model.check_weights),
+        (None, vec![], false)
+    );
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) enum Only {
     Text(&'static str),
     /// A section that says `enabled: false`, whatever else it says.
     Disabled,
+    /// A list with nothing in it.
+    NoItems,
 }
 
 impl Only {
@@ -34,6 +36,7 @@ impl Only {
             (Only::Number(only), Value::Integer(value)) => i64::from(only) == *value,
             (Only::Number(only), Value::Float(value)) => f64::from(only).total_cmp(value).is_eq(),
             (Only::Text(only), Value::Text(value)) => only == value,
+            (Only::NoItems, Value::List(items)) => items.is_empty(),
             (Only::Disabled, Value::Mapping(entries)) => entries
                 .iter()
                 .any(|entry| entry.key == "enabled" && entry.node.value == Value::Bool(false)),
@@ -46,6 +49,7 @@ impl Only {
             Only::Flag(value) => value.into(),
             Only::Number(value) => value.into(),
             Only::Text(value) => value.into(),
+            Only::NoItems => json!([]),
             Only::Disabled => json!({
                 "type": "object",
                 "properties": { "enabled": { "const": false, "description": "Only `false`." } },
@@ -61,6 +65,7 @@ impl Only {
             Only::Number(value) => value.to_string(),
             Only::Text(value) => value.to_owned(),
             Only::Disabled => String::from("enabled: false"),
+            Only::NoItems => String::from("[]"),
         }
     }
 }

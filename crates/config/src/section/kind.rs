@@ -159,6 +159,28 @@ impl<K: Kind> Kind for ListOf<K> {
     }
 }
 
+/// A list with at least one item, or the one item alone.
+pub(crate) struct OneOrMore<K>(pub(crate) K);
+
+impl<K: Kind> Kind for OneOrMore<K> {
+    type Value = Vec<K::Value>;
+
+    fn read(&self, node: &Node) -> Reading<Vec<K::Value>> {
+        match &node.value {
+            Value::List(items) if items.is_empty() => {
+                Err(Complaints::one(node, "the list is empty"))
+            }
+            Value::List(items) => read_all(&self.0, items),
+            _ => Ok(vec![self.0.read(node)?]),
+        }
+    }
+
+    fn schema(&self) -> Json {
+        let one = self.0.schema();
+        json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
 /// A list of exactly two items.
 pub(crate) struct PairOf<K>(pub(crate) K);
 

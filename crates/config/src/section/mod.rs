@@ -17,7 +17,7 @@ pub(crate) use declare::section;
 use field::or_none;
 pub(crate) use field::{Field, MaySection};
 pub(crate) use fixed::{Fixed, Only};
-pub(crate) use kind::{Auto, Flag, Kind, ListOf, Name, PairOf, Text, json};
+pub(crate) use kind::{Auto, Flag, Kind, ListOf, Name, OneOrMore, PairOf, Text, json};
 pub(crate) use number::{Fraction, Natural, NonNegative, Positive, Size, Whole};
 pub(crate) use problems::{MAX_PROBLEMS, Problems, Reported};
 pub(crate) use target::Target;

@@ -9,6 +9,7 @@ mod fuzz; // a small corpus, and mutations of it
 mod fuzz_bodies; // what is true of any bytes
 mod nemo; // what is read, what changes nothing, what is refused
 mod overrides; // values that are set from outside
+mod peft; // adapters, what is frozen, and what is computed again
 mod rules; // what sections have to agree about, and problems that others find
 mod schema; // it says what the reader does
 mod validator; // as much of JSON Schema as that takes

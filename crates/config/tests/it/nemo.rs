@@ -104,7 +104,7 @@ checkpoint:
   restore_from: LATEST
 validation_dataset: { split: validation }
 validation_dataloader: { shuffle: false }
-peft: { dim: 8 }
+peft: { target_modules: q_proj, dropout_position: post, use_dora: true, lora_dtype: bf16, lora_A_init: xavier, exclude_modules: [lm_head] }
 wandb: { project: mine }
 mlflow: { run_name: mine }
 benchmark: { warmup_steps: 5 }
@@ -142,6 +142,8 @@ fn the_same_keys_are_accepted_where_they_say_what_happens_anyway() {
                     TrainFinetuneRecipeForNextTokenPrediction }",
         ),
         ("wandb", "null"),
+        ("peft", "null"),
+        ("distributed.activation_checkpointing", "false"),
         ("compile", "{ backend: inductor, enabled: false }"),
         ("fp8", "{ enabled: false }"),
     ];

@@ -11,7 +11,6 @@ mod report;
 mod tests;
 
 use autopipe::schedule::{Kind, Plan};
-use autopipe::splitter::ModuleGraph;
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
 use autopipe_config::{LossName, ModelSource};
 use autopipe_models::AutoModel;
@@ -90,14 +89,14 @@ impl<'a> Setup<'a> {
             ..PipelineConfig::default()
         };
         let mesh = found(&mut problems, mesh_of(options.pp_size));
-        let model = found(&mut problems, load_or_draw(&options.model, options.seed));
+        let model =
+            found(&mut problems, load_or_draw(&options.model, options.seed, Default::default()));
         let table = found(&mut problems, table(options, &config));
         let tokens_per_step = found(&mut problems, tokens_per_step(options));
         problems.extend(split_of_one(table.as_ref(), &options.split));
         let decided = match (&model, &table) {
             (Some(model), Some(table)) => {
-                let graph = model.as_model().graph();
-                let decided = planned(options, &config, table, &graph);
+                let decided = planned(options, &config, table, model);
                 found(&mut problems, decided)
             }
             _ => None,
@@ -125,11 +124,12 @@ fn planned(
     options: &Options,
     config: &PipelineConfig,
     table: &Plan,
-    graph: &ModuleGraph,
+    model: &AutoModel,
 ) -> Result<(PipelineConfig, PipelinePlan), Error> {
-    let workload = workload(config, options.seq_len);
+    let workload = workload(config, options.seq_len, model.dtype());
+    let graph = model.as_model().graph();
     let (pp_size, way) = (options.pp_size, &options.split);
-    Ok(decide(config, Some(table), pp_size, graph, way, &workload)?)
+    Ok(decide(config, Some(table), pp_size, &graph, way, &workload)?)
 }
 
 fn tokens_per_step(options: &Options) -> Result<usize, Error> {

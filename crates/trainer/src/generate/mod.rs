@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use autopipe::{Keywords, StageModel};
-use autopipe_models::load_folder;
+use autopipe_models::{self as models, Lora, load_folder_with};
 use candle_core::{DType, Device, Tensor};
 
 use crate::tokenizer::{TextStream, Tokenizer};
@@ -29,6 +29,8 @@ pub use sample::Sampling;
 pub struct Options {
     /// A Hugging Face folder with weights.
     pub model: PathBuf,
+    /// A folder of adapters to the model, as PEFT or a training run leaves it.
+    pub adapter: Option<PathBuf>,
     /// The text to go on with.
     pub prompt: String,
     /// How many tokens follow at most.
@@ -82,7 +84,8 @@ pub fn generate(
     options: &Options,
     on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) -> Result<Generated, Error> {
-    let model = load_folder(&options.model)?;
+    let lora = options.adapter.as_ref().map(|folder| Lora::load(folder)).transpose()?;
+    let model = load_folder_with(&options.model, models::Options { lora, ..Default::default() })?;
     let tokenizer = Tokenizer::open(&options.model)?;
     let (vocab_size, max) = (model.vocab_size(), model.max_position_embeddings());
     if let Some(needed) = tokenizer.num_tokens()

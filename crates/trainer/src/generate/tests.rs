@@ -5,13 +5,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use autopipe::Keywords;
-use autopipe_models::checkpoint::save::{Content, Writing, finish, write_shard};
 use autopipe_models::{from_config, load_folder};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::{End, Generated, Options, Sampling, generate};
-use crate::whole::build_whole;
+use crate::whole::{build_whole, write_whole};
 
 /// A folder with random weights; every token of the vocabulary is about as likely as another.
 fn folder(vocab_size: usize, max_position_embeddings: usize) -> tempfile::TempDir {
@@ -21,18 +20,13 @@ fn folder(vocab_size: usize, max_position_embeddings: usize) -> tempfile::TempDi
         "num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.5,
         "max_position_embeddings": max_position_embeddings, "eos_token_id": null,
     });
-    let model = from_config(&config, 5).unwrap();
-    let stage = build_whole(&model).unwrap();
-    let content = Content::Model;
-    let writing = Writing { folder: folder.path(), model: &model, content, num_shards: 1 };
-    write_shard(&writing, 0, &[stage.parameters()]).unwrap();
-    finish(&writing).unwrap();
+    write_whole(&from_config(&config, 5).unwrap(), folder.path()).unwrap();
     folder
 }
 
 fn options(folder: &Path) -> Options {
     let (model, prompt) = (folder.to_owned(), "a prompt".to_owned());
-    Options { model, prompt, max_new_tokens: 12, sampling: None }
+    Options { model, adapter: None, prompt, max_new_tokens: 12, sampling: None }
 }
 
 fn text(options: &Options) -> (String, Generated) {

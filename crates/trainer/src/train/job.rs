@@ -7,10 +7,12 @@ use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
     DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Shards, Split, Workload, plan, split,
 };
-use autopipe_config::{LrDecayStyle, ModelSource, Recipe};
-use autopipe_models::{AutoModel, from_config, load_folder, read_config};
+use autopipe_config::{LrDecayStyle, Recipe};
+use autopipe_models::AutoModel;
+use candle_core::DType;
 
-use super::from_recipe::{model_config, pipeline_config, read_schedule, split_of};
+use super::from_recipe::{pipeline_config, read_schedule, split_of};
+use super::model::{model_of, trained_dtype};
 use crate::data::{Corpus, Loader, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
@@ -33,11 +35,12 @@ impl<'a> Job<'a> {
     /// Looks at everything that can be looked at, so that all problems are told at once.
     pub(super) fn prepare(recipe: &'a Recipe) -> Result<Self, Vec<Error>> {
         let mut problems: Vec<Error> = Vec::new();
-        problems.extend(super::refused::refused(recipe).map(Error::Recipe));
+        let dtype = found(&mut problems, trained_dtype(&recipe.model));
+        problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
         let config = pipeline_config(recipe);
         let mesh = found(&mut problems, mesh_of(pp_size));
-        let model = found(&mut problems, load_model(&recipe.model.source, recipe.rng.seed));
+        let model = dtype.and_then(|dtype| found(&mut problems, model_of(recipe, dtype)));
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
         }
@@ -46,7 +49,7 @@ impl<'a> Job<'a> {
         let decided = match (&model, &table, &way) {
             (Some(model), Some(table), Some(way)) => {
                 let graph = model.as_model().graph();
-                let workload = workload(&config, recipe.dataset.seq_len);
+                let workload = workload(&config, recipe.dataset.seq_len, model.dtype());
                 let decided = decide(&config, table.as_ref(), pp_size, &graph, way, &workload);
                 found(&mut problems, decided.map_err(Error::from))
             }
@@ -122,11 +125,11 @@ pub(crate) fn decide(
     Ok((config, plan))
 }
 
-/// What goes through the pipeline: float32, trained with AdamW.
-pub(crate) fn workload(config: &PipelineConfig, seq_len: usize) -> Workload {
+/// What goes through the pipeline: weights of this type, trained with AdamW.
+pub(crate) fn workload(config: &PipelineConfig, seq_len: usize, dtype: DType) -> Workload {
     Workload {
         microbatch: BatchShape { batch_size: config.pp_microbatch_size, seq_len },
-        parameter_bytes: ParameterBytes::adamw(size_of::<f32>()),
+        parameter_bytes: ParameterBytes::adamw(dtype.size_in_bytes()),
         shards: Shards::NONE,
         speed: None,
         memory_limit: None,
@@ -148,26 +151,6 @@ pub(crate) fn split_of_one(table: Option<&Plan>, split: &Split) -> Option<Error>
     let is_one = table.is_some_and(|table| table.num_stages() == 1);
     let has_no_effect = is_one && *split != Split::default();
     has_no_effect.then(|| Error::SplitOfOne { split: split.clone() })
-}
-
-pub(crate) fn load_model(source: &ModelSource, seed: u64) -> Result<AutoModel, Error> {
-    Ok(match source {
-        ModelSource::Pretrained { folder } => load_folder(Path::new(folder))?,
-        ModelSource::Scratch { .. } | ModelSource::ScratchLike { .. } => {
-            from_config(&model_config(source)?, seed)?
-        }
-    })
-}
-
-/// The model; a folder without weights in it is a config alone, which gets random ones.
-pub(crate) fn load_or_draw(source: &ModelSource, seed: u64) -> Result<AutoModel, Error> {
-    match (load_model(source, seed), source) {
-        (
-            Err(Error::Model(autopipe_models::Error::NoWeights { .. })),
-            ModelSource::Pretrained { folder },
-        ) => Ok(from_config(&read_config(Path::new(folder))?, seed)?),
-        (loaded, _) => loaded,
-    }
 }
 
 /// What each rank computes, by a schedule of a name; `None` stages on each are its usual number.

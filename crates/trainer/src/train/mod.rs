@@ -2,10 +2,13 @@
 
 mod from_recipe;
 mod job;
+mod model;
 mod rank;
 mod refused;
 mod save;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -16,7 +19,9 @@ use crate::{Error, Event, Stopwatch};
 pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 pub(crate) use from_recipe::{read_regular, read_table};
 use job::Job;
-pub(crate) use job::{decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload};
+pub(crate) use job::{decide, found, mesh_of, split_of_one, table_of, workload};
+pub use model::trained_dtype;
+pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
 

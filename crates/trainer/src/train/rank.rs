@@ -9,14 +9,16 @@ use autopipe::{
     StepOptions,
 };
 use autopipe_config::{LossName, OptimizerName};
+use autopipe_models::checkpoint::save::Content;
 use autopipe_nn::optim::{AdamW, AdamWConfig};
 use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
 use candle_core::Device;
+use rand_chacha::rand_core::RngCore as _;
 
 use super::Finished;
 use super::job::Job;
 use super::save::save;
-use crate::data::Loader;
+use crate::data::{Loader, rng};
 use crate::{Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient, grad_norm};
 
 /// What one rank trains with.
@@ -67,7 +69,8 @@ impl<'a> RankRun<'a> {
             if let Some(run_dir) = &self.job.run_dir
                 && (step == num_steps || self.is_checkpoint(step))
             {
-                let path = save(run_dir, step, &self.pipeline, &self.job.model)?;
+                let path =
+                    save(run_dir, step, &self.pipeline, &self.job.model, self.content(step))?;
                 if is_reporter {
                     observe(Event::Saved { step, path: path.clone() });
                 }
@@ -92,6 +95,14 @@ impl<'a> RankRun<'a> {
             .is_some_and(|every| step.is_multiple_of(every))
     }
 
+    /// What the checkpoint after a step has: adapters, unless they are merged in the last.
+    fn content(&self, step: usize) -> Content {
+        match &self.job.recipe.peft {
+            Some(peft) if !(peft.merge && step == self.job.num_steps()) => Content::Adapter,
+            Some(_) | None => Content::Model,
+        }
+    }
+
     /// One optimiser step: the pipeline's steps that make its batch, clipping, and the update.
     fn step(&mut self, step: usize, stopwatch: &mut Stopwatch) -> Result<StepRecord, Error> {
         let scheduler = &self.job.recipe.step_scheduler;
@@ -100,9 +111,14 @@ impl<'a> RankRun<'a> {
         let loss_scale = 1.0 / tokens as f64;
         let mut loss = 0.0;
         let num_batches = scheduler.num_accumulation_steps(1)?;
+        #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 batches")]
+        let share = 1.0 / num_batches as f64;
         for number in 1..=num_batches {
             let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
-            let batch = Batch::new(batch.input_ids, batch.labels).with_loss_scale(loss_scale);
+            let batch = Batch::new(batch.input_ids, batch.labels)
+                .with_loss_scale(loss_scale)
+                .with_share(share)
+                .with_seed(batch_seed(self.job.recipe.rng.seed, step, number));
             // By the last one, caches and allocators are warm.
             if step == self.job.num_steps() && number == num_batches {
                 let options = StepOptions { measure: true, ..StepOptions::default() };
@@ -141,6 +157,13 @@ impl<'a> RankRun<'a> {
         }
         Ok(norm)
     }
+}
+
+/// What random numbers of a batch depend on: the run's seed, the step and the batch's number in it.
+fn batch_seed(seed: u64, step: usize, number: usize) -> u64 {
+    let mut rng = rng(seed, step);
+    rng.set_stream(number as u64);
+    rng.next_u64()
 }
 
 /// This rank's pipeline on the CPU, before it is built; by `table`, if there is one.

@@ -2,8 +2,8 @@
 
 use autopipe_config::{DType, Problem, Recipe, RecipeErrors};
 
-/// Everything that is asked for and would not happen.
-pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
+/// Everything that is asked for and would not happen, where the model is trained in `trained`.
+pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeErrors> {
     let distributed = &recipe.distributed;
     let sizes = [
         ("distributed.dp_size", distributed.dp_size.unwrap_or(1)),
@@ -18,9 +18,7 @@ pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
     });
     let policy = distributed.mp_policy.as_ref();
     let dtypes = [
-        ("model.dtype", recipe.model.dtype),
         ("distributed.mp_policy.param_dtype", policy.and_then(|policy| policy.param_dtype)),
-        ("distributed.mp_policy.reduce_dtype", policy.and_then(|policy| policy.reduce_dtype)),
         ("distributed.mp_policy.output_dtype", policy.and_then(|policy| policy.output_dtype)),
         (
             "distributed.pipeline.dtype",
@@ -31,9 +29,20 @@ pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
         ),
     ];
     let dtypes = dtypes.into_iter().filter_map(|(key, dtype)| {
-        let dtype = dtype.filter(|dtype| *dtype != DType::Float32)?;
-        let message = format!("{dtype} can be planned, but training is in float32");
-        Some(recipe.problem(key, message, Some("leave it out, or write `float32`")))
+        let (dtype, trained) = (dtype?, trained?);
+        let message = format!("{dtype} can be planned, but the model is trained in {trained}");
+        let help = "leave it out, or give the model this type as `model.dtype`";
+        (dtype != trained).then(|| recipe.problem(key, message, Some(help)))
+    });
+    let model = recipe.model.dtype.filter(|dtype| *dtype == DType::Float64).map(|dtype| {
+        let message = format!("{dtype} can be planned, but nothing is trained in it");
+        recipe.problem("model.dtype", message, Some("write `float32`, `bfloat16` or `float16`"))
+    });
+    let sums = policy.and_then(|policy| policy.reduce_dtype);
+    let sums = sums.filter(|dtype| *dtype != DType::Float32).map(|dtype| {
+        let message = format!("{dtype} can be planned, but gradients are added up in float32");
+        let help = "leave it out, or write `float32`";
+        recipe.problem("distributed.mp_policy.reduce_dtype", message, Some(help))
     });
     let sync = (!distributed.defer_fsdp_grad_sync).then(|| {
         let message = "without data parallelism there are no gradients to sum over ranks";
@@ -43,6 +52,7 @@ pub(super) fn refused(recipe: &Recipe) -> Option<RecipeErrors> {
         let message = "without a pipeline there is one stage, which has everything";
         recipe.problem("distributed.split", message, Some("leave it out, or set `pp_size`"))
     });
-    let problems: Vec<Problem> = sizes.chain(dtypes).chain(sync).chain(split).collect();
+    let problems: Vec<Problem> =
+        sizes.chain(model).chain(dtypes).chain(sums).chain(sync).chain(split).collect();
     RecipeErrors::new(problems)
 }

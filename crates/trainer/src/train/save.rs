@@ -10,12 +10,14 @@ use autopipe_models::checkpoint::save::{
 
 use crate::{Error, RunDir};
 
-/// Writes the checkpoint after `step`; all ranks call this. Returns its folder.
+/// Writes the checkpoint after `step`, the adapters or the model; all ranks call this. Returns its
+/// folder.
 pub(super) fn save(
     run_dir: &RunDir,
     step: usize,
     pipeline: &AutoPipeline,
     model: &AutoModel,
+    content: Content,
 ) -> Result<PathBuf, Error> {
     let world = pipeline.world();
     let barrier = || world.barrier().map_err(autopipe::Error::from);
@@ -25,7 +27,6 @@ pub(super) fn save(
     }
     barrier()?;
     let unfinished = partial(&folder)?;
-    let content = if model.options().lora.is_some() { Content::Adapter } else { Content::Model };
     let writing = Writing { folder: &unfinished, model, content, num_shards: world.size() };
     write_shard(&writing, world.rank(), &pipeline.parts()?)?;
     barrier()?;

@@ -17,11 +17,12 @@ use std::path::PathBuf;
 
 use autopipe::schedule::{Kind, Plan};
 use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
-use autopipe_config::{DType, LossName, ModelSource};
-use autopipe_models::AutoModel;
+use autopipe_config::{ActivationCheckpointing, DType, LossName, ModelSource};
+use autopipe_models::{self as models, AutoModel, Lora};
 
 use crate::train::{
-    decide, found, load_or_draw, mesh_of, read_table, split_of_one, table_of, workload,
+    candle_dtype, decide, found, load_or_draw, mesh_of, read_table, recompute, split_of_one,
+    table_of, workload,
 };
 use crate::{Error, TrainError};
 use batch::Checked;
@@ -40,8 +41,14 @@ pub struct Options {
     pub schedule: Schedule,
     /// How layers are shared out over stages.
     pub split: Split,
-    /// The type of weights, gradients and activations; so far [`DType::Float32`] only.
+    /// The type of weights and activations.
     pub dtype: DType,
+    /// Which parameters have no gradient: names of parameters or modules, or patterns.
+    pub freeze: Vec<String>,
+    /// The folder of the adapters that are trained in place of the model.
+    pub adapter: Option<PathBuf>,
+    /// Which layers are computed again for their backward, split and unsplit.
+    pub recompute: ActivationCheckpointing,
     /// The batch.
     pub batch: BatchSource,
     /// By how much loss and gradients may differ, relative to the unsplit ones.
@@ -138,14 +145,14 @@ impl<'a> Setup<'a> {
     fn prepare(options: &'a Options) -> Result<Self, Vec<Error>> {
         let mut problems: Vec<Error> = Vec::new();
         let Options { pp_size, dtype, tolerance, .. } = *options;
-        if dtype != DType::Float32 {
+        if dtype == DType::Float64 {
             problems.push(Error::Precision { dtype });
         }
         if !(tolerance.is_finite() && tolerance >= 0.0) {
             problems.push(Error::Tolerance { tolerance });
         }
         let mesh = found(&mut problems, mesh_of(pp_size));
-        let model = found(&mut problems, load_or_draw(&options.model, options.seed));
+        let model = found(&mut problems, model(options));
         let table = found(&mut problems, table(options));
         problems.extend(split_of_one(table.as_ref(), &options.split));
         let batch = match (&model, &table) {
@@ -169,6 +176,19 @@ impl<'a> Setup<'a> {
             _ => Err(problems),
         }
     }
+}
+
+/// The model, to be trained as the options say.
+fn model(options: &Options) -> Result<AutoModel, Error> {
+    let lora = options.adapter.as_ref().map(|folder| Lora::load(folder)).transpose()?;
+    let training = models::Options {
+        dtype: candle_dtype(options.dtype),
+        freeze: options.freeze.clone(),
+        lora,
+        recompute: recompute(options.recompute),
+        check_finite: false,
+    };
+    load_or_draw(&options.model, options.seed, training)
 }
 
 /// What each rank computes.
@@ -204,7 +224,11 @@ fn planned(
         loss_fn: Some(LossName::MaskedCrossEntropy),
         ..PipelineConfig::default()
     };
-    let workload = workload(&config, batch.seq_len);
+    let workload = workload(&config, batch.seq_len, model.dtype());
     let graph = model.as_model().graph();
+    if graph.modules().all(|module| module.num_trainable() == 0) {
+        let num_parameters = graph.modules().map(|module| module.parameters.len()).sum();
+        return Err(autopipe::Error::NothingToTrain { num_parameters }.into());
+    }
     Ok(decide(&config, Some(table), options.pp_size, &graph, &options.split, &workload)?)
 }

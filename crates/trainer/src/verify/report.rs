@@ -1,5 +1,6 @@
 //! What has been compared and how it came out, for programs and for whoever prints it.
 
+use autopipe_config::ActivationCheckpointing;
 use serde::Serialize;
 
 use super::{Comparison, Difference, Missing, Schedule, Setup};
@@ -37,7 +38,13 @@ pub struct Report {
     pub model: Model,
     /// Weights of all stages.
     pub num_parameters: usize,
-    /// The type of weights, gradients and activations.
+    /// How many of them training would change.
+    pub num_trainable: usize,
+    /// The folder of the adapters, if there are any.
+    pub adapter: Option<String>,
+    /// Which layers were computed again for their backward: `false`, `"full"` or every so many.
+    pub recompute: ActivationCheckpointing,
+    /// The type of weights and activations.
     pub dtype: &'static str,
     /// torch's class name of the schedule or, where torch has none, its name; `CSV` for a table.
     pub schedule: String,
@@ -83,6 +90,7 @@ impl Report {
         let num_gradients = differences.len();
         let is_past = |found: &Difference| !is_within(found.rel_diff, tolerance);
         let differing: Vec<Difference> = differences.into_iter().filter(is_past).collect();
+        let graph = model.as_model().graph();
         let model = Model::of(model);
         Self {
             agrees: is_within(loss_rel_diff, tolerance)
@@ -100,6 +108,9 @@ impl Report {
             missing,
             num_gradients,
             num_parameters: model.num_parameters,
+            num_trainable: graph.modules().map(|module| module.num_trainable()).sum(),
+            adapter: options.adapter.as_ref().map(|path| path.display().to_string()),
+            recompute: options.recompute,
             model,
             dtype: options.dtype.as_str(),
             schedule: match &options.schedule {

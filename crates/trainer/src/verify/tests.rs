@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use autopipe::schedule::Kind;
 use autopipe::{Split, ThreadOptions};
-use autopipe_config::{DType, ModelSource};
+use autopipe_config::{ActivationCheckpointing, DType, ModelSource};
 use autopipe_models::from_config;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
@@ -32,6 +32,9 @@ fn options(pp_size: usize, kind: Kind) -> Options {
         schedule: named(kind, 4),
         split: Split::default(),
         dtype: DType::Float32,
+        freeze: Vec::new(),
+        adapter: None,
+        recompute: ActivationCheckpointing::None,
         batch: BatchSource::Random { batch_size: Some(8), seq_len: None },
         tolerance: default_tolerance(DType::Float32),
         seed: 7,
@@ -91,13 +94,15 @@ fn the_same_bits_are_more_than_a_split_can_promise() {
     assert!(report.agrees && report.max_rel_grad_diff == 0.0, "{report:?}");
 }
 
-#[test]
-fn transformers_has_the_same_loss_and_gradients() {
+/// Loss and gradients of the fixture's model are those of another program, saved in this folder
+/// beside it.
+fn agrees_with(reference: &str, adapter: Option<PathBuf>, prefix: &str) {
     let model = ModelSource::Pretrained { folder: fixture("").display().to_string() };
     let batch = BatchSource::File(fixture("batch.safetensors"));
     let base = options(2, Kind::ZbvZeroBubble);
-    let Verified { report, gradients } = verified(&Options { model, batch, ..base });
-    let text = std::fs::read_to_string(fixture("reference.json")).unwrap();
+    let Verified { report, gradients } = verified(&Options { model, batch, adapter, ..base });
+    let path = |file: &str| fixture("..").join(reference).join(file);
+    let text = std::fs::read_to_string(path("reference.json")).unwrap();
     let reference: Value = serde_json::from_str(&text).unwrap();
     let close = |got: f64, key: &str| {
         let expected = reference[key].as_f64().unwrap();
@@ -108,14 +113,27 @@ fn transformers_has_the_same_loss_and_gradients() {
     close(report.grad_norm, "grad_norm");
     assert_eq!(report.num_labels, reference["num_label_tokens"]);
     let expected =
-        candle_core::safetensors::load(fixture("reference.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(gradients.iter().count(), expected.len() - 1, "all but the logits");
+        candle_core::safetensors::load(path("reference.safetensors"), &Device::Cpu).unwrap();
+    // The logits are no gradient.
+    assert_eq!(gradients.iter().count(), expected.len() - 1);
     let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     for (name, gradient) in gradients.iter() {
-        let pairs = numbers(gradient).into_iter().zip(numbers(&expected[&format!("grad.{name}")]));
+        let expected = &expected[&format!("grad.{prefix}{name}")];
+        let pairs = numbers(gradient).into_iter().zip(numbers(expected));
         let worst = pairs.map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{name}: {worst}");
     }
+}
+
+#[test]
+fn transformers_has_the_same_loss_and_gradients() {
+    agrees_with("llama", None, "");
+}
+
+#[test]
+fn peft_has_the_same_loss_and_gradients() {
+    let adapter = Some(fixture("../llama_lora"));
+    agrees_with("llama_lora", adapter, "base_model.model.");
 }
 
 #[test]
@@ -135,17 +153,42 @@ fn a_table_decides_what_is_computed_where() {
 }
 
 #[test]
+fn half_precision_frozen_parts_and_recomputation_agree() {
+    let whole = verified(&options(2, Kind::OneFOneB)).report;
+    for dtype in [DType::BFloat16, DType::Float16] {
+        let tolerance = default_tolerance(dtype);
+        let options = Options { dtype, tolerance, ..options(2, Kind::ZbH1) };
+        let report = verified(&options).report;
+        assert!(report.agrees, "{report:?}");
+        let difference = (report.loss - whole.loss).abs();
+        assert!(difference > 1e-6 && difference < 1e-2, "halves round: {report:?}");
+    }
+    let kept = verified(&options(2, Kind::OneFOneB));
+    for recompute in [ActivationCheckpointing::Full, ActivationCheckpointing::Every(2)] {
+        let again = verified(&Options { recompute, ..options(2, Kind::OneFOneB) });
+        assert_eq!(again.report.loss, kept.report.loss);
+        let all = kept.gradients.iter().zip(again.gradients.iter());
+        for ((name, kept), (_, again)) in all {
+            let bits = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(bits(kept) == bits(again), "{name}");
+        }
+    }
+    let freeze = ["model.embed_tokens", "model.layers.[0-2]"].map(str::to_owned).to_vec();
+    let frozen = verified(&Options { freeze, ..options(2, Kind::OneFOneB) }).report;
+    assert!(frozen.agrees, "{frozen:?}");
+    assert_eq!(frozen.num_gradients, 11);
+    let all = Options { freeze: vec!["*".to_owned()], ..options(2, Kind::OneFOneB) };
+    assert_eq!(refused(&all), ["nothing to train: all 39 parameters are frozen"]);
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
-    let batch = BatchSource::Random { batch_size: Some(6), seq_len: None };
-    let wrong = Options {
-        dtype: DType::BFloat16,
-        tolerance: f64::NAN,
-        batch,
-        ..options(2, Kind::OneFOneB)
-    };
+    let batch = BatchSource::Random { batch_size: Some(6), seq_len: Some(17) };
+    let wrong =
+        Options { dtype: DType::Float64, tolerance: f64::NAN, batch, ..options(2, Kind::OneFOneB) };
     let problems = refused(&wrong);
     let expected = [
-        "`bfloat16` can be planned",
+        "nothing is trained in float64",
         "a tolerance of NaN",
         "4 microbatches cannot share a batch of 6",
     ];

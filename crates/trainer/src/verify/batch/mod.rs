@@ -79,7 +79,7 @@ pub(super) fn batch(
                 seq_len: seq_len.unwrap_or(SEQ_LEN.min(model.max_position_embeddings())),
             };
             // A long row is refused before it is drawn.
-            let problems = sizes(size.batch_size, size.seq_len, model, num_microbatches);
+            let problems = sizes(size.batch_size, size.seq_len, num_microbatches);
             if !problems.is_empty() {
                 return Err(wrapped(problems));
             }
@@ -106,7 +106,7 @@ impl Rows {
     fn problems(&self, model: &AutoModel, num_microbatches: usize) -> Vec<BatchProblem> {
         let Self { batch_size, seq_len, ref input_ids, ref labels } = *self;
         let vocab_size = model.vocab_size();
-        let mut problems = sizes(batch_size, seq_len, model, num_microbatches);
+        let mut problems = sizes(batch_size, seq_len, num_microbatches);
         let is_token = |id: &i64| usize::try_from(*id).is_ok_and(|id| id < vocab_size);
         let place = |index: usize| (index / seq_len.max(1), index % seq_len.max(1));
         let mut wrong = input_ids.iter().enumerate().filter(|(_, id)| !is_token(id));
@@ -143,7 +143,6 @@ impl Rows {
 fn sizes(
     batch_size: usize,
     seq_len: usize,
-    model: &AutoModel,
     num_microbatches: usize,
 ) -> Vec<BatchProblem> {
     let mut problems = Vec::new();

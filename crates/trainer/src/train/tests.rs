@@ -1,0 +1,226 @@
+//! Runs from a recipe: adapters, what is frozen, half precision and recomputation.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use autopipe::ThreadOptions;
+use autopipe_config::Recipe;
+use autopipe_models::from_config;
+use candle_core::{Device, Tensor, safetensors::load};
+use serde_json::json;
+
+use super::{TrainError, train};
+use crate::Event;
+use crate::whole::write_whole;
+
+const RECIPE: &str = "\
+step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 4, ckpt_every_steps: 2}
+distributed: {pp_size: 2, pipeline: {pp_schedule: 1f1b, pp_microbatch_size: 1}}
+model: {pretrained_model_name_or_path: DIR/base}
+dataset: {paths: [DIR/text.txt], seq_len: 16}
+optimizer: {lr: 0.02}
+clip_grad_norm: {max_norm: 1.0}
+checkpoint: {checkpoint_dir: DIR/run}
+";
+const LORA: &str = "peft={target_modules: [q_proj, mlp.*], dim: 4, alpha: 8}";
+
+/// A folder with a text and a model with random weights.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        let text = "the quick brown fox jumps over the lazy dog. ".repeat(40);
+        fs::write(desk.path("text.txt"), text).unwrap();
+        fs::create_dir(desk.path("base")).unwrap();
+        let config = json!({
+            "model_type": "llama", "vocab_size": 256, "hidden_size": 16, "intermediate_size": 32,
+            "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 32,
+            "initializer_range": 0.2,
+        });
+        write_whole(&from_config(&config, 1).unwrap(), &desk.path("base")).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The tensors in a file.
+    fn tensors(&self, file: &str) -> BTreeMap<String, Tensor> {
+        load(self.path(file), &Device::Cpu).unwrap().into_iter().collect()
+    }
+
+    fn recipe(&self, overrides: &[&str]) -> Recipe {
+        let dir = self.0.path().display().to_string();
+        let overrides: Vec<String> = overrides.iter().map(|set| set.replace("DIR", &dir)).collect();
+        Recipe::parse_with(&RECIPE.replace("DIR", &dir), "recipe.yaml", &overrides).unwrap()
+    }
+
+    /// The losses of a run, and what it said before it began.
+    fn run(&self, overrides: &[&str]) -> (Vec<f64>, String) {
+        let told = Mutex::new((Vec::new(), String::new()));
+        let observe = |event: Event| match event {
+            Event::Step(record) => told.lock().unwrap().0.push(record.loss),
+            Event::Planned { summary, .. } => told.lock().unwrap().1 = summary,
+            _ => {}
+        };
+        let threads = std::num::NonZeroUsize::new(1);
+        let options = ThreadOptions { threads_per_rank: threads, ..ThreadOptions::default() };
+        train(&self.recipe(overrides), &options, &observe).unwrap();
+        told.into_inner().unwrap()
+    }
+
+    /// The losses of a run that leaves nothing.
+    fn losses(&self, overrides: &[&str]) -> Vec<f64> {
+        let unsaved = ["checkpoint.enabled=false", "step_scheduler.ckpt_every_steps=none"];
+        self.run(&[overrides, &unsaved].concat()).0
+    }
+
+    fn refused(&self, overrides: &[&str]) -> Vec<String> {
+        match train(&self.recipe(overrides), &ThreadOptions::default(), &|_| {}) {
+            Err(TrainError::Prepare(problems)) => {
+                let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
+                problems.iter().map(|problem| first(problem.to_string())).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const ONE_RANK: [&str; 2] = ["distributed.pp_size=1", "distributed.pipeline=none"];
+
+#[track_caller]
+fn assert_near(losses: &[f64], expected: &[f64]) {
+    assert_eq!(losses.len(), expected.len());
+    for (loss, expected) in losses.iter().zip(expected) {
+        assert!((loss - expected).abs() < 1e-5 * expected, "{losses:?} for {expected:?}");
+    }
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn adapters_learn_go_on_and_are_merged() {
+    let desk = Desk::new();
+    let base = bytes(&desk.path("base/model.safetensors"));
+    let (losses, summary) = desk.run(&[LORA]);
+    assert!(losses[3] < losses[0] - 0.05, "{losses:?}");
+    // Of q_proj 4 * (16 + 16), of each of three matrices of the MLP 4 * (16 + 32), in three layers.
+    assert!(summary.contains("Training 2,112 of "), "{summary}");
+    assert!(summary.contains("Adapters of rank 4 on 12 matrices, times 2, dropout 0"), "{summary}");
+    assert!(base == bytes(&desk.path("base/model.safetensors")));
+    let saved = desk.tensors("run/checkpoints/step-000004/adapter_model.safetensors");
+    assert_eq!(saved.len(), 24);
+    assert!(!desk.path("run/checkpoints/step-000004/model.safetensors").exists());
+
+    let go_on = "peft={pretrained: DIR/run/checkpoints/step-000004, merge: true}";
+    let (further, _) = desk.run(&[go_on, "checkpoint.checkpoint_dir=DIR/further"]);
+    assert!((further[0] - losses[0]).abs() > 0.05, "it has learnt: {further:?}, {losses:?}");
+    // Adapters in between, and in the end the model.
+    assert!(desk.path("further/checkpoints/step-000002/adapter_config.json").exists());
+    let merged = desk.path("further/checkpoints/step-000004");
+    assert!(!merged.join("adapter_config.json").exists());
+    let whole = format!("model.pretrained_model_name_or_path={}", merged.display());
+    let of_merged = desk.losses(&[&whole, "step_scheduler.max_steps=1"]);
+    assert!(of_merged[0] < further[0], "{of_merged:?}, {further:?}");
+}
+
+#[test]
+fn what_is_dropped_does_not_depend_on_the_pipeline() {
+    let desk = Desk::new();
+    let lora = "peft={match_all_linear: true, dim: 4, alpha: 16, dropout: 0.3}";
+    let expected = desk.losses(&[&[lora][..], &ONE_RANK].concat());
+    assert_near(&desk.losses(&[lora]), &expected);
+    assert_near(&desk.losses(&[lora, "distributed.pipeline.pp_microbatch_size=2"]), &expected);
+    let undropped = desk.losses(&[lora, "peft.dropout=0"]);
+    assert!((undropped[3] - expected[3]).abs() > 1e-4, "{undropped:?}, {expected:?}");
+    let seed = desk.losses(&[lora, "rng.seed=2"]);
+    assert!((seed[3] - expected[3]).abs() > 1e-5);
+}
+
+#[test]
+fn recomputation_changes_no_bit() {
+    let desk = Desk::new();
+    for set in [&[][..], &["peft={match_all_linear: true, dropout: 0.3}"]] {
+        let expected = desk.losses(set);
+        for layers in ["true", "2"] {
+            let key = format!("distributed.activation_checkpointing={layers}");
+            assert_eq!(desk.losses(&[set, &[&key]].concat()), expected, "{layers}");
+        }
+    }
+}
+
+#[test]
+fn what_is_frozen_stays_bit_by_bit() {
+    let desk = Desk::new();
+    let (losses, summary) = desk.run(&["model.freeze=[model.embed_tokens, 'model.layers.[01]']"]);
+    assert!(losses[3] < losses[0], "{losses:?}");
+    // The last layer, the norm and the head.
+    assert!(summary.contains(&format!("Training {} of ", "6,704")), "{summary}");
+    let before = desk.tensors("base/model.safetensors");
+    let mut num_same = 0;
+    for rank in 1..=2 {
+        let file = format!("run/checkpoints/step-000004/model-0000{rank}-of-00002.safetensors");
+        for (name, after) in desk.tensors(&file) {
+            let bits = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let is_same = bits(&after) == bits(&before[&name]);
+            let is_frozen = ["model.embed_tokens", "model.layers.0.", "model.layers.1."];
+            let is_frozen = is_frozen.iter().any(|start| name.starts_with(start));
+            assert_eq!(is_same, is_frozen, "{name}");
+            num_same += usize::from(is_same);
+        }
+    }
+    assert_eq!(num_same, 19);
+}
+
+#[test]
+fn halves_are_trained_as_they_were_saved() {
+    let desk = Desk::new();
+    let expected = desk.losses(&[]);
+    let (losses, summary) = desk.run(&["model.dtype=bf16"]);
+    assert!(summary.contains("the model in bf16"), "{summary}");
+    for (loss, expected) in losses.iter().zip(&expected) {
+        assert!(loss != expected && (loss - expected).abs() < 0.05, "{losses:?}, {expected:?}");
+    }
+    let checkpoint = desk.path("run/checkpoints/step-000004");
+    let whole = format!("model.pretrained_model_name_or_path={}", checkpoint.display());
+    let (_, summary) = desk.run(&[&whole, "checkpoint.checkpoint_dir=DIR/further"]);
+    assert!(summary.contains("the model in bf16"), "{summary}");
+}
+
+#[test]
+fn what_the_model_does_not_have_is_told_with_its_key() {
+    let desk = Desk::new();
+    for (overrides, expected) in [
+        (&["peft={target_modules: q_prj}"][..], "peft.target_modules: no matrix of the model"),
+        (&["peft={target_modules: 'q[_'}"], "peft.target_modules: `q[_` is no pattern"),
+        (
+            &["peft={target_modules: q_proj, modules_to_save: lm_hed}"],
+            "peft.modules_to_save: no module with parameters is named `lm_hed`",
+        ),
+        (&["peft={pretrained: DIR/nowhere}"], "cannot read "),
+        (&["peft={pretrained: DIR/base}"], "cannot read "),
+        (&["model.freeze=model.layer.0"], "model.freeze: no parameter is named"),
+        (&["model.freeze='*'"], "model.freeze: nothing is left to be trained"),
+        (
+            &["model.dtype=fp64"],
+            "model.dtype: float64 can be planned, but nothing is trained in it",
+        ),
+        (
+            &["distributed.mp_policy.param_dtype=bf16", "distributed.mp_policy.output_dtype=fp32"],
+            "param_dtype: bfloat16 can be planned, but the model is trained in float32",
+        ),
+        (&["distributed.mp_policy.reduce_dtype=bf16"], "gradients are added up in float32"),
+    ] {
+        let problems = desk.refused(overrides);
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{problems:?}");
+    }
+    let agreeing =
+        ["model.dtype=bf16", "distributed.mp_policy={param_dtype: bf16, reduce_dtype: fp32}"];
+    assert_eq!(desk.losses(&[&agreeing[..], &["step_scheduler.max_steps=1"]].concat()).len(), 1);
+}
