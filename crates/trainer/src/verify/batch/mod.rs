@@ -140,11 +140,7 @@ impl Rows {
     }
 }
 
-fn sizes(
-    batch_size: usize,
-    seq_len: usize,
-    num_microbatches: usize,
-) -> Vec<BatchProblem> {
+fn sizes(batch_size: usize, seq_len: usize, num_microbatches: usize) -> Vec<BatchProblem> {
     let mut problems = Vec::new();
     if batch_size == 0 || seq_len == 0 {
         problems.push(BatchProblem::Empty { batch_size, seq_len });
