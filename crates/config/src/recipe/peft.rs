@@ -142,11 +142,13 @@ impl Peft {
 }
 
 fn pretrained(section: &Section<'_>, folder: String) -> Result<Adapters, Reported> {
-    let refused = OF_NEW_ONES.iter().filter(|key| section.is_set(key)).map(|key| {
+    let mut adapters = Ok(Adapters::Pretrained { folder });
+    for key in OF_NEW_ONES.iter().filter(|key| section.is_set(key)) {
         let message = "the adapters of `pretrained` bring it along";
-        section.refuse(key, message, "leave it out, or leave `pretrained` out for new adapters")
-    });
-    refused.last().map_or(Ok(Adapters::Pretrained { folder }), Err)
+        let help = "leave it out, or leave `pretrained` out for new adapters";
+        adapters = Err(section.refuse(key, message, help));
+    }
+    adapters
 }
 
 /// The matrices, named in either of two ways.
