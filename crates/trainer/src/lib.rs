@@ -25,5 +25,5 @@ pub use metrics::{Event, MetricsWriter, StepRecord};
 pub use run_dir::{Checkpoint, RunDir};
 pub use train::{
     Finished, TrainError, model_config, pipeline_config, read_schedule, split_of, train,
-    trained_dtype,
+    trained_dtype, trained_graph,
 };

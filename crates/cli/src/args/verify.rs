@@ -43,7 +43,7 @@ pub(crate) struct Verify {
     /// Microbatches that the batch is cut into; a table has its own number
     #[arg(long, value_name = "M")]
     pub(crate) microbatches: Option<usize>,
-    /// The type of weights, gradients and activations
+    /// The type of weights and activations
     #[arg(long, value_name = "TYPE", default_value = "float32")]
     pub(crate) dtype: DType,
     /// A folder of adapters, which are then trained in place of the model

@@ -7,7 +7,9 @@ use autopipe::{
     DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split, Workload,
 };
 use autopipe_config::{ActivationCheckpointing, DType, Recipe, Strategy};
-use autopipe_trainer::{model_config, pipeline_config, read_schedule, split_of, trained_dtype};
+use autopipe_trainer::{
+    Error, model_config, pipeline_config, read_schedule, split_of, trained_dtype, trained_graph,
+};
 use serde_json::{Value, json};
 
 use crate::args::{self, Ask, Machine};
@@ -97,8 +99,28 @@ impl Request {
             source: Source::Recipe,
         };
         let mut request = parts.request(config, machine)?;
-        request.notes.extend(left_out(recipe));
+        request.train_as(recipe)?;
         Ok(request)
+    }
+
+    /// Counts what the recipe leaves untrained and computes again.
+    fn train_as(&mut self, recipe: &Recipe) -> anyhow::Result<()> {
+        let recomputes =
+            recipe.distributed.activation_checkpointing != ActivationCheckpointing::None;
+        if recipe.peft.is_none() && recipe.model.freeze.is_empty() && !recomputes {
+            return Ok(());
+        }
+        match trained_graph(recipe) {
+            Ok(graph) => self.model.graph = graph,
+            Err(Error::Model(error)) => {
+                self.notes.push(format!("the plan is of training the whole model: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if recomputes {
+            self.notes.push("layers that are computed again take time on top".to_owned());
+        }
+        Ok(())
     }
 
     fn of_flags(ask: &Ask, machine: Machine) -> anyhow::Result<Self> {
@@ -269,19 +291,6 @@ fn notes(model: &HfModel, ranks: &Ranks, seq_len: usize) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// What of a recipe is not in the plan, which is of a model that is trained whole.
-fn left_out(recipe: &Recipe) -> impl Iterator<Item = String> {
-    let recomputes = recipe.distributed.activation_checkpointing != ActivationCheckpointing::None;
-    [
-        (recipe.peft.is_some(), "adapters (`peft`) and what they save of gradients"),
-        (!recipe.model.freeze.is_empty(), "what `model.freeze` saves of gradients"),
-        (recomputes, "what `activation_checkpointing` saves of activations and costs of time"),
-    ]
-    .into_iter()
-    .filter(|(is_asked, _)| *is_asked)
-    .map(|(_, what)| format!("{what}: not counted, the plan is of training the whole model"))
 }
 
 /// torch's name of a type.

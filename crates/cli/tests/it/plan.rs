@@ -162,6 +162,30 @@ fn what_is_suggested_keeps_its_word() {
 }
 
 #[test]
+fn what_is_not_trained_takes_less_memory() {
+    let desk = desk();
+    let sum = |plan: &Value, what: &str| -> f64 {
+        plan["ranks"].as_array().unwrap().iter().map(|rank| rank[what].as_f64().unwrap()).sum()
+    };
+    let whole = planned_json(&desk, "recipe.yaml");
+    let lora = "recipe.yaml --set peft.target_modules=q_proj --set peft.dim=4";
+    let adapted = planned_json(&desk, lora);
+    // Two matrices of 4 * 16 in each of six layers; a gradient of 4 bytes, moments of 8.
+    assert_eq!(sum(&adapted, "gradients"), 4.0 * 768.0);
+    assert_eq!(sum(&adapted, "optimizer"), 8.0 * 768.0);
+    assert_eq!(sum(&adapted, "weights"), sum(&whole, "weights") + 4.0 * 768.0);
+    let frozen = planned_json(&desk, "recipe.yaml --set model.freeze=model.layers.*");
+    // Embedding, head and the last norm.
+    assert_eq!(sum(&frozen, "gradients"), 4.0 * (2.0 * 256.0 * 16.0 + 16.0));
+    let again = "recipe.yaml --set distributed.activation_checkpointing=full";
+    let again = planned_json(&desk, again);
+    assert!(sum(&again, "activations") < 0.5 * sum(&whole, "activations"));
+    assert!(again["notes"].to_string().contains("computed again"), "{}", again["notes"]);
+    let error = refused(&desk, "recipe.yaml --set peft.target_modules=q_prj");
+    assert!(error.contains("peft.target_modules: no matrix of the model"), "{error}");
+}
+
+#[test]
 fn ranks_share_what_their_axis_is_for() {
     let desk = desk();
     let base = "--model llama --pp 2 --batch 8 --seq 4096 --tflops 100";

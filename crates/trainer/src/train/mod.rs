@@ -20,8 +20,8 @@ pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 pub(crate) use from_recipe::{read_regular, read_table};
 use job::Job;
 pub(crate) use job::{decide, found, mesh_of, split_of_one, table_of, workload};
-pub use model::trained_dtype;
 pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
+pub use model::{trained_dtype, trained_graph};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
 

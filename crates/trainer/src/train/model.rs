@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use autopipe::splitter::ModuleGraph;
 use autopipe_config::{
     ActivationCheckpointing, Adapters, DType, Model, ModelSource, Peft, Recipe, RecipeErrors,
 };
@@ -57,12 +58,32 @@ pub(crate) fn recompute(which: ActivationCheckpointing) -> Recompute {
     }
 }
 
+/// The graph of a recipe's model, with what is trained of it and what it keeps for the backward. It
+/// needs no weights of the model.
+///
+/// # Errors
+/// If the config is none that can be trained, or the recipe asks for what the model does not have.
+pub fn trained_graph(recipe: &Recipe) -> Result<ModuleGraph, Error> {
+    let config = model_config(&recipe.model.source)?;
+    let model = made(recipe, trained_dtype(&recipe.model)?, |options| {
+        Ok(from_config_with(&config, recipe.rng.seed, options)?)
+    })?;
+    Ok(model.as_model().graph())
+}
+
 /// The recipe's model, to be trained in `dtype` as the recipe says. What is wrong with a key of the
 /// recipe is told with its line.
 pub(super) fn model_of(recipe: &Recipe, dtype: DType) -> Result<AutoModel, Error> {
-    let made = options_of(recipe, dtype)
-        .map_err(Error::Model)
-        .and_then(|options| load_model(&recipe.model.source, recipe.rng.seed, options));
+    let source = &recipe.model.source;
+    made(recipe, dtype, |options| load_model(source, recipe.rng.seed, options))
+}
+
+fn made(
+    recipe: &Recipe,
+    dtype: DType,
+    make: impl FnOnce(Options) -> Result<AutoModel, Error>,
+) -> Result<AutoModel, Error> {
+    let made = options_of(recipe, dtype).map_err(Error::Model).and_then(make);
     let model = made.map_err(|error| match error {
         Error::Model(error) => placed(recipe, error),
         error => error,
