@@ -17,6 +17,8 @@ pub(super) struct Sections<'a> {
     pub(super) dataset: Option<&'a dataset::Draft>,
     pub(super) optimizer: Option<&'a optimizer::Draft>,
     pub(super) loss_fn: Option<LossName>,
+    /// Whether the last checkpoint is to have adapters merged.
+    pub(super) merges: bool,
 }
 
 impl Sections<'_> {
@@ -58,6 +60,10 @@ impl Sections<'_> {
         if enabled == Ok(false) && matches!(every, Some(Ok(Some(_)))) {
             let message = "nothing is saved, although `step_scheduler.ckpt_every_steps` is set";
             self.root.warn("checkpoint.enabled", message, "remove one of the two");
+        }
+        if enabled == Ok(false) && self.merges {
+            let message = "nothing is saved, so that there is nothing to merge adapters into";
+            self.root.warn("peft.merge", message, "leave it out, or let checkpoints be saved");
         }
     }
 

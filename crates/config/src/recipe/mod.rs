@@ -170,6 +170,7 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
         dataset: dataset.as_ref().ok(),
         optimizer: optimizer.as_ref().ok(),
         loss_fn: loss_fn.ok(),
+        merges: matches!(&peft, Ok(Ok(Some(peft))) if peft.merge),
     };
     sections.check_steps(distributed.as_ref().ok());
     if let Ok(distributed) = &mut distributed {

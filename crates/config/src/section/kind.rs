@@ -141,10 +141,7 @@ impl<K: Kind> Kind for ListOf<K> {
 
     fn read(&self, node: &Node) -> Reading<Vec<K::Value>> {
         match &node.value {
-            Value::List(items) if items.is_empty() => {
-                Err(Complaints::one(node, "the list is empty"))
-            }
-            Value::List(items) => read_all(&self.0, items),
+            Value::List(items) => read_some(&self.0, node, items),
             Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 Err(Complaints::expected("a list", node).help("put it in brackets"))
             }
@@ -167,10 +164,7 @@ impl<K: Kind> Kind for OneOrMore<K> {
 
     fn read(&self, node: &Node) -> Reading<Vec<K::Value>> {
         match &node.value {
-            Value::List(items) if items.is_empty() => {
-                Err(Complaints::one(node, "the list is empty"))
-            }
-            Value::List(items) => read_all(&self.0, items),
+            Value::List(items) => read_some(&self.0, node, items),
             _ => Ok(vec![self.0.read(node)?]),
         }
     }
@@ -204,6 +198,14 @@ impl<K: Kind> Kind for PairOf<K> {
     fn schema(&self) -> Json {
         json!({ "type": "array", "items": self.0.schema(), "minItems": 2, "maxItems": 2 })
     }
+}
+
+/// Every item of the list in `node`, which has at least one.
+fn read_some<K: Kind>(kind: &K, node: &Node, items: &[Node]) -> Reading<Vec<K::Value>> {
+    if items.is_empty() {
+        return Err(Complaints::one(node, "the list is empty"));
+    }
+    read_all(kind, items)
 }
 
 fn read_all<K: Kind>(kind: &K, items: &[Node]) -> Reading<Vec<K::Value>> {

@@ -36,6 +36,14 @@ fn a_section_makes_adapters() {
 }
 
 #[test]
+fn nothing_is_merged_where_nothing_is_saved() {
+    let merged = ["peft={target_modules: q_proj, merge: true}", "checkpoint.enabled=false"];
+    let warning = "peft.merge: nothing is saved, so that there is nothing to merge adapters into";
+    assert_eq!(short(&with(&merged).unwrap().warnings), [warning]);
+    assert_eq!(with(&merged[..1]).unwrap().warnings, []);
+}
+
+#[test]
 fn nemos_section_is_read() {
     let text = "{ _target_: nemo_automodel.components._peft.lora.PeftConfig, \
                 match_all_linear: true, dim: 4, alpha: 8, use_triton: true, use_dora: false, \

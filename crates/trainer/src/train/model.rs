@@ -125,8 +125,8 @@ fn lora_of(peft: &Peft, seed: u64) -> Result<Lora, ModelError> {
 
 /// The error, at the key of the recipe that it is about.
 fn placed(recipe: &Recipe, error: ModelError) -> Error {
-    let is_of_adapters = |folder: &Path| match recipe.peft.as_ref().map(|peft| &peft.adapters) {
-        Some(Adapters::Pretrained { folder: own }) => Path::new(own) == folder,
+    let is_of_adapters = |path: &Path| match recipe.peft.as_ref().map(|peft| &peft.adapters) {
+        Some(Adapters::Pretrained { folder: own }) => path.starts_with(own),
         Some(Adapters::New { .. }) | None => false,
     };
     let key = match &error {
@@ -144,6 +144,9 @@ fn placed(recipe: &Recipe, error: ModelError) -> Error {
         ModelError::NoModule { .. } => "peft.modules_to_save",
         ModelError::TiedAdapter { .. } => "peft",
         ModelError::AdapterConfig { .. } => "peft.pretrained",
+        ModelError::Read { path, .. } | ModelError::Json { path, .. } if is_of_adapters(path) => {
+            "peft.pretrained"
+        }
         ModelError::Checkpoint { folder, .. } if is_of_adapters(folder) => "peft.pretrained",
         _ => return Error::Model(error),
     };

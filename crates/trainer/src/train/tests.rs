@@ -203,8 +203,8 @@ fn what_the_model_does_not_have_is_told_with_its_key() {
             &["peft={target_modules: q_proj, modules_to_save: lm_hed}"],
             "peft.modules_to_save: no module with parameters is named `lm_hed`",
         ),
-        (&["peft={pretrained: DIR/nowhere}"], "cannot read "),
-        (&["peft={pretrained: DIR/base}"], "cannot read "),
+        (&["peft={pretrained: DIR/nowhere}"], "peft.pretrained: cannot read "),
+        (&["peft={pretrained: DIR/base}"], "peft.pretrained: cannot read "),
         (&["model.freeze=model.layer.0"], "model.freeze: no parameter is named"),
         (&["model.freeze='*'"], "model.freeze: nothing is left to be trained"),
         (
