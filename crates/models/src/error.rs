@@ -135,6 +135,15 @@ pub enum Error {
         /// The module.
         module: String,
     },
+    /// Dropout in front of an adapter of an expert.
+    #[error(
+        "`{module}` is an expert's, whose adapters have no dropout; set the dropout to 0, or leave \
+         experts out of the targets"
+    )]
+    ExpertDropout {
+        /// The first such matrix.
+        module: String,
+    },
     /// The config of an adapter is wrong or asks for what is not implemented.
     #[error("the adapter's config {} cannot be used:{}", path.display(), listed(.problems))]
     AdapterConfig {

@@ -28,7 +28,7 @@ pub(crate) struct Experts {
     experts: Vec<GatedMlp>,
     num_per_token: usize,
     is_normalised: bool,
-    /// The weight of the balance loss in a layer: all layers' mean is taken.
+    /// The weight of the balance loss in a layer: the mean over those with a router is taken.
     balance: Option<f64>,
 }
 
@@ -59,7 +59,7 @@ impl ExpertsShape {
         2 * self.num_experts + self.hidden_size + self.num_per_token * of_expert
     }
 
-    pub(super) fn build(&self, scope: &Scope<'_>, num_layers: usize) -> Result<Experts> {
+    pub(super) fn build(&self, scope: &Scope<'_>, num_sparse: usize) -> Result<Experts> {
         let inner = scope.part(EXPERTS);
         let build = |i: usize| self.expert.build(&inner.part(&i.to_string()));
         Ok(Experts {
@@ -67,7 +67,7 @@ impl ExpertsShape {
             experts: (0..self.num_experts).map(build).collect::<Result<_>>()?,
             num_per_token: self.num_per_token,
             is_normalised: self.is_normalised,
-            balance: self.balance.map(|weight| weight / num_layers as f64),
+            balance: self.balance.map(|weight| weight / num_sparse as f64),
         })
     }
 }
@@ -76,7 +76,8 @@ impl Experts {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (batch, seq_len, hidden_size) = x.dims3()?;
         let tokens = x.reshape((batch * seq_len, hidden_size))?;
-        let logits = self.router.forward(&tokens, pass)?;
+        // Before rows are tokens: what an adapter drops depends on the row of the batch.
+        let logits = self.router.forward(x, pass)?.flatten(0, 1)?;
         let mut routing = Routing::top_k(&logits, self.num_per_token, self.is_normalised)?;
         if let Some(weight) = self.balance {
             routing = routing.with_balance_loss(batch, weight * pass.share)?;

@@ -61,10 +61,10 @@ impl FeedForward {
         }
     }
 
-    pub(super) fn build(&self, scope: &Scope<'_>, num_layers: usize) -> Result<Built> {
+    pub(super) fn build(&self, scope: &Scope<'_>, num_sparse: usize) -> Result<Built> {
         Ok(match self {
             Self::Dense(shape) => Built::Dense(shape.build(scope)?),
-            Self::Sparse(shape) => Built::Sparse(shape.build(scope, num_layers)?),
+            Self::Sparse(shape) => Built::Sparse(shape.build(scope, num_sparse)?),
         })
     }
 }

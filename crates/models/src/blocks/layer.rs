@@ -76,8 +76,8 @@ impl LayerShape {
         outside + self.attention.kept_per_token() + self.feed_forward.kept_per_token()
     }
 
-    /// The layer of a decoder that has `num_layers`.
-    pub(crate) fn build(&self, scope: &Scope<'_>, num_layers: usize) -> Result<DecoderLayer> {
+    /// The layer of a decoder in which `num_sparse` layers have a router.
+    pub(crate) fn build(&self, scope: &Scope<'_>, num_sparse: usize) -> Result<DecoderLayer> {
         let norm = |name| scope.part(name).norm(self.norm);
         let (attention_norm, mlp_input_norm, mlp_norm) = match self.norms {
             NormPlacement::Before => (None, norm(POST_ATTENTION)?, None),
@@ -91,7 +91,7 @@ impl LayerShape {
             self_attn: self.attention.build(&scope.part("self_attn"))?,
             attention_norm,
             mlp_input_norm,
-            feed_forward: self.feed_forward.build(&feed_forward, num_layers)?,
+            feed_forward: self.feed_forward.build(&feed_forward, num_sparse)?,
             mlp_norm,
         })
     }

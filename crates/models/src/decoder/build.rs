@@ -55,7 +55,7 @@ impl Decoder {
                     });
                 }
                 Part::Layer(number) => layers.push(Layer {
-                    layer: Arc::new(shape.layers[number].build(&scope, shape.layers.len())?),
+                    layer: Arc::new(shape.layers[number].build(&scope, shape.num_sparse())?),
                     is_recomputed: self.options.recompute.has(number),
                     is_trained: self.parameters(part).iter().any(|planned| planned.trainable),
                 }),

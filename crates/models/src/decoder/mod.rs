@@ -22,11 +22,14 @@ pub(crate) use shape::DecoderShape;
 use crate::lora::targets;
 use crate::nearest::nearest;
 use crate::options::{Options, Pattern, matches_end, matches_start};
-use crate::{AdapterWeights, Checkpoint, Error};
+use crate::{AdapterWeights, Checkpoint, Error, Lora};
 use part::{Part, parts};
 
 /// The embedding's weight, which is the head's as well where the two are tied.
 const EMBEDDING: &str = "model.embed_tokens.weight";
+
+/// The head's.
+const HEAD: &str = "lm_head.weight";
 
 /// A decoder and how it is to be trained.
 #[derive(Clone, Debug)]
@@ -63,6 +66,7 @@ impl Decoder {
             decoder.adapted = targets(&lora.targets, &decoder.linears())?;
             decoder.check_whole()?;
             decoder.check_tied()?;
+            decoder.check_dropout(&lora)?;
             if let AdapterWeights::Saved(adapter) = &lora.weights {
                 adapter.check(&decoder.planned())?;
             }
@@ -113,6 +117,16 @@ impl Decoder {
         };
         match ends.iter().find(is_meant).filter(|_| self.shape.is_tied) {
             Some(module) => Err(Error::TiedAdapter { module: module.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows that an expert sees are tokens of all the batch's rows, among which no row has a
+    /// mask of its own.
+    fn check_dropout(&self, lora: &Lora) -> Result<(), Error> {
+        let of_expert = self.adapted.iter().find(|path| path.contains(".experts."));
+        match of_expert.filter(|_| lora.dropout > 0.0) {
+            Some(module) => Err(Error::ExpertDropout { module: module.clone() }),
             None => Ok(()),
         }
     }

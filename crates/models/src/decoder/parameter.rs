@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::part::Part;
-use super::{Decoder, EMBEDDING};
+use super::{Decoder, EMBEDDING, HEAD};
 use crate::blocks::{Declared, Init};
 use crate::lora::{LORA_A, LORA_B};
 use crate::options::{matches_end, matches_start};
@@ -29,13 +29,16 @@ impl Decoder {
         let declaration = part.declare(&self.shape);
         let path = part.name();
         let is_tied = part == Part::Head && self.shape.is_tied;
+        let is_shared = self.shape.is_tied && matches!(part, Part::Embedding | Part::Head);
+        // One tensor with two names is frozen by either.
+        let both_frozen = is_shared && [EMBEDDING, HEAD].iter().any(|name| self.is_frozen(name));
         let own = declaration.parameters(&path).into_iter().map(|declared| {
             let shared_with = is_tied.then_some(EMBEDDING);
             let of_whom = shared_with.unwrap_or(&declared.name);
             let is_in_adapter = self.is_saved_whole(of_whom);
             let is_trained = self.options.lora.is_none() || is_in_adapter;
             Planned {
-                trainable: is_trained && !self.is_frozen(of_whom),
+                trainable: is_trained && !both_frozen && !self.is_frozen(of_whom),
                 shared_with,
                 is_adapter: false,
                 is_in_adapter: is_in_adapter && shared_with.is_none(),

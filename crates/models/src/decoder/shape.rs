@@ -49,6 +49,11 @@ impl DecoderShape {
         ends - tied + of_kind(false) + of_kind(true)
     }
 
+    /// How many layers have a router.
+    pub(super) fn num_sparse(&self) -> usize {
+        parts(self.layers.len()).filter(|part| self.is_sparse(*part)).count()
+    }
+
     fn is_sparse(&self, part: Part) -> bool {
         match part {
             Part::Layer(layer) => match self.layers[layer].feed_forward {

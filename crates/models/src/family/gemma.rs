@@ -3,7 +3,7 @@
 use super::Spec;
 use super::sizes::{Defaults, Sizes};
 use crate::blocks::{AttentionShape, LayerShape, NormShape};
-use crate::config::Fields;
+use crate::config::{ConfigProblem, Fields};
 use crate::decoder::DecoderShape;
 
 pub(super) const SPEC: Spec =
@@ -25,12 +25,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
 };
 
 fn describe(fields: &mut Fields) -> DecoderShape {
-    // The name that it had for a while; what it says goes.
-    let newer = fields.take_optional("hidden_activation");
-    fields.unset("hidden_activation");
-    if let Some(newer) = newer {
-        fields.put("hidden_act", newer);
-    }
+    one_activation(fields);
     let sizes = Sizes::read(fields, &DEFAULTS);
     let attention = attention(fields, &sizes);
     let decoder = sizes.decoder(fields, |_| LayerShape {
@@ -38,6 +33,27 @@ fn describe(fields: &mut Fields) -> DecoderShape {
         ..sizes.layer(attention.clone(), sizes.mlp())
     });
     with_own_ends(&sizes, decoder)
+}
+
+/// Puts `hidden_activation`, which it was called for a while, under its name of now. transformers 4
+/// computes what the one says and 5 the other, so that they have to agree.
+fn one_activation(fields: &mut Fields) {
+    let (now, then) = ("hidden_act", "hidden_activation");
+    let given = [now, then].map(|key| fields.take_optional(key));
+    if let [Some(a), Some(b)] = &given
+        && a != b
+    {
+        fields.report(ConfigProblem::Disagreement {
+            first: now.to_owned(),
+            first_value: a.to_string(),
+            second: then.to_owned(),
+            second_value: b.to_string(),
+        });
+    }
+    fields.unset(then);
+    if let Some(value) = given.into_iter().flatten().next() {
+        fields.put(now, value);
+    }
 }
 
 /// The attention of all Gemmas: with biases in all its matrices or in none.

@@ -42,6 +42,6 @@ pub(super) fn last_layers_windows(
 
 /// The window, where `use_sliding_window` is set.
 pub(super) fn asked_for_window(fields: &mut Fields) -> Option<NonZeroUsize> {
-    let window = window(fields, Some(4096));
-    window.filter(|_| fields.flag("use_sliding_window", false))
+    let is_used = fields.flag("use_sliding_window", false);
+    window(fields, Some(4096)).filter(|_| is_used)
 }

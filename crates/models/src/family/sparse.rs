@@ -20,8 +20,19 @@ pub(super) fn experts(
     default: Counts,
     expert: MlpShape,
 ) -> ExpertsShape {
-    let given = names.iter().find_map(|name| fields.optional_size(name, None));
-    let num = given.unwrap_or(default.num);
+    let given = names.iter().map(|name| (*name, fields.optional_size(name, None)));
+    let given: Vec<(&str, usize)> = given.filter_map(|(name, num)| Some((name, num?))).collect();
+    if let [(first, a), (second, b)] = given[..]
+        && a != b
+    {
+        fields.report(ConfigProblem::Disagreement {
+            first: first.to_owned(),
+            first_value: a.to_string(),
+            second: second.to_owned(),
+            second_value: b.to_string(),
+        });
+    }
+    let num = given.first().map_or(default.num, |(_, num)| *num);
     for name in names {
         fields.set(name, num);
     }

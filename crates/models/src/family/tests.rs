@@ -150,6 +150,26 @@ fn contradictions_come_with_their_values() {
 }
 
 #[test]
+fn what_is_said_twice_is_said_alike() {
+    refused(
+        "gemma",
+        json!({"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}),
+        &[
+            "`hidden_act` is \"gelu\", but `hidden_activation` is \"gelu_pytorch_tanh\"; keep one of them",
+        ],
+    );
+    refused(
+        "qwen3_moe",
+        json!({"num_experts": 8, "num_local_experts": 16, "head_dim": 16}),
+        &["`num_experts` is 8, but `num_local_experts` is 16; keep one of them"],
+    );
+    let act = |changes| format!("{:?}", shape("gemma", changes).layers[0].feed_forward);
+    let tanh = act(json!({"hidden_activation": "gelu_pytorch_tanh"}));
+    assert_eq!(act(json!({})), tanh);
+    assert_ne!(act(json!({"hidden_act": "gelu", "hidden_activation": null})), tanh);
+}
+
+#[test]
 fn sizes_and_numbers_have_limits() {
     refused(
         "llama",

@@ -69,6 +69,13 @@ impl Lora {
         for variant in VARIANTS {
             fields.refuse_unless(variant, |value| is_empty(value) || is_false(value), "null");
         }
+        // The others change the base as they load, which is not what these adapters are added to.
+        let is_plain = |value: &Value| match value {
+            Value::Bool(_) => true,
+            _ => ["gaussian", "eva", "orthogonal"].iter().any(|name| value == name),
+        };
+        let supported = "true, false, or an initialisation that leaves the base as it is";
+        fields.refuse_unless("init_lora_weights", is_plain, supported);
         // The tensors say more exactly which modules these are.
         for list in ["target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"] {
             fields.take(list);
@@ -123,6 +130,7 @@ impl Lora {
             ("bias", json!("none")),
             ("fan_in_fan_out", json!(false)),
             ("inference_mode", json!(true)),
+            ("init_lora_weights", json!(true)),
         ];
         map.extend(fields.map(|(key, value)| (key.to_owned(), value)));
         if let Some(base) = base {

@@ -6,6 +6,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use crate::config::MAX_SIZE;
 use crate::{AdapterWeights, Error};
 pub use adapter::Adapter;
 pub(crate) use adapter::{ADAPTER_CONFIG, ADAPTER_FILE, saved_name};
@@ -70,8 +71,12 @@ impl Lora {
         if self.rank == 0 {
             return Err(refused("rank", 0.0, "at least 1"));
         }
-        if !self.alpha.is_finite() {
-            return Err(refused("alpha", self.alpha, "a finite number"));
+        if self.rank > MAX_SIZE {
+            return Err(refused("rank", self.rank as f64, "at most 16777216"));
+        }
+        // What is saved is read again within these bounds.
+        if !(0.0..=f64::from(f32::MAX)).contains(&self.alpha) {
+            return Err(refused("alpha", self.alpha, "a finite number, at least 0"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(refused("dropout", self.dropout, "at least 0 and below 1"));

@@ -4,7 +4,8 @@ use crate::Error;
 use crate::nearest::nearest;
 use crate::options::{Pattern, matches_end};
 
-/// All matrices but the head.
+/// All matrices but the head and those of a mixture of experts, which transformers 5 holds fused:
+/// PEFT would not find them.
 const ALL: &str = "all-linear";
 
 /// Of `linears`, the paths of all matrices of a model, those that `targets` name.
@@ -17,7 +18,7 @@ pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<Stri
         let mut has_any = false;
         let pattern = Pattern::new(target)?;
         for (path, chosen) in linears.iter().zip(&mut chosen) {
-            let fits = if target == ALL { path != "lm_head" } else { matches_end(&pattern, path) };
+            let fits = if target == ALL { is_among_all(path) } else { matches_end(&pattern, path) };
             has_any |= fits;
             *chosen |= fits;
         }
@@ -33,4 +34,8 @@ pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<Stri
     let paths = linears.iter().zip(chosen).filter(|(_, chosen)| *chosen);
     let paths: Vec<String> = paths.map(|(path, _)| path.clone()).collect();
     if paths.is_empty() { Err(Error::NoTargets) } else { Ok(paths) }
+}
+
+fn is_among_all(path: &str) -> bool {
+    path != "lm_head" && !path.contains(".experts.") && !path.ends_with(".gate")
 }

@@ -52,3 +52,34 @@ fn what_is_not_implemented_is_refused_by_name() {
     let text = message(json!({"peft_type": "LORA", "r": 2}));
     assert!(text.contains("adapter_model.safetensors cannot be read"), "{text}");
 }
+
+/// A small mixture of experts with adapters.
+fn sparse(lora: Lora) -> Result<crate::AutoModel, crate::Error> {
+    let config = json!({"model_type": "mixtral", "num_hidden_layers": 2, "hidden_size": 8,
+        "vocab_size": 16, "intermediate_size": 8, "num_attention_heads": 2, "num_key_value_heads": 2,
+        "num_local_experts": 4});
+    from_config_with(&config, 0, Options { lora: Some(lora), ..Options::default() })
+}
+
+#[test]
+fn all_matrices_are_those_that_peft_finds() {
+    let model = sparse(Lora { dropout: 0.1, ..Lora::new(2, ["all-linear"]) }).unwrap();
+    assert_eq!(model.decoder().adapted().len(), 2 * 4, "the attention's");
+    let experts = Lora { dropout: 0.1, ..Lora::new(2, ["w1"]) };
+    assert_eq!(
+        sparse(experts.clone()).unwrap_err().to_string(),
+        "`model.layers.0.block_sparse_moe.experts.0.w1` is an expert's, whose adapters have no \
+         dropout; set the dropout to 0, or leave experts out of the targets"
+    );
+    let model = sparse(Lora { dropout: 0.0, ..experts }).unwrap();
+    assert_eq!(model.decoder().adapted().len(), 2 * 4);
+}
+
+#[test]
+fn adapters_that_change_the_base_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = json!({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"});
+    std::fs::write(dir.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let text = Lora::load(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("`init_lora_weights` is \"pissa_niter_4\""), "{text}");
+}

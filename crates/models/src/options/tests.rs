@@ -89,3 +89,17 @@ fn weights_are_trained_in_three_dtypes() {
         "weights of f64 cannot be trained; choose f32, bf16 or f16"
     );
 }
+
+#[test]
+fn a_tied_weight_is_frozen_by_either_name() {
+    let config = json!({"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 8,
+        "vocab_size": 16, "intermediate_size": 8, "num_attention_heads": 2,
+        "tie_word_embeddings": true});
+    for name in ["lm_head", "model.embed_tokens"] {
+        let options = Options { freeze: vec![name.to_owned()], ..Options::default() };
+        let graph = from_config_with(&config, 0, options).unwrap().as_model().graph();
+        for module in ["model.embed_tokens", "lm_head"] {
+            assert!(!graph.module(module).unwrap().parameters[0].trainable, "{name}: {module}");
+        }
+    }
+}

@@ -166,7 +166,7 @@ fn embedding(
             return (Rope { dim, theta, scaling: Scaling::None }, Value::Null);
         }
     };
-    table.set("rope_type", kind);
+    table.set("rope_type", if kind == "su" { json!("longrope") } else { kind });
     table.set("rope_theta", theta);
     let entries = table.finish(fields, "what belongs to its `rope_type`");
     (Rope { dim, theta, scaling }, entries)
