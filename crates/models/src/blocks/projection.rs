@@ -35,7 +35,11 @@ impl Projection {
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let y = self.base.forward(x)?;
         match &self.adapter {
-            Some(adapter) => y + adapter.forward(x, pass)?.to_dtype(x.dtype())?,
+            // Rounded once, where the model is of half precision.
+            Some(adapter) => {
+                let added = adapter.forward(x, pass)?;
+                (y.to_dtype(added.dtype())? + added)?.to_dtype(x.dtype())
+            }
             None => Ok(y),
         }
     }

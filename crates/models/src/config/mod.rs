@@ -88,6 +88,11 @@ impl Fields {
         self.read.insert(key.to_owned(), value.into());
     }
 
+    /// A field as it was understood so far.
+    pub(crate) fn written(&self, key: &str) -> Option<&Value> {
+        self.read.get(key)
+    }
+
     /// Forgets a field that was read: its content is written under another name.
     pub(crate) fn unset(&mut self, key: &str) {
         self.read.shift_remove(key);

@@ -12,6 +12,8 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use autopipe_splitter::ElementType;
 use candle_core::DType;
 
@@ -42,6 +44,8 @@ pub(crate) struct Decoder {
     whole: Vec<Pattern>,
     /// The paths of the matrices with an adapter, in the model's order.
     adapted: Vec<String>,
+    /// The same, to look them up: of experts there are thousands.
+    is_adapted: BTreeSet<String>,
 }
 
 impl Decoder {
@@ -60,10 +64,19 @@ impl Decoder {
         let frozen = patterns(&options.freeze)?;
         let whole =
             options.lora.as_ref().map_or(Ok(Vec::new()), |l| patterns(&l.modules_to_save))?;
-        let mut decoder = Self { shape, options, element, frozen, whole, adapted: Vec::new() };
+        let mut decoder = Self {
+            shape,
+            options,
+            element,
+            frozen,
+            whole,
+            adapted: Vec::new(),
+            is_adapted: BTreeSet::new(),
+        };
         if let Some(lora) = decoder.options.lora.clone() {
             lora.check()?;
             decoder.adapted = targets(&lora.targets, &decoder.linears())?;
+            decoder.is_adapted = decoder.adapted.iter().cloned().collect();
             decoder.check_whole()?;
             decoder.check_tied()?;
             decoder.check_dropout(&lora)?;
@@ -89,6 +102,15 @@ impl Decoder {
     /// The paths of the matrices with an adapter, in the model's order.
     pub(crate) fn adapted(&self) -> &[String] {
         &self.adapted
+    }
+
+    /// The paths of the modules that are trained whole beside the adapters, in the model's order.
+    pub(crate) fn trained_whole(&self) -> Vec<String> {
+        let saved = self.planned().into_iter().filter(|p| p.is_in_adapter && !p.is_adapter);
+        let mut paths: Vec<String> =
+            saved.filter_map(|p| Some(p.declared.name.rsplit_once('.')?.0.to_owned())).collect();
+        paths.dedup();
+        paths
     }
 
     /// All parameters of the model, those that stages share more than once.

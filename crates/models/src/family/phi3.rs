@@ -30,5 +30,6 @@ fn describe(fields: &mut Fields) -> DecoderShape {
     let mlp = MlpShape { is_fused: true, ..sizes.mlp() };
     let context = rope::Context { original: Some(4096), ..sizes.rope_context() };
     let rope = rope::read(fields, context);
+    rope::write_for_phi3(fields, &rope);
     sizes.decoder_with(vec![rope], |_| sizes.layer(attention.clone(), mlp.clone()))
 }

@@ -77,7 +77,13 @@ impl Lora {
         let supported = "true, false, or an initialisation that leaves the base as it is";
         fields.refuse_unless("init_lora_weights", is_plain, supported);
         // The tensors say more exactly which modules these are.
-        for list in ["target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"] {
+        for list in [
+            "target_modules",
+            "modules_to_save",
+            "layers_to_transform",
+            "layers_pattern",
+            "exclude_modules",
+        ] {
             fields.take(list);
             fields.unset(list);
         }
@@ -85,8 +91,6 @@ impl Lora {
         let alpha = fields.number("lora_alpha", 8.0, Min::Zero);
         let dropout = fields.number("lora_dropout", 0.0, Min::Zero);
         let use_rslora = fields.flag("use_rslora", false);
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let whole = fields.list("modules_to_save", text, "a list of modules or null");
         let (extra, mut problems) = fields.finish();
         // Each release of PEFT has new fields, some of which look like slips of older ones.
         problems.retain(|problem| !matches!(problem, ConfigProblem::Misspelt { .. }));
@@ -98,13 +102,20 @@ impl Lora {
         let path =
             |name: &str| Some(name.strip_prefix(PREFIX)?.strip_suffix(end.as_str())?.to_owned());
         let targets: Vec<String> = checkpoint.names().filter_map(path).collect();
+        // What is neither matrix of an adapter was trained whole.
+        let is_of_adapter =
+            |name: &str| [super::LORA_A, super::LORA_B].iter().any(|end| name.ends_with(end));
+        let module = |name: &str| Some(name.strip_prefix(PREFIX)?.rsplit_once('.')?.0.to_owned());
+        let mut whole: Vec<String> =
+            checkpoint.names().filter(|name| !is_of_adapter(name)).filter_map(module).collect();
+        whole.dedup();
         let lora = Self {
             rank,
             alpha,
             dropout,
             targets,
             use_rslora,
-            modules_to_save: whole.unwrap_or_default(),
+            modules_to_save: whole,
             weights: AdapterWeights::Saved(Box::new(Adapter { extra, checkpoint })),
         };
         lora.check()?;
@@ -112,12 +123,20 @@ impl Lora {
     }
 
     /// The content of an `adapter_config.json` that PEFT loads, for adapters on these modules.
-    pub(crate) fn config_json(&self, modules: &[String], base: Option<&str>) -> Value {
+    ///
+    /// Both lists are whole paths: PEFT has another idea of what the end of a name is, and of
+    /// patterns.
+    pub(crate) fn config_json(
+        &self,
+        modules: &[String],
+        whole: &[String],
+        base: Option<&str>,
+    ) -> Value {
         let mut map = match &self.weights {
             AdapterWeights::Saved(adapter) => adapter.extra.clone(),
             AdapterWeights::Random { .. } => Map::new(),
         };
-        let whole = (!self.modules_to_save.is_empty()).then_some(&self.modules_to_save);
+        let whole = (!whole.is_empty()).then_some(whole);
         let fields = [
             ("peft_type", json!("LORA")),
             ("task_type", json!("CAUSAL_LM")),

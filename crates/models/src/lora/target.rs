@@ -14,8 +14,16 @@ const ALL: &str = "all-linear";
 /// If a target is no pattern, or none of the matrices fits it.
 pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<String>, Error> {
     let mut chosen = vec![false; linears.len()];
+    let mut sorted: Vec<(&str, usize)> =
+        linears.iter().enumerate().map(|(place, path)| (path.as_str(), place)).collect();
+    sorted.sort_unstable();
     for target in targets {
         let mut has_any = false;
+        // Saved adapters have whole paths, as many as there are matrices.
+        if let Ok(place) = sorted.binary_search_by_key(&target.as_str(), |(path, _)| path) {
+            chosen[sorted[place].1] = true;
+            continue;
+        }
         let pattern = Pattern::new(target)?;
         for (path, chosen) in linears.iter().zip(&mut chosen) {
             let fits = if target == ALL { is_among_all(path) } else { matches_end(&pattern, path) };

@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 use autopipe_nn::RotaryEmbedding;
 use candle_core::Result;
 
-pub(crate) use read::{Context, per_layer_type, read};
+pub(crate) use read::{Context, per_layer_type, read, write_for_phi3};
 
 /// A rotary embedding as a config describes it.
 #[derive(Clone, Debug, PartialEq)]

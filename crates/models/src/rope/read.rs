@@ -89,6 +89,21 @@ pub(crate) fn per_layer_type(
     (full, local)
 }
 
+/// Writes `rope_scaling` as transformers 4 wants it of Phi-3: with these three entries and no other.
+/// What it cannot say so (a factor of its own) is left as transformers 5 has it.
+pub(crate) fn write_for_phi3(fields: &mut Fields, rope: &Rope) {
+    if matches!(rope.scaling, Scaling::LongRope { .. })
+        && let Some(Value::Object(table)) = fields.written("rope_parameters")
+        && !table.contains_key("factor")
+        && !table.contains_key("attention_factor")
+    {
+        let factor = |key: &str| table.get(key).cloned().unwrap_or_default();
+        let (short, long) = (factor("short_factor"), factor("long_factor"));
+        let scaling = json!({"type": "longrope", "short_factor": short, "long_factor": long});
+        fields.set("rope_scaling", scaling);
+    }
+}
+
 /// Writes an embedding for transformers 5 and 4.
 fn write(fields: &mut Fields, rope: &Rope, entries: &Value, parameters: Value) {
     fields.set("rope_parameters", parameters);

@@ -123,3 +123,18 @@ fn gemma_3_has_two_embeddings_in_both_spellings() {
     let (again, _) = gemma(Value::Object(written));
     assert_eq!(again.ropes, new.ropes);
 }
+
+#[test]
+fn phi_3_is_written_as_transformers_4_wants_it() {
+    let factors = json!([1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0]);
+    let mut config = config(json!({
+        "rope_scaling": {"type": "longrope", "short_factor": factors.clone(), "long_factor": factors},
+        "original_max_position_embeddings": 32,
+    }));
+    config["model_type"] = json!("phi3");
+    let (shape, written) = Family::Phi3.describe(&config).unwrap();
+    assert_eq!(written["rope_scaling"], config["rope_scaling"]);
+    assert_eq!(written["rope_parameters"]["rope_type"], "longrope");
+    let (again, _) = Family::Phi3.describe(&Value::Object(written)).unwrap();
+    assert_eq!(again.ropes, shape.ropes);
+}

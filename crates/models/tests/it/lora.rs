@@ -84,6 +84,26 @@ fn one_file_of_adapters_is_the_file_that_peft_wrote() {
 }
 
 #[test]
+fn what_is_trained_whole_is_saved_by_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let lora = Lora {
+        modules_to_save: vec!["model.nor?".to_owned(), "lm_head".to_owned()],
+        ..Lora::new(2, ["q_proj"])
+    };
+    save_content(&with(lora), Content::Adapter, 2, &dir.path().join("a"));
+    let text = std::fs::read_to_string(dir.path().join("a/adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["modules_to_save"], serde_json::json!(["model.norm", "lm_head"]));
+    let again = Lora::load(&dir.path().join("a")).unwrap();
+    let mut whole = again.modules_to_save.clone();
+    whole.sort_unstable();
+    assert_eq!(whole, ["lm_head", "model.norm"]);
+    let got = computed(with(again).as_model(), "llama");
+    assert!(got.grads.contains_key("model.norm.weight"));
+    assert_eq!(got.grads.len(), 2 * 4 + 2);
+}
+
+#[test]
 fn merged_adapters_are_in_the_matrices() {
     let dir = tempfile::tempdir().unwrap();
     for name in ADAPTERS {

@@ -25,7 +25,8 @@ pub(super) fn finish(folder: &Path, model: &AutoModel, shards: &[WeightFile]) ->
         WeightSource::Folder(checkpoint) => checkpoint.folder().to_str(),
         WeightSource::Random { .. } => None,
     };
-    let config = lora.config_json(model.decoder().adapted(), base);
+    let decoder = model.decoder();
+    let config = lora.config_json(decoder.adapted(), &decoder.trained_whole(), base);
     json::write(&folder.join(ADAPTER_CONFIG), &config)?;
     match Lora::load(folder)?.weights {
         crate::AdapterWeights::Saved(adapter) => adapter.check(&model.decoder().planned()),
