@@ -4,6 +4,7 @@ use autopipe::splitter::with_commas;
 use autopipe_trainer::export::{Options, export};
 
 use crate::args::Export;
+use crate::hub;
 use crate::output;
 
 /// `autopipe export`.
@@ -13,7 +14,7 @@ use crate::output;
 /// or cannot be written.
 pub(crate) fn run(args: &Export) -> anyhow::Result<()> {
     let options = Options {
-        model: args.model.clone(),
+        model: hub::resolve(&args.model)?,
         adapter: args.adapter.clone(),
         dtype: args.dtype,
         output: args.output.clone(),

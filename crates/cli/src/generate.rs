@@ -9,6 +9,7 @@ use autopipe_trainer::ThreadOptions;
 use autopipe_trainer::generate::{End, Generated, Options, Sampling, generate};
 
 use crate::args::GenerateText;
+use crate::hub;
 use crate::output;
 use crate::schedule::figures::counted;
 use crate::threads;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &GenerateText) -> anyhow::Result<()> {
         None => None,
     };
     let options = Options {
-        model: args.model.clone(),
+        model: hub::resolve(&args.model)?,
         adapter: args.adapter.clone(),
         prompt: args.prompt.clone(),
         max_new_tokens: args.max_new_tokens,

@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod export;
 mod generate;
+mod hub;
 mod model;
 mod output;
 mod plan;

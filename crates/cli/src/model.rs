@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use autopipe_config::ModelSource;
 use serde_json::Value;
 
+use crate::hub;
+
 /// The content of a `config.json`, of which the folder may be given.
 ///
 /// # Errors
@@ -22,11 +24,12 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&text).with_context(|| format!("`{}` is no JSON", file.display()))
 }
 
-/// A folder as it is; a file is a config alone.
+/// A folder as it is, or that of a model on the Hub; a file is a config alone.
 ///
 /// # Errors
-/// If a file cannot be read or is no JSON, or the path is not in UTF-8.
+/// If a model cannot be had, a file cannot be read or is no JSON, or the path is not in UTF-8.
 pub(crate) fn model_source(path: &Path) -> anyhow::Result<ModelSource> {
+    let path = &hub::resolve(path)?;
     if !path.is_dir() {
         return Ok(ModelSource::Scratch { config: read_config(path)? });
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use autopipe_trainer::{ThreadOptions, train};
 
 use crate::args::Train;
+use crate::hub;
 use crate::output;
 use crate::progress::Progress;
 use crate::recipe;
@@ -16,7 +17,8 @@ use crate::threads;
 /// # Errors
 /// If the recipe cannot be read, is wrong, or its run fails.
 pub(crate) fn run(args: &Train) -> anyhow::Result<()> {
-    let recipe = recipe::read(&args.recipe, &args.set)?;
+    let mut recipe = recipe::read(&args.recipe, &args.set)?;
+    hub::resolve_recipe(&mut recipe)?;
     let options = ThreadOptions {
         threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),

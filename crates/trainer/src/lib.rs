@@ -15,6 +15,9 @@ mod train;
 pub mod verify;
 mod whole;
 
+// What the program around a run needs, to have a folder for a name.
+pub use autopipe_models::hub;
+
 // In the signature of `train`.
 pub use autopipe::ThreadOptions;
 pub use clip::{clip_coefficient, grad_norm};

@@ -16,7 +16,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// A Hugging Face folder, with or without weights, or a config.json
+    /// A Hugging Face folder, with or without weights, or `OWNER/NAME`, or a config.json
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Pipeline ranks; 1 is the model unsplit

@@ -13,7 +13,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
-    /// A Hugging Face folder with weights, such as a checkpoint of `autopipe train`
+    /// A Hugging Face folder with weights, such as a checkpoint of `autopipe train`, or `OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// A folder of adapters to merge into them, such as a checkpoint of a run with `peft`

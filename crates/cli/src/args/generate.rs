@@ -12,7 +12,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct GenerateText {
-    /// A Hugging Face folder with weights, such as a checkpoint of `autopipe train`
+    /// A Hugging Face folder with weights, such as a checkpoint of `autopipe train`, or `OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// A folder of adapters to the model, such as a checkpoint of a run with `peft`

@@ -19,7 +19,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// A Hugging Face folder, or a config.json for random weights
+    /// A Hugging Face folder, or a model of the Hub (`OWNER/NAME`), or a config.json for random weights
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Pipeline ranks; 1 is the model on one rank
