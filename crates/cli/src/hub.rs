@@ -29,8 +29,9 @@ pub(crate) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
     };
     #[expect(clippy::disallowed_methods, reason = "the command is the reader of the environment")]
     let hub = hub(|name| env::var_os(name).map(PathBuf::from));
-    folder(&hub, &repository, &mut observe)
-        .with_context(|| format!("there is no folder `{}`; as the name of a model", path.display()))
+    folder(&hub, &repository, &mut observe).with_context(|| {
+        format!("there is no folder `{}`, which may be the name of a model", path.display())
+    })
 }
 
 /// The same for the model of a recipe.
