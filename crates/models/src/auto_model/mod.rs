@@ -111,6 +111,11 @@ impl AutoModel {
         self.decoder.shape.max_positions
     }
 
+    /// How many numbers its weights have, each once, without those of adapters.
+    pub fn num_parameters(&self) -> usize {
+        usize::try_from(self.decoder.shape.num_parameters()).unwrap_or(usize::MAX)
+    }
+
     /// How it is to be trained.
     pub fn options(&self) -> &Options {
         &self.decoder.options

@@ -20,14 +20,7 @@ impl Checkpoint {
                 continue;
             }
             let tensor = file.read(name, DType::F32, &Device::Cpu)?;
-            let found = first_non_finite(&tensor)
-                .map_err(|source| Error::Parameter { name: name.clone(), source })?;
-            problems.extend(found.map(|(value, index)| CheckpointProblem::NotFinite {
-                file: file.name().to_owned(),
-                tensor: name.clone(),
-                value,
-                index,
-            }));
+            problems.extend(self.not_finite(name, &tensor)?);
         }
         if problems.is_empty() {
             Ok(())
@@ -35,10 +28,36 @@ impl Checkpoint {
             Err(Error::Checkpoint { folder: self.folder.clone(), problems })
         }
     }
+
+    /// The first NaN or infinity of the tensor that has been read under a name.
+    pub(super) fn not_finite(
+        &self,
+        name: &str,
+        tensor: &Tensor,
+    ) -> std::result::Result<Option<CheckpointProblem>, Error> {
+        let failed = |source| Error::Parameter { name: name.to_owned(), source };
+        let found = first_non_finite(tensor).map_err(failed)?;
+        let file = self.tensors.get(name).map_or("", |&place| self.files[place].name());
+        let (file, tensor) = (file.to_owned(), name.to_owned());
+        Ok(found.map(|(value, index)| CheckpointProblem::NotFinite { file, tensor, value, index }))
+    }
+}
+
+impl CheckpointProblem {
+    /// The same of a number that is finite in the file.
+    pub(super) fn converted_to(self, dtype: DType) -> Self {
+        match self {
+            Self::NotFinite { file, tensor, value, index } => {
+                let value = format!("{value} as {}", dtype.as_str());
+                Self::NotFinite { file, tensor, value, index }
+            }
+            other => other,
+        }
+    }
 }
 
 /// The first NaN or infinity of a tensor, with its index along each dimension.
-pub(super) fn first_non_finite(tensor: &Tensor) -> Result<Option<(String, Vec<usize>)>> {
+fn first_non_finite(tensor: &Tensor) -> Result<Option<(String, Vec<usize>)>> {
     let numbers = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let found = numbers.iter().enumerate().find(|(_, number)| !number.is_finite());
     Ok(found.map(|(place, number)| (number.to_string(), index(place, tensor.dims()))))

@@ -170,18 +170,24 @@ impl Checkpoint {
         device: &Device,
         is_checked: bool,
     ) -> Result<Tensor, Error> {
-        let tensor = self.read(name, dtype, device)?;
-        if is_checked {
-            let failed = |source| Error::Parameter { name: name.to_owned(), source };
-            let not_finite = finite::first_non_finite(&tensor).map_err(failed)?;
-            if let Some((value, index)) = not_finite {
-                let file = self.tensors.get(name).map_or("", |&place| self.files[place].name());
-                let (file, tensor) = (file.to_owned(), name.to_owned());
-                let problems = vec![CheckpointProblem::NotFinite { file, tensor, value, index }];
-                return Err(Error::Checkpoint { folder: self.folder.clone(), problems });
-            }
+        if !is_checked {
+            return self.read(name, dtype, device);
         }
-        Ok(tensor)
+        // All dtypes that weights come in fit in this one, but not in every one that they are
+        // converted to.
+        let stored = self.read(name, DType::F32, device)?;
+        let failed = |source| Error::Parameter { name: name.to_owned(), source };
+        let tensor = stored.to_dtype(dtype).map_err(failed)?;
+        let problem = match self.not_finite(name, &stored)? {
+            None => self.not_finite(name, &tensor)?.map(|problem| problem.converted_to(dtype)),
+            found => found,
+        };
+        match problem {
+            Some(problem) => {
+                Err(Error::Checkpoint { folder: self.folder.clone(), problems: vec![problem] })
+            }
+            None => Ok(tensor),
+        }
     }
 }
 

@@ -88,11 +88,6 @@ impl Fields {
         self.read.insert(key.to_owned(), value.into());
     }
 
-    /// A field as it was understood so far.
-    pub(crate) fn written(&self, key: &str) -> Option<&Value> {
-        self.read.get(key)
-    }
-
     /// Forgets a field that was read: its content is written under another name.
     pub(crate) fn unset(&mut self, key: &str) {
         self.read.shift_remove(key);
@@ -100,26 +95,15 @@ impl Fields {
 
     /// A size: a whole number from 1 to [`MAX_SIZE`].
     pub(crate) fn size(&mut self, key: &str, default: usize) -> usize {
+        self.size_up_to(key, default, MAX_SIZE)
+    }
+
+    /// A whole number from 1 to `max`.
+    pub(crate) fn size_up_to(&mut self, key: &str, default: usize, max: usize) -> usize {
         let value = self.take(key);
-        let size = self.sane_size(key, value, MAX_SIZE).unwrap_or(default);
+        let size = self.sane_size(key, value, max).unwrap_or(default);
         self.set(key, size);
         size
-    }
-
-    /// A size that is as large as the machine can count.
-    pub(crate) fn length(&mut self, key: &str, default: usize) -> usize {
-        let value = self.take(key);
-        let length = self.sane_size(key, value, usize::MAX).unwrap_or(default);
-        self.set(key, length);
-        length
-    }
-
-    /// A number of layers, from 1 to [`MAX_LAYERS`].
-    pub(crate) fn num_layers(&mut self, key: &str, default: usize) -> usize {
-        let value = self.take(key);
-        let num_layers = self.sane_size(key, value, MAX_LAYERS).unwrap_or(default);
-        self.set(key, num_layers);
-        num_layers
     }
 
     /// As [`size`](Self::size), `None` for a `null`; `default` where the field is missing.
@@ -198,6 +182,16 @@ impl Fields {
             // It says nothing, or was never there.
             self.unset(key);
         }
+    }
+
+    /// Reports that two fields that say the same thing say it differently.
+    pub(crate) fn disagree(&mut self, first: (String, &Value), second: (String, &Value)) {
+        self.report(ConfigProblem::Disagreement {
+            first: first.0,
+            first_value: first.1.to_string(),
+            second: second.0,
+            second_value: second.1.to_string(),
+        });
     }
 
     /// Reports a value that asks for what is not implemented.

@@ -2,7 +2,7 @@
 
 use super::DecoderShape;
 use crate::blocks::FeedForward;
-use crate::config::{ConfigProblem, MAX_SIZE};
+use crate::config::ConfigProblem;
 
 /// A thousand times the largest models; bytes and operations counted from it do not overflow.
 const MAX_PARAMETERS: u128 = 1 << 50;
@@ -38,17 +38,6 @@ impl DecoderShape {
                 max: MAX_EXPERTS,
             });
             return problems;
-        }
-        // Their product has to be a size, whatever the sum of all is.
-        let widest = self.layers.iter().map(|layer| layer.attention.num_heads).max().unwrap_or(0);
-        let head_dim = self.layers.first().map_or(0, |layer| layer.attention.head_dim);
-        let width = widest.saturating_mul(head_dim);
-        if width > MAX_SIZE * 64 {
-            problems.push(ConfigProblem::Size {
-                key: "num_attention_heads * head_dim".to_owned(),
-                value: width,
-                max: MAX_SIZE * 64,
-            });
         }
         let num_parameters = self.num_parameters();
         if num_parameters > MAX_PARAMETERS {

@@ -42,10 +42,8 @@ pub(crate) struct Decoder {
     frozen: Vec<Pattern>,
     /// The modules that are trained whole beside the adapters.
     whole: Vec<Pattern>,
-    /// The paths of the matrices with an adapter, in the model's order.
-    adapted: Vec<String>,
-    /// The same, to look them up: of experts there are thousands.
-    is_adapted: BTreeSet<String>,
+    /// The paths of the matrices with an adapter. Of experts there are thousands.
+    adapted: BTreeSet<String>,
 }
 
 impl Decoder {
@@ -64,19 +62,10 @@ impl Decoder {
         let frozen = patterns(&options.freeze)?;
         let whole =
             options.lora.as_ref().map_or(Ok(Vec::new()), |l| patterns(&l.modules_to_save))?;
-        let mut decoder = Self {
-            shape,
-            options,
-            element,
-            frozen,
-            whole,
-            adapted: Vec::new(),
-            is_adapted: BTreeSet::new(),
-        };
+        let mut decoder = Self { shape, options, element, frozen, whole, adapted: BTreeSet::new() };
         if let Some(lora) = decoder.options.lora.clone() {
             lora.check()?;
             decoder.adapted = targets(&lora.targets, &decoder.linears())?;
-            decoder.is_adapted = decoder.adapted.iter().cloned().collect();
             decoder.check_whole()?;
             decoder.check_tied()?;
             decoder.check_dropout(&lora)?;
@@ -99,8 +88,8 @@ impl Decoder {
         self.parts().flat_map(of_part).map(|(path, _)| path).collect()
     }
 
-    /// The paths of the matrices with an adapter, in the model's order.
-    pub(crate) fn adapted(&self) -> &[String] {
+    /// The paths of the matrices with an adapter.
+    pub(crate) fn adapted(&self) -> &BTreeSet<String> {
         &self.adapted
     }
 
@@ -135,7 +124,7 @@ impl Decoder {
     fn check_tied(&self) -> Result<(), Error> {
         let ends = [Part::Embedding, Part::Head].map(Part::name);
         let is_meant = |end: &&String| {
-            self.adapted.contains(end) || self.whole.iter().any(|whole| matches_end(whole, end))
+            self.adapted.contains(*end) || self.whole.iter().any(|whole| matches_end(whole, end))
         };
         match ends.iter().find(is_meant).filter(|_| self.shape.is_tied) {
             Some(module) => Err(Error::TiedAdapter { module: module.clone() }),

@@ -49,7 +49,7 @@ impl Decoder {
         let adapters = declaration
             .linears(&path)
             .into_iter()
-            .filter(|(path, _)| self.is_adapted.contains(path))
+            .filter(|(path, _)| self.adapted.contains(path))
             .flat_map(|(path, sizes)| self.adapter(&path, sizes));
         own.chain(adapters).collect()
     }

@@ -3,7 +3,7 @@
 use super::Spec;
 use super::sizes::{Defaults, Sizes};
 use crate::blocks::{AttentionShape, LayerShape, NormShape};
-use crate::config::{ConfigProblem, Fields};
+use crate::config::Fields;
 use crate::decoder::DecoderShape;
 
 pub(super) const SPEC: Spec =
@@ -43,12 +43,7 @@ fn one_activation(fields: &mut Fields) {
     if let [Some(a), Some(b)] = &given
         && a != b
     {
-        fields.report(ConfigProblem::Disagreement {
-            first: now.to_owned(),
-            first_value: a.to_string(),
-            second: then.to_owned(),
-            second_value: b.to_string(),
-        });
+        fields.disagree((now.to_owned(), a), (then.to_owned(), b));
     }
     fields.unset(then);
     if let Some(value) = given.into_iter().flatten().next() {

@@ -28,8 +28,7 @@ fn describe(fields: &mut Fields) -> DecoderShape {
     let attention =
         AttentionShape { is_fused: true, window: window(fields, None), ..sizes.attention() };
     let mlp = MlpShape { is_fused: true, ..sizes.mlp() };
-    let context = rope::Context { original: Some(4096), ..sizes.rope_context() };
+    let context = rope::Context { dialect: rope::Dialect::Phi3, ..sizes.rope_context() };
     let rope = rope::read(fields, context);
-    rope::write_for_phi3(fields, &rope);
     sizes.decoder_with(vec![rope], |_| sizes.layer(attention.clone(), mlp.clone()))
 }

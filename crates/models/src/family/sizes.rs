@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::blocks::{
     Activation, AttentionShape, FeedForward, LayerShape, MlpShape, NormPlacement, NormShape,
 };
-use crate::config::{ConfigProblem, Fields, Min};
+use crate::config::{ConfigProblem, Fields, MAX_LAYERS, Min};
 use crate::decoder::DecoderShape;
 use crate::rope::{self, Rope};
 
@@ -96,11 +96,15 @@ impl Sizes {
             vocab_size,
             hidden_size,
             intermediate_size: fields.size("intermediate_size", default.intermediate_size),
-            num_layers: fields.num_layers("num_hidden_layers", default.num_layers),
+            num_layers: fields.size_up_to("num_hidden_layers", default.num_layers, MAX_LAYERS),
             num_heads,
             num_kv_heads,
             head_dim,
-            max_positions: fields.length("max_position_embeddings", default.max_positions),
+            max_positions: fields.size_up_to(
+                "max_position_embeddings",
+                default.max_positions,
+                usize::MAX,
+            ),
             eps: fields.number("rms_norm_eps", default.eps, Min::Zero),
             theta: default.theta,
             is_tied: fields.flag("tie_word_embeddings", default.is_tied),
@@ -166,7 +170,7 @@ impl Sizes {
             theta: self.theta,
             head_dim: self.head_dim,
             max_positions: self.max_positions,
-            original: None,
+            dialect: rope::Dialect::Usual,
         }
     }
 

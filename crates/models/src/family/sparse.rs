@@ -25,12 +25,7 @@ pub(super) fn experts(
     if let [(first, a), (second, b)] = given[..]
         && a != b
     {
-        fields.report(ConfigProblem::Disagreement {
-            first: first.to_owned(),
-            first_value: a.to_string(),
-            second: second.to_owned(),
-            second_value: b.to_string(),
-        });
+        fields.disagree((first.to_owned(), &a.into()), (second.to_owned(), &b.into()));
     }
     let num = given.first().map_or(default.num, |(_, num)| *num);
     for name in names {

@@ -1,5 +1,6 @@
 //! Adapters on disk, as PEFT writes and loads them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -128,7 +129,7 @@ impl Lora {
     /// patterns.
     pub(crate) fn config_json(
         &self,
-        modules: &[String],
+        modules: &BTreeSet<String>,
         whole: &[String],
         base: Option<&str>,
     ) -> Value {

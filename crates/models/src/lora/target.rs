@@ -1,5 +1,7 @@
 //! Which matrices get an adapter.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::nearest::nearest;
 use crate::options::{Pattern, matches_end};
@@ -12,7 +14,7 @@ const ALL: &str = "all-linear";
 ///
 /// # Errors
 /// If a target is no pattern, or none of the matrices fits it.
-pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<BTreeSet<String>, Error> {
     let mut chosen = vec![false; linears.len()];
     let mut sorted: Vec<(&str, usize)> =
         linears.iter().enumerate().map(|(place, path)| (path.as_str(), place)).collect();
@@ -40,7 +42,7 @@ pub(crate) fn targets(targets: &[String], linears: &[String]) -> Result<Vec<Stri
         }
     }
     let paths = linears.iter().zip(chosen).filter(|(_, chosen)| *chosen);
-    let paths: Vec<String> = paths.map(|(path, _)| path.clone()).collect();
+    let paths: BTreeSet<String> = paths.map(|(path, _)| path.clone()).collect();
     if paths.is_empty() { Err(Error::NoTargets) } else { Ok(paths) }
 }
 

@@ -2,16 +2,16 @@
 
 mod read;
 mod table;
+mod yarn;
 
 #[cfg(test)]
 mod tests;
 
-use std::f64::consts::PI;
-
 use autopipe_nn::RotaryEmbedding;
 use candle_core::Result;
 
-pub(crate) use read::{Context, per_layer_type, read, write_for_phi3};
+pub(crate) use read::{Context, Dialect, per_layer_type, read};
+use yarn::Yarn;
 
 /// A rotary embedding as a config describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,14 +46,7 @@ pub(crate) enum Scaling {
     },
     /// [Peng et al., 2023](https://arxiv.org/abs/2309.00071): the same by the number of turns within
     /// the original length, and all scores are changed.
-    Yarn {
-        factor: f64,
-        beta_fast: f64,
-        beta_slow: f64,
-        truncate: bool,
-        attention_factor: f64,
-        original: usize,
-    },
+    Yarn(Yarn),
     /// [Ding et al., 2024](https://arxiv.org/abs/2402.13753): a divisor for each pair, other ones
     /// where the sequence is longer than `original`.
     LongRope {
@@ -81,7 +74,7 @@ impl Rope {
                     |freq| llama3(freq, *factor, *low_freq_factor, *high_freq_factor, *original);
                 (plain().into_iter().map(bend).collect(), 1.0)
             }
-            Scaling::Yarn { attention_factor, .. } => (self.yarn(), *attention_factor),
+            Scaling::Yarn(yarn) => (yarn.frequencies(self.dim, self.theta), yarn.attention_factor),
             Scaling::LongRope { short, long, attention_factor, original } => {
                 let divisors = if seq_len > *original { long } else { short };
                 let powers = powers(self.dim, self.theta);
@@ -98,36 +91,6 @@ impl Rope {
         let dim = self.dim as f64;
         let longer = seq_len.max(max_positions) as f64 / max_positions as f64;
         self.theta * (factor * longer - (factor - 1.0)).powf(dim / (dim - 2.0))
-    }
-
-    /// Frequencies between those of the original length and those slower by `factor`, along a ramp
-    /// over the pairs.
-    #[expect(clippy::cast_precision_loss, reason = "heads have far fewer than 2^23 numbers")]
-    fn yarn(&self) -> Vec<f32> {
-        let Scaling::Yarn { factor, beta_fast, beta_slow, truncate, original, .. } = self.scaling
-        else {
-            return frequencies(self.dim, self.theta);
-        };
-        let dim = self.dim as f64;
-        // The pair that turns so many times within the original length.
-        let pair = |turns: f64| {
-            dim * (original as f64 / (turns * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
-        };
-        let (mut low, mut high) = (pair(beta_fast), pair(beta_slow));
-        if truncate {
-            (low, high) = (low.floor(), high.ceil());
-        }
-        (low, high) = (low.max(0.0), high.min(dim - 1.0));
-        if low == high {
-            high += 0.001;
-        }
-        let (low, width) = (narrow(low), narrow(high - low));
-        let factor = narrow(factor);
-        let blend = |(i, power): (usize, f32)| {
-            let kept = 1.0 - ((i as f32 - low) / width).clamp(0.0, 1.0);
-            1.0 / (factor * power) * (1.0 - kept) + 1.0 / power * kept
-        };
-        powers(self.dim, self.theta).enumerate().map(blend).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table::Table;
-use super::{Rope, Scaling};
+use super::{Rope, Scaling, Yarn};
 use crate::config::{ConfigProblem, Fields, Min};
 
 /// What a rotary embedding takes from the rest of the config.
@@ -13,9 +13,21 @@ pub(crate) struct Context {
     pub(crate) theta: f64,
     pub(crate) head_dim: usize,
     pub(crate) max_positions: usize,
-    /// The length of the first training where none is given.
-    pub(crate) original: Option<usize>,
+    pub(crate) dialect: Dialect,
 }
+
+/// Whose fields they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Most families': all of a head is turned.
+    Usual,
+    /// Phi-3's: part of a head may be, the length of the first training has a default, and
+    /// transformers 4 takes a `rope_scaling` of three entries only.
+    Phi3,
+}
+
+/// Phi-3's length of the first training.
+const PHI3_ORIGINAL: usize = 4096;
 
 /// The keys of transformers 5 and 4.
 const TABLES: [&str; 2] = ["rope_parameters", "rope_scaling"];
@@ -30,11 +42,15 @@ pub(crate) fn read(fields: &mut Fields, context: Context) -> Rope {
     let theta = agreed(fields, &mut table, "rope_theta", flat).unwrap_or(context.theta);
     let partial = fields.optional_number("partial_rotary_factor", None, Min::AboveZero);
     let partial = agreed(fields, &mut table, "partial_rotary_factor", partial);
-    let original = fields.optional_size("original_max_position_embeddings", context.original);
+    if let Some(part) = partial.filter(|&part| part != 1.0 && context.dialect == Dialect::Usual) {
+        fields.refuse("partial_rotary_factor", &json!(part), "1.0");
+    }
+    let default = (context.dialect == Dialect::Phi3).then_some(PHI3_ORIGINAL);
+    let original = fields.optional_size("original_max_position_embeddings", default);
     let (rope, entries) =
-        embedding(fields, table, theta, partial.unwrap_or(1.0), Context { original, ..context });
-    fields.set("rope_theta", theta);
+        embedding(fields, table, [theta, partial.unwrap_or(1.0)], original, context);
     for (key, value) in [
+        ("rope_theta", Some(Value::from(theta))),
         ("partial_rotary_factor", partial.map(Value::from)),
         ("original_max_position_embeddings", original.map(Value::from)),
     ] {
@@ -43,7 +59,8 @@ pub(crate) fn read(fields: &mut Fields, context: Context) -> Rope {
             None => fields.unset(key),
         }
     }
-    write(fields, &rope, &entries, entries.clone());
+    fields.set("rope_scaling", scaling(&rope, &entries, context.dialect));
+    fields.set("rope_parameters", entries);
     rope
 }
 
@@ -58,57 +75,36 @@ pub(crate) fn per_layer_type(
     let flat = fields.optional_number("rope_theta", None, Min::AboveZero);
     let flat_local = fields.optional_number("rope_local_base_freq", None, Min::AboveZero);
     let mut tables = Table::take(fields, &["rope_parameters"]);
-    let mut full = tables.inner(fields, "full_attention").unwrap_or_default();
-    let mut local = tables.inner(fields, "sliding_attention").unwrap_or_default();
+    let mut full = tables.inner(fields, "full_attention");
+    let mut local = tables.inner(fields, "sliding_attention");
     tables.finish(fields, "`full_attention` and `sliding_attention`");
-    if full.is_empty() {
-        full = Table::take(fields, &["rope_scaling"]);
-    } else if let Some(scaling) = fields.take_optional("rope_scaling") {
-        // The same thing said again.
-        let again = json!({"rope_type": scaling.get("rope_type"), "factor": scaling.get("factor")});
-        for key in ["rope_type", "factor"] {
-            let known = full.get(key).unwrap_or(Value::Null);
-            if again[key] != known {
-                fields.report(ConfigProblem::Disagreement {
-                    first: full.path(key),
-                    first_value: known.to_string(),
-                    second: format!("rope_scaling.{key}"),
-                    second_value: again[key].to_string(),
-                });
-            }
-        }
-    }
+    full.add(fields, "rope_scaling");
     let theta = agreed(fields, &mut full, "rope_theta", flat).unwrap_or(context.theta);
     let local_theta = agreed(fields, &mut local, "rope_theta", flat_local).unwrap_or(local_theta);
-    let (full, full_entries) = embedding(fields, full, theta, 1.0, context);
-    let (local, local_entries) = embedding(fields, local, local_theta, 1.0, context);
+    let (full, full_entries) = embedding(fields, full, [theta, 1.0], None, context);
+    let (local, local_entries) = embedding(fields, local, [local_theta, 1.0], None, context);
     fields.set("rope_theta", theta);
     fields.set("rope_local_base_freq", local_theta);
-    let both = json!({"full_attention": &full_entries, "sliding_attention": local_entries});
-    write(fields, &full, &full_entries, both);
+    fields.set("rope_scaling", scaling(&full, &full_entries, context.dialect));
+    let both = json!({"full_attention": full_entries, "sliding_attention": local_entries});
+    fields.set("rope_parameters", both);
     (full, local)
 }
 
-/// Writes `rope_scaling` as transformers 4 wants it of Phi-3: with these three entries and no other.
-/// What it cannot say so (a factor of its own) is left as transformers 5 has it.
-pub(crate) fn write_for_phi3(fields: &mut Fields, rope: &Rope) {
-    if matches!(rope.scaling, Scaling::LongRope { .. })
-        && let Some(Value::Object(table)) = fields.written("rope_parameters")
-        && !table.contains_key("factor")
-        && !table.contains_key("attention_factor")
-    {
-        let factor = |key: &str| table.get(key).cloned().unwrap_or_default();
-        let (short, long) = (factor("short_factor"), factor("long_factor"));
-        let scaling = json!({"type": "longrope", "short_factor": short, "long_factor": long});
-        fields.set("rope_scaling", scaling);
+/// An embedding's `rope_scaling`, for transformers 4.
+fn scaling(rope: &Rope, entries: &Value, dialect: Dialect) -> Value {
+    let is_own = |key| entries.get(key).is_some();
+    match (&rope.scaling, dialect) {
+        (Scaling::None, _) => Value::Null,
+        // A factor of its own has no place there: it stays as transformers 5 has it.
+        (Scaling::LongRope { .. }, Dialect::Phi3)
+            if !is_own("factor") && !is_own("attention_factor") =>
+        {
+            let (short, long) = (&entries["short_factor"], &entries["long_factor"]);
+            json!({"type": "longrope", "short_factor": short, "long_factor": long})
+        }
+        _ => entries.clone(),
     }
-}
-
-/// Writes an embedding for transformers 5 and 4.
-fn write(fields: &mut Fields, rope: &Rope, entries: &Value, parameters: Value) {
-    fields.set("rope_parameters", parameters);
-    let is_plain = rope.scaling == Scaling::None;
-    fields.set("rope_scaling", if is_plain { Value::Null } else { entries.clone() });
 }
 
 /// A number that may stand in the table, beside it, or in both.
@@ -122,12 +118,7 @@ fn agreed(
     if let (Some(flat), Some(inner)) = (flat, inner)
         && flat != inner
     {
-        fields.report(ConfigProblem::Disagreement {
-            first: key.to_owned(),
-            first_value: json!(flat).to_string(),
-            second: table.path(key),
-            second_value: json!(inner).to_string(),
-        });
+        fields.disagree((key.to_owned(), &json!(flat)), (table.path(key), &json!(inner)));
     }
     inner.or(flat)
 }
@@ -136,14 +127,14 @@ fn agreed(
 fn embedding(
     fields: &mut Fields,
     mut table: Table,
-    theta: f64,
-    partial: f64,
+    [theta, partial]: [f64; 2],
+    original: Option<usize>,
     context: Context,
 ) -> (Rope, Value) {
     let kind = table.get("rope_type").unwrap_or_else(|| json!("default"));
     let dim = turned(fields, context.head_dim, partial);
     let original_given = table.size(fields, "original_max_position_embeddings");
-    let original = context.original.or(original_given).unwrap_or(context.max_positions);
+    let original = original.or(original_given).unwrap_or(context.max_positions);
     let scaling = match kind.as_str() {
         Some("default") => Scaling::None,
         Some("linear") => Scaling::Linear { factor: table.needed(fields, "factor") },
@@ -203,14 +194,14 @@ fn yarn(fields: &mut Fields, table: &mut Table, max_positions: usize, original: 
     let given = table.number(fields, "attention_factor", Min::AboveZero);
     let mut or = |key, default| table.number(fields, key, Min::AboveZero).unwrap_or(default);
     let (beta_fast, beta_slow) = (or("beta_fast", 32.0), or("beta_slow", 1.0));
-    Scaling::Yarn {
+    Scaling::Yarn(Yarn {
         factor,
         beta_fast,
         beta_slow,
         truncate: table.flag(fields, "truncate").unwrap_or(true),
         attention_factor: given.unwrap_or(computed),
         original,
-    }
+    })
 }
 
 /// How many of a head's numbers are turned.

@@ -17,45 +17,42 @@ impl Table {
     /// The table under one of these keys, or what several of them say alike.
     pub(super) fn take(fields: &mut Fields, keys: &[&str]) -> Self {
         let mut table = Self { path: keys[0].to_owned(), ..Self::default() };
-        let mut is_first = true;
-        for &key in keys {
-            match fields.take_optional(key) {
-                None => {}
-                Some(Value::Object(entries)) => {
-                    if is_first {
-                        key.clone_into(&mut table.path);
-                    }
-                    is_first = false;
-                    table.merge(fields, key, entries);
-                }
-                Some(other) => {
-                    let (key, value) = (key.to_owned(), other.to_string());
-                    fields.report(ConfigProblem::Type {
-                        key,
-                        value,
-                        expected: "an object or null",
-                    });
-                }
-            }
+        for key in keys {
+            table.add(fields, key);
         }
         table
     }
 
-    /// The table inside of another one.
-    pub(super) fn inner(&mut self, fields: &mut Fields, key: &'static str) -> Option<Self> {
-        let path = self.path(key);
-        match self.get(key)? {
-            Value::Object(entries) => {
-                let mut inner = Self { path: path.clone(), ..Self::default() };
-                inner.merge(fields, &path, entries);
-                Some(inner)
+    /// Adds what the table under another key says, which may say the same things again.
+    pub(super) fn add(&mut self, fields: &mut Fields, key: &str) {
+        match fields.take_optional(key) {
+            None => {}
+            Some(Value::Object(entries)) => {
+                if self.entries.is_empty() {
+                    key.clone_into(&mut self.path);
+                }
+                self.merge(fields, key, entries);
             }
-            other => {
-                let value = other.to_string();
-                fields.report(ConfigProblem::Type { key: path, value, expected: "an object" });
-                None
+            Some(other) => {
+                let (key, value) = (key.to_owned(), other.to_string());
+                fields.report(ConfigProblem::Type { key, value, expected: "an object or null" });
             }
         }
+    }
+
+    /// The table inside of another one; empty if there is none.
+    pub(super) fn inner(&mut self, fields: &mut Fields, key: &'static str) -> Self {
+        let path = self.path(key);
+        let mut inner = Self { path: path.clone(), ..Self::default() };
+        match self.get(key) {
+            None => {}
+            Some(Value::Object(entries)) => inner.merge(fields, &path, entries),
+            Some(other) => {
+                let value = other.to_string();
+                fields.report(ConfigProblem::Type { key: path, value, expected: "an object" });
+            }
+        }
+        inner
     }
 
     fn merge(&mut self, fields: &mut Fields, path: &str, entries: Map<String, Value>) {
@@ -68,18 +65,11 @@ impl Table {
             match self.entries.get(entry) {
                 None => drop(self.entries.insert(entry.to_owned(), value)),
                 Some(known) if *known == value || is_same_number(known, &value) => {}
-                Some(known) => fields.report(ConfigProblem::Disagreement {
-                    first: format!("{}.{entry}", self.path),
-                    first_value: known.to_string(),
-                    second: format!("{path}.{name}"),
-                    second_value: value.to_string(),
-                }),
+                Some(known) => {
+                    fields.disagree((self.path(entry), known), (format!("{path}.{name}"), &value));
+                }
             }
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Whether there is such an entry.

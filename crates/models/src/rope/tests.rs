@@ -100,7 +100,15 @@ fn a_scaling_needs_its_own_numbers_and_no_others() {
     refused(json!({"rope_theta": "10000"}), &["`rope_theta` is \"10000\", expected a number"]);
     refused(
         json!({"partial_rotary_factor": 1.5}),
-        &["`partial_rotary_factor` is 1.5, expected above 0 and at most 1"],
+        &[
+            "`partial_rotary_factor` is 1.5, which is not implemented; supported is 1.0",
+            "`partial_rotary_factor` is 1.5, expected above 0 and at most 1",
+        ],
+    );
+    // transformers' Llama turns all of a head, whatever that says.
+    refused(
+        json!({"rope_parameters": {"partial_rotary_factor": 0.5}}),
+        &["`partial_rotary_factor` is 0.5, which is not implemented; supported is 1.0"],
     );
 }
 
@@ -120,8 +128,14 @@ fn gemma_3_has_two_embeddings_in_both_spellings() {
     }}));
     assert_eq!(old.ropes, new.ropes);
     assert_eq!(old.ropes[1].theta, 2e4);
-    let (again, _) = gemma(Value::Object(written));
+    let (again, _) = gemma(Value::Object(written.clone()));
     assert_eq!(again.ropes, new.ropes);
+    let mut other = written;
+    other["rope_scaling"]["factor"] = json!(4.0);
+    let error = Family::Gemma3Text.describe(&Value::Object(other)).unwrap_err().to_string();
+    let expected =
+        "`rope_parameters.full_attention.factor` is 8.0, but `rope_scaling.factor` is 4.0";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use autopipe_models::checkpoint::save::{Content, Writing, begin, commit, finish, write_shard};
 use autopipe_models::{AutoModel, Options, load_folder, load_folder_with};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-use crate::fixture::{build, flat, llama, modules, path};
+use crate::fixture::{build, flat, llama, modules, path, tensors};
 
 /// Saves `model` as `num_shards` ranks would.
 fn save(model: &AutoModel, num_shards: usize, folder: &Path) {
@@ -189,4 +189,31 @@ fn a_stage_cannot_be_saved_twice_or_as_a_shard_beyond_the_last() {
         "the parameter `model.norm.weight` is on two stages of this rank"
     );
     assert!(files(dir.path()).is_empty(), "nothing is written");
+}
+
+#[test]
+fn numbers_that_are_none_are_found_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(path("config.json"), dir.path().join("config.json")).unwrap();
+    let message = |number: f32, dtype, check_finite| {
+        let mut tensors = tensors(&path("model.safetensors"));
+        let mut norm = vec![1f32; 64];
+        norm[5] = number;
+        let norm = Tensor::new(norm, &candle_core::Device::Cpu).unwrap();
+        tensors.insert("model.norm.weight".to_owned(), norm);
+        safetensors::serialize_to_file(&tensors, None, &dir.path().join("model.safetensors"))
+            .unwrap();
+        let options = Options { dtype, check_finite, ..Options::default() };
+        let model = load_folder_with(dir.path(), options).unwrap();
+        let names = ["model.norm".to_owned()];
+        let stage = model.as_model().build_stage(&names, &candle_core::Device::Cpu);
+        stage.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let found = "tensor `model.norm.weight` in model.safetensors is";
+    let nan = message(f32::NAN, DType::F32, true);
+    assert!(nan.contains(&format!("{found} NaN at [5], and no training can begin so")), "{nan}");
+    let large = message(70_000.0, DType::F16, true);
+    assert!(large.contains(&format!("{found} inf as f16 at [5]")), "{large}");
+    assert_eq!(message(70_000.0, DType::F32, true), "");
+    assert_eq!(message(f32::NAN, DType::F32, false), "");
 }

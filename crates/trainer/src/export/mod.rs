@@ -56,11 +56,7 @@ pub fn export(options: &Options) -> Result<Exported, Error> {
     let partial = begin(output)?;
     write_whole(&model, &partial)?;
     commit(&partial, output)?;
-    let graph = model.as_model().graph();
-    let parameters = graph.modules().flat_map(|module| &module.parameters);
-    let own = parameters.filter(|p| p.shared_with.is_none() && !p.name.contains(".lora_"));
-    let num_parameters = own.filter_map(|parameter| parameter.num_elements()).sum();
-    Ok(Exported { dtype, num_parameters })
+    Ok(Exported { dtype, num_parameters: model.num_parameters() })
 }
 
 fn load(folder: &Path, adapter: Option<&Path>, dtype: DType) -> Result<AutoModel, Error> {

@@ -142,7 +142,8 @@ fn placed(recipe: &Recipe, error: ModelError) -> Error {
         },
         ModelError::NoTarget { .. } | ModelError::NoTargets => "peft.target_modules",
         ModelError::NoModule { .. } => "peft.modules_to_save",
-        ModelError::TiedAdapter { .. } => "peft",
+        ModelError::TiedAdapter { .. } | ModelError::Adapter { .. } => "peft",
+        ModelError::ExpertDropout { .. } => "peft.dropout",
         ModelError::AdapterConfig { .. } => "peft.pretrained",
         ModelError::Read { path, .. } | ModelError::Json { path, .. } if is_of_adapters(path) => {
             "peft.pretrained"

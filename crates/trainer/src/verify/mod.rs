@@ -47,7 +47,7 @@ pub struct Options {
     pub freeze: Vec<String>,
     /// The folder of the adapters that are trained in place of the model.
     pub adapter: Option<PathBuf>,
-    /// Which layers are computed again for their backward, split and unsplit.
+    /// Which layers are computed again for their backward when split; unsplit none is.
     pub recompute: ActivationCheckpointing,
     /// The batch.
     pub batch: BatchSource,
@@ -136,6 +136,8 @@ struct Setup<'a> {
     config: PipelineConfig,
     mesh: DeviceMesh,
     model: AutoModel,
+    /// The same model for the unsplit run, which computes nothing again.
+    plain: AutoModel,
     plan: PipelinePlan,
     batch: Checked,
 }
@@ -152,7 +154,11 @@ impl<'a> Setup<'a> {
             problems.push(Error::Tolerance { tolerance });
         }
         let mesh = found(&mut problems, mesh_of(pp_size));
-        let model = found(&mut problems, model(options));
+        let model = found(&mut problems, model(options, options.recompute));
+        // What is wrong with it is wrong with the other.
+        let plain = model.as_ref().and_then(|_| {
+            found(&mut problems, self::model(options, ActivationCheckpointing::None))
+        });
         let table = found(&mut problems, table(options));
         problems.extend(split_of_one(table.as_ref(), &options.split));
         let batch = match (&model, &table) {
@@ -169,9 +175,11 @@ impl<'a> Setup<'a> {
             }
             _ => None,
         };
-        match (mesh, model, decided, batch) {
-            (Some(mesh), Some(model), Some((config, plan)), Some(batch)) if problems.is_empty() => {
-                Ok(Self { options, config, mesh, model, plan, batch })
+        match (mesh, model, plain, decided, batch) {
+            (Some(mesh), Some(model), Some(plain), Some((config, plan)), Some(batch))
+                if problems.is_empty() =>
+            {
+                Ok(Self { options, config, mesh, model, plain, plan, batch })
             }
             _ => Err(problems),
         }
@@ -179,13 +187,13 @@ impl<'a> Setup<'a> {
 }
 
 /// The model, to be trained as the options say.
-fn model(options: &Options) -> Result<AutoModel, Error> {
+fn model(options: &Options, again: ActivationCheckpointing) -> Result<AutoModel, Error> {
     let lora = options.adapter.as_ref().map(|folder| Lora::load(folder)).transpose()?;
     let training = models::Options {
         dtype: candle_dtype(options.dtype),
         freeze: options.freeze.clone(),
         lora,
-        recompute: recompute(options.recompute),
+        recompute: recompute(again),
         check_finite: false,
     };
     load_or_draw(&options.model, options.seed, training)

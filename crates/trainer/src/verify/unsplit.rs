@@ -11,7 +11,7 @@ use crate::whole::build_whole;
 /// The loss and the gradients of the whole batch at once.
 pub(super) fn run(setup: &Setup<'_>) -> Result<Computed, Error> {
     let batch = &setup.batch;
-    let stage = build_whole(&setup.model)?;
+    let stage = build_whole(&setup.plain)?;
     let outputs = stage.forward(std::slice::from_ref(&batch.input_ids), &Keywords::new())?;
     let loss = (cross_entropy_sum(&outputs[0], &batch.labels)? / batch.num_labels_f64())?;
     let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
