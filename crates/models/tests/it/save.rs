@@ -194,7 +194,7 @@ fn a_stage_cannot_be_saved_twice_or_as_a_shard_beyond_the_last() {
 #[test]
 fn numbers_that_are_none_are_found_on_request() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(path("config.json"), dir.path().join("config.json")).unwrap();
+    fs::copy(path("config.json"), dir.path().join("config.json")).unwrap();
     let message = |number: f32, dtype, check_finite| {
         let mut tensors = tensors(&path("model.safetensors"));
         let mut norm = vec![1f32; 64];
