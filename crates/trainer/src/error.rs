@@ -9,7 +9,7 @@ use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
-use crate::data::CorpusProblem;
+use crate::data::{CorpusProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
@@ -27,6 +27,9 @@ pub enum Error {
     /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
     #[error("{}", joined(.0))]
     Corpus(Vec<CorpusProblem>),
+    /// One record of the data is at fault; others can still be read.
+    #[error(transparent)]
+    Record(#[from] Box<RecordProblem>),
     /// There is not one whole sequence in the corpus.
     #[error(
         "a sequence of {seq_len} tokens needs {} bytes of text, the corpus has {num_tokens} with its \

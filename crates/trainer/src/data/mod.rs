@@ -23,12 +23,16 @@ mod open_files;
 mod permutation;
 mod problem;
 mod random;
+mod record;
+mod sample;
 
 pub use batch::Batch;
 pub use corpus::{Corpus, Document};
 pub use loader::{Loader, Position};
 pub use problem::CorpusProblem;
 pub(crate) use random::{RandomSize, draw, random_batch, rng};
+pub use record::{RecordFault, RecordPlace, RecordProblem};
+pub use sample::{Sample, Samples};
 
 /// How many different tokens there are: one per byte.
 pub const VOCAB_SIZE: usize = 256;
