@@ -38,12 +38,14 @@ impl<'a> RankRun<'a> {
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let options = &job.recipe.optimizer;
         let optimizer = match options.name {
-            OptimizerName::AdamW => AdamW::new(AdamWConfig {
-                beta1: options.betas[0],
-                beta2: options.betas[1],
-                eps: options.eps,
-                weight_decay: options.weight_decay,
-            })?,
+            OptimizerName::AdamW | OptimizerName::Sgd | OptimizerName::Lion => {
+                AdamW::new(AdamWConfig {
+                    beta1: options.betas[0],
+                    beta2: options.betas[1],
+                    eps: options.eps,
+                    weight_decay: options.weight_decay,
+                })?
+            }
         };
         Ok(Self { job, pipeline, optimizer, loader: job.loader.clone(), timeline: None })
     }
