@@ -146,7 +146,7 @@ fn partition(trained: [bool; 2]) -> Partition {
 fn operations_are_those_of_the_model_alone() {
     let batch = BatchShape { batch_size: 3, seq_len: 5 };
     let partition = |trained| model_flops(&partition(trained), batch);
-    let (with_weights, attention) = (3.0 * 5.0 * 400.0, 3.0 * 25.0 * 4.0);
+    let (with_weights, attention) = (3.0 * 5.0 * 400.0, 3.0 * 15.0 * 4.0);
     let forward = with_weights + attention;
     let half_trained = forward + (forward + attention) + 0.5 * with_weights;
     assert_eq!(partition([true, true]), 2.0 * half_trained);
