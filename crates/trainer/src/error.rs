@@ -132,6 +132,19 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A line of the metrics file is no record of a run.
+    #[error(
+        "line {line} of `{}` is no record of a run: {source}; remove it, or the file",
+        path.display()
+    )]
+    MetricsLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// There is no checkpoint of this name.
     #[error("there is no checkpoint folder `{}`", path.display())]
     NoCheckpoint {
