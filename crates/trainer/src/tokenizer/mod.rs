@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::VOCAB_SIZE;
 use crate::train::read_regular;
-pub(crate) use special::SpecialTokens;
+pub(crate) use special::{END, SpecialTokens};
 pub use stream::TextStream;
 
 /// Hugging Face's file of everything that a tokenizer does.

@@ -15,7 +15,7 @@ use crate::train::read_regular;
 const FILE: &str = "tokenizer_config.json";
 
 /// The name of the token that ends a text.
-const END: &str = "eos_token";
+pub(crate) const END: &str = "eos_token";
 
 /// What is known of a tokenizer beside what it does with text.
 #[derive(Clone, Debug)]

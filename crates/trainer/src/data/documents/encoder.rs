@@ -85,6 +85,12 @@ impl Encoder {
         self.end
     }
 
+    /// The chat template.
+    #[cfg(test)]
+    pub(super) fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.chat.as_ref()
+    }
+
     /// A piece of a text: the first begins as a text does, the last has its end, and all together have
     /// no other token that is not text.
     pub(super) fn text(&self, text: &str, piece: Piece) -> Result<Sample, RecordFault> {

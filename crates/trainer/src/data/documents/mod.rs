@@ -44,6 +44,8 @@ mod parquet;
 mod parquet;
 mod problem;
 mod record;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io;

@@ -20,6 +20,7 @@ use minijinja::{Environment, Error, ErrorKind, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::data::RecordFault;
+use crate::tokenizer::END;
 use crate::data::documents::record::Conversation;
 
 const NAME: &str = "chat_template";
@@ -30,6 +31,8 @@ pub(super) struct ChatTemplate {
     environment: Environment<'static>,
     /// The special tokens.
     named: Value,
+    /// The one of them that ends a text.
+    end_token: String,
     /// Whether it marks what an assistant says.
     is_marked: bool,
 }
@@ -54,8 +57,9 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         let (source, is_marked) = generation::as_filter(source);
         environment.add_template_owned(NAME, source).map_err(|error| error.to_string())?;
+        let end_token = named.get(END).cloned().unwrap_or_default();
         let named = Value::from_pairs(named.iter().map(|(name, text)| (name.as_str(), text)));
-        Ok(Self { environment, named, is_marked })
+        Ok(Self { environment, named, end_token, is_marked })
     }
 
     /// Writes a conversation. Where nothing of it is an assistant's, nothing is learnt.
@@ -70,7 +74,7 @@ impl ChatTemplate {
             }
             return generation::unmark(&render(&messages, Turn::Nobody)?);
         }
-        turns::write(conversation, &messages, &render)
+        turns::write(conversation, &messages, &self.end_token, &render)
     }
 
     fn render(&self, messages: &[Value], tools: &Value, turn: Turn) -> Result<String, RecordFault> {

@@ -10,8 +10,11 @@
 //!                                                     ^^^^^^^^^^ message k
 //! ```
 //!
-//! That is right if each is the beginning of the next. Templates that write a message otherwise once
+//! That is right if each is the beginning of the next, but for an end token that a template sets behind
+//! whatever is last. Templates that write a message otherwise once
 //! others follow, by leaving out what a model has thought, are refused.
+
+use std::ops::Range;
 
 use minijinja::value::Value;
 
@@ -22,38 +25,35 @@ use crate::data::documents::record::Conversation;
 pub(super) fn write(
     conversation: &Conversation,
     messages: &[Value],
+    end_token: &str,
     render: &dyn Fn(&[Value], Turn) -> Result<String, RecordFault>,
 ) -> Result<Written, RecordFault> {
     let text = render(messages, Turn::Nobody)?;
-    let mut learnt = Vec::new();
-    for number in conversation.assistants() {
-        let differs = || RecordFault::Rewritten { message: number };
-        let before = render(&messages[..number], Turn::Assistant)?;
-        let start = if text.starts_with(&before) {
-            before.len()
-        } else {
-            // Messages of one role in a row, as of an assistant that has called a tool, may have no
-            // beginning of their own.
-            let before = render(&messages[..number], Turn::Nobody)?;
-            if !text.starts_with(&before) {
-                return Err(differs());
-            }
-            before.len()
-        };
-        let end = if number + 1 == messages.len() {
-            text.len()
-        } else {
-            let through = render(&messages[..=number], Turn::Nobody)?;
-            if !text.starts_with(&through) {
-                return Err(differs());
-            }
-            through.len()
-        };
-        let begun = learnt.last().map_or(0, |last: &std::ops::Range<usize>| last.end);
-        if start < begun || end < start {
-            return Err(differs());
+    // How many bytes of the text a template writes of the first messages.
+    let len = |num_messages: usize, turn: Turn| {
+        if (num_messages, turn) == (messages.len(), Turn::Nobody) {
+            return Ok(Some(text.len()));
         }
-        learnt.push(start..end);
+        let written = render(&messages[..num_messages], turn)?;
+        let written = match written.strip_suffix(end_token) {
+            Some(without) if !text.starts_with(&written) => without,
+            _ => &written,
+        };
+        Ok(text.starts_with(written).then_some(written.len()))
+    };
+    let mut learnt: Vec<Range<usize>> = Vec::new();
+    for number in conversation.assistants() {
+        let start = match len(number, Turn::Assistant)? {
+            Some(start) => start,
+            // A message behind another of an assistant's may have no beginning of its own.
+            None => len(number, Turn::Nobody)?.ok_or(RecordFault::Rewritten { message: number })?,
+        };
+        let end = len(number + 1, Turn::Nobody)?;
+        let begun = learnt.last().map_or(0, |last| last.end);
+        match end {
+            Some(end) if begun <= start && start <= end => learnt.push(start..end),
+            _ => return Err(RecordFault::Rewritten { message: number }),
+        }
     }
     Ok(Written { text, learnt })
 }
