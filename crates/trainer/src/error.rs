@@ -9,7 +9,7 @@ use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
-use crate::data::{CorpusProblem, RecordProblem};
+use crate::data::{CorpusProblem, DocumentsProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
@@ -27,6 +27,9 @@ pub enum Error {
     /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
     #[error("{}", joined(.0))]
     Corpus(Vec<CorpusProblem>),
+    /// The files of a source cannot be used; holds everything that is wrong, at least one problem.
+    #[error("{}", joined(.0))]
+    Documents(Vec<DocumentsProblem>),
     /// One record of the data is at fault; others can still be read.
     #[error(transparent)]
     Record(#[from] Box<RecordProblem>),

@@ -18,6 +18,8 @@
 
 mod batch;
 mod corpus;
+mod documents;
+mod find;
 mod loader;
 mod open_files;
 mod permutation;
@@ -28,6 +30,7 @@ mod sample;
 
 pub use batch::Batch;
 pub use corpus::{Corpus, Document};
+pub use documents::{Documents, DocumentsProblem, Encoder, EncoderOptions};
 pub use loader::{Loader, Position};
 pub use problem::CorpusProblem;
 pub(crate) use random::{RandomSize, draw, random_batch, rng};
