@@ -121,6 +121,11 @@ impl TokenFile {
         Ok(Self { path, map, bytes, width })
     }
 
+    /// Whether it is nothing but tokens.
+    pub(super) fn is_raw(&self) -> bool {
+        extension(&self.path) == Some(Extension::Bin)
+    }
+
     pub(super) fn num_tokens(&self) -> usize {
         self.bytes.len() / self.width.num_bytes()
     }

@@ -95,6 +95,11 @@ impl TokenFiles {
         self.files.len()
     }
 
+    /// Whether any of them is nothing but tokens, so that their type has to be known.
+    pub(super) fn has_raw(&self) -> bool {
+        self.files.iter().any(TokenFile::is_raw)
+    }
+
     /// How many files matched and were left out because there is nothing in them.
     pub fn num_empty(&self) -> usize {
         self.num_empty
