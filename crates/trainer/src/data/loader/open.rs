@@ -6,7 +6,7 @@ use autopipe_config::{Arrange, DataFormat, Dataset, Source};
 
 use super::{Content, Loader, LoaderOptions, LoaderProblem};
 use crate::Error;
-use crate::data::corpus::find::find;
+use crate::data::find::find;
 use crate::data::tokens::is_token_file;
 use crate::data::{Corpus, Samples, TokenFiles};
 
