@@ -9,7 +9,7 @@ use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
-use crate::data::{CorpusProblem, DocumentsProblem, RecordProblem};
+use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
@@ -72,17 +72,9 @@ pub enum Error {
         /// Tokens of each.
         seq_len: usize,
     },
-    /// The position is of another corpus or sequence length.
-    #[error(
-        "position {index} is beyond the {num_sequences} sequences of an epoch; the text or `seq_len` \
-         has changed since the position was saved"
-    )]
-    Position {
-        /// The sequence to go on with.
-        index: u64,
-        /// Sequences per epoch.
-        num_sequences: u64,
-    },
+    /// No batch can be made of the data, or none is left.
+    #[error(transparent)]
+    Data(#[from] LoaderProblem),
     /// The learning rate's parameters make no schedule; holds at least one problem.
     #[error("{}", joined(.0))]
     LearningRate(Vec<LrProblem>),
@@ -134,6 +126,19 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A line of the metrics file is no record of a run.
+    #[error(
+        "line {line} of `{}` is no record of a run: {source}; remove it, or the file",
+        path.display()
+    )]
+    MetricsLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
     },
     /// There is no checkpoint of this name.
     #[error("there is no checkpoint folder `{}`", path.display())]
