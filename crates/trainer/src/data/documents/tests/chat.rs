@@ -8,7 +8,7 @@ use crate::data::documents::record::Conversation;
 
 fn conversation(messages: &Value, tools: &Value) -> Record {
     let object = serde_json::json!({"messages": messages, "tools": tools});
-    Record::read(object.as_object().unwrap().clone(), &Columns::default()).unwrap()
+    Record::read(object.as_object().unwrap().clone(), &columns()).unwrap()
 }
 
 fn of(text: &str) -> Record {

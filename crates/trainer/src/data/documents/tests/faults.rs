@@ -79,7 +79,7 @@ fn sources_that_cannot_be_opened() {
     let parquet = if cfg!(feature = "parquet") { "is no Parquet file" } else { "--features parquet" };
     assert!(said.contains(parquet), "{said}");
     let tokens = Source { format: Some(DataFormat::Tokens), ..source("b.txt") };
-    assert!(open(&tokens).contains("files of tokens are not made of documents"));
+    assert!(open(&tokens).contains("`DIR/b.txt` holds tokens, and others of this source"));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn tokenizers_and_their_folders_can_be_at_fault() {
     let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text).unwrap();
     let open = || {
         let options = EncoderOptions {
-            tokenizer: &TokenizerSource::Auto,
+            tokenizer: &Tokenizer::Auto,
             model_folder: Some(folder.path()),
             chat_template: None,
             learn: Learn::Completions,
@@ -123,11 +123,11 @@ fn tokenizers_and_their_folders_can_be_at_fault() {
     assert!(open().unwrap_err().contains("chat_template.jinja"), "it goes first");
 
     for path in ["nowhere", "templates"] {
-        let tokenizer = TokenizerSource::Path(path.to_owned());
+        let tokenizer = Tokenizer::Path(path.to_owned());
         let said = encoder(&Setup { tokenizer, ..Setup::default() }).unwrap_err().to_string();
         assert!(said.starts_with("there is no tokenizer at `"), "{said}");
     }
-    let tokenizer = TokenizerSource::Path("byte_level/tokenizer.json".to_owned());
+    let tokenizer = Tokenizer::Path("byte_level/tokenizer.json".to_owned());
     assert_ne!(encoder(&Setup { tokenizer, ..Setup::default() }).unwrap().end(), 0);
 }
 
@@ -155,7 +155,7 @@ proptest! {
         let named = std::collections::BTreeMap::new();
         if let Ok(chat) = chat::ChatTemplate::new(&template, &named) {
             let talk = serde_json::json!({"messages": [{"role": "assistant", "content": "b"}]});
-            let record = Record::read(talk.as_object().unwrap().clone(), &Columns::default());
+            let record = Record::read(talk.as_object().unwrap().clone(), &columns());
             let Ok(Record::Conversation(conversation)) = record else { panic!("it is one") };
             let _ = chat.write(&conversation);
         }

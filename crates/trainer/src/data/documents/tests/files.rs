@@ -54,25 +54,25 @@ fn lines_end_in_several_ways() {
 fn columns_have_other_names_and_those_that_are_named_go_first() {
     let line = br#"{"q": "1", "a": "2", "text": "3", "talk": []}"#;
     let folder = folder(&[("a.jsonl", line)]);
-    let read = |change: fn(&mut Columns)| {
+    let read = |change: fn(&mut Source)| {
         let mut source = source("*");
-        change(&mut source.columns);
+        change(&mut source);
         read_all(&source, bytes(), &folder).remove(0).map(|sample| shown(&sample))
     };
     assert_eq!(read(|_| {}).unwrap(), "3.");
-    assert_eq!(read(|columns| columns.text = "a".to_owned()).unwrap(), "2.");
-    let pair = |columns: &mut Columns| {
-        columns.prompt = "q".to_owned();
-        columns.completion = "a".to_owned();
+    assert_eq!(read(|source| source.text_column = "a".to_owned()).unwrap(), "2.");
+    let pair = |source: &mut Source| {
+        source.prompt_column = "q".to_owned();
+        source.completion_column = "a".to_owned();
     };
     assert_eq!(read(pair).unwrap(), "[1]2.");
     assert_eq!(
-        read(|columns| columns.messages = "talk".to_owned()).unwrap_err(),
+        read(|source| source.messages_column = "talk".to_owned()).unwrap_err(),
         "DIR/a.jsonl:1:1: `talk` is an empty list, and should be a list of messages, at least one"
     );
-    let both = read(|columns| {
-        columns.text = "a".to_owned();
-        columns.messages = "talk".to_owned();
+    let both = read(|source| {
+        source.text_column = "a".to_owned();
+        source.messages_column = "talk".to_owned();
     });
     let said = "DIR/a.jsonl:1:1: it has `a`, and `talk`, and one of them is what is learnt";
     assert!(both.unwrap_err().starts_with(said));
