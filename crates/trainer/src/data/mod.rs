@@ -39,6 +39,8 @@ mod batch;
 mod corpus;
 mod evaluation;
 mod loader;
+#[cfg(test)]
+mod memory;
 mod mix;
 mod open_files;
 mod order;

@@ -307,4 +307,6 @@ fn source_seed(seed: u64, number: usize) -> u64 {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -144,3 +144,6 @@ fn records(path: &Path) -> Option<DataFormat> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
