@@ -15,7 +15,7 @@ pub use args::PipelineArgs;
 pub use error::Error;
 pub use forecast::{
     Forecast, ParameterBytes, RankForecast, Shards, Speed, StageForecast, Suggestion, Warning,
-    Workload, forecast, suggest, warnings,
+    Workload, forecast, predicted, suggest, warnings,
 };
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};

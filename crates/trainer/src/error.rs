@@ -9,7 +9,7 @@ use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::LrProblem;
-use crate::data::{CorpusProblem, LoaderProblem, RecordProblem};
+use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
@@ -27,6 +27,9 @@ pub enum Error {
     /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
     #[error("{}", joined(.0))]
     Corpus(Vec<CorpusProblem>),
+    /// The files of a source cannot be used; holds everything that is wrong, at least one problem.
+    #[error("{}", joined(.0))]
+    Documents(Vec<DocumentsProblem>),
     /// One record of the data is at fault; others can still be read.
     #[error(transparent)]
     Record(#[from] Box<RecordProblem>),
@@ -123,6 +126,19 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A line of the metrics file is no record of a run.
+    #[error(
+        "line {line} of `{}` is no record of a run: {source}; remove it, or the file",
+        path.display()
+    )]
+    MetricsLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
     },
     /// There is no checkpoint of this name.
     #[error("there is no checkpoint folder `{}`", path.display())]

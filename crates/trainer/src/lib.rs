@@ -9,8 +9,11 @@ pub mod export;
 pub mod generate;
 mod lr;
 mod metrics;
+pub mod report;
 mod run_dir;
+pub mod tensorboard;
 pub mod tokenizer;
+pub mod trace;
 mod train;
 pub mod verify;
 mod whole;
@@ -21,10 +24,10 @@ pub use autopipe_models::hub;
 // In the signature of `train`.
 pub use autopipe::ThreadOptions;
 pub use clip::{clip_coefficient, grad_norm};
-pub use clock::Stopwatch;
+pub use clock::{Stopwatch, wall_time};
 pub use error::Error;
 pub use lr::{Decay, LrProblem, LrSchedule};
-pub use metrics::{Event, MetricsWriter, StepRecord};
+pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, peak_memory};
 pub use run_dir::{Checkpoint, RunDir};
 pub use train::{
     Finished, TrainError, model_config, pipeline_config, read_schedule, split_of, train,

@@ -6,7 +6,7 @@ mod suggest;
 mod tests;
 mod warning;
 
-use autopipe_schedule::{Rank, Stage, simulate_plan};
+use autopipe_schedule::{Rank, Stage, Timeline, simulate, simulate_plan};
 use autopipe_splitter::{BatchShape, Partition, Routes};
 use serde::Serialize;
 
@@ -195,7 +195,14 @@ pub fn forecast(plan: &PipelinePlan, workload: &Workload) -> Forecast {
     of_parts(&plan.partition, &plan.routes, &plan.table, workload)
 }
 
-/// The same of what is not proved yet.
+/// When every action of a training step happens, communication too, by the costs of
+/// [`forecast`] and in some unit of time: what lasts twice as long as another lasts twice as long.
+pub fn predicted(plan: &PipelinePlan, workload: &Workload) -> Timeline {
+    let costs = costs::costs(&plan.partition, &plan.routes, workload);
+    simulate(&plan.programs.train, &costs.scaled)
+}
+
+/// [`forecast`] of what is not proved yet.
 fn of_parts(
     partition: &Partition,
     routes: &Routes,

@@ -15,7 +15,7 @@ pub use html::html;
 pub use json::{CriticalAction, RankReport, Report, json, report};
 pub use number::number;
 pub use svg::svg;
-pub use trace::{TraceError, read_trace, trace};
+pub use trace::{TraceError, read_trace, trace, trace_beside};
 
 use crate::{Analysis, Timeline};
 

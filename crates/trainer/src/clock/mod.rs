@@ -1,6 +1,6 @@
-//! The one clock of this crate: how long steps take.
+//! The one clock of this crate: how long steps take, and what time it is.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Measures a run and its steps.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,12 @@ impl Stopwatch {
         self.lap_started = now;
         lap.as_secs_f64()
     }
+}
+
+/// Seconds since 1970, for whoever writes down when something was; 0 on a machine whose clock is
+/// before that.
+pub fn wall_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[expect(

@@ -37,7 +37,9 @@
 
 mod batch;
 mod corpus;
+mod documents;
 mod evaluation;
+mod find;
 mod loader;
 #[cfg(test)]
 mod memory;
@@ -59,6 +61,7 @@ mod window;
 
 pub use batch::Batch;
 pub use corpus::{Corpus, Document};
+pub use documents::{Documents, DocumentsProblem, Encoder, EncoderOptions};
 pub use evaluation::{Batches, Evaluation};
 pub use loader::{Content, DataContext, Loader, LoaderOptions, LoaderProblem, SourceSize};
 pub use position::{Position, Skipped, SourcePosition};

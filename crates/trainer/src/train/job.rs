@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::from_recipe::{pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
-use crate::data::{Corpus, Loader, VOCAB_SIZE};
+use crate::data::{Corpus, Loader, SourceSize, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
 /// Everything that the ranks of a run share.
@@ -88,11 +88,22 @@ impl<'a> Job<'a> {
 
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
+        let (mut num_documents, mut num_empty, mut num_sequences) = (0, 0, 0);
+        for size in self.loader.sizes() {
+            match size {
+                SourceSize::Tokens { num_files, num_empty: empty, num_rows } => {
+                    num_documents += num_files;
+                    num_empty += empty;
+                    num_sequences += num_rows;
+                }
+                SourceSize::Samples { num_samples } => num_sequences += num_samples,
+            }
+        }
         Event::Planned {
             summary: super::summary::summary(self),
-            num_documents: self.loader.corpus().documents().len(),
-            num_empty: self.loader.corpus().num_empty(),
-            num_sequences: self.loader.num_sequences(),
+            num_documents,
+            num_empty,
+            num_sequences,
             num_steps: self.num_steps(),
         }
     }
@@ -174,7 +185,8 @@ fn tokens_per_step(recipe: &Recipe) -> Result<usize, Error> {
 }
 
 fn open_data(recipe: &Recipe) -> Result<Loader, Error> {
-    let corpus = Corpus::open(&recipe.dataset.paths, Path::new("."))?;
+    let paths: Vec<&String> = recipe.dataset.sources.iter().flat_map(|s| &s.paths).collect();
+    let corpus = Corpus::open(&paths, Path::new("."))?;
     Loader::new(corpus, recipe.dataset.seq_len, recipe.rng.seed)
 }
 
@@ -192,18 +204,23 @@ fn misfits(model: &AutoModel, recipe: &Recipe) -> Vec<Error> {
     problems
 }
 
+/// The way down of `wsd` is this part of all steps, unless the recipe says more.
+const WSD_PART: usize = 10;
+
 fn learning_rate(recipe: &Recipe) -> Result<LrSchedule, Error> {
     let scheduler = &recipe.lr_scheduler;
     let min_lr = scheduler.min_lr;
+    let num_steps = scheduler.lr_decay_steps.unwrap_or(recipe.step_scheduler.max_steps);
     let decay = match scheduler.lr_decay_style {
         LrDecayStyle::Constant => Decay::Constant,
         LrDecayStyle::Linear => Decay::Linear { min_lr },
         LrDecayStyle::Cosine => Decay::Cosine { min_lr },
+        LrDecayStyle::Wsd => Decay::Wsd {
+            min_lr,
+            num_decay_steps: scheduler.wsd_decay_steps.unwrap_or(num_steps / WSD_PART),
+            style: scheduler.lr_wsd_decay_style,
+        },
     };
-    LrSchedule::new(
-        recipe.optimizer.lr,
-        decay,
-        scheduler.lr_warmup_steps,
-        recipe.step_scheduler.max_steps,
-    )
+    LrSchedule::new(recipe.optimizer.lr, decay, scheduler.lr_warmup_steps, num_steps)?
+        .with_init_lr(scheduler.init_lr)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use autopipe::communicator::Reduction;
 use autopipe::schedule::{Plan, Timeline};
+use autopipe::splitter::BatchShape;
 use autopipe::{
     AutoPipeline, Batch, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig,
     StepOptions,
@@ -19,7 +20,10 @@ use super::Finished;
 use super::job::Job;
 use super::save::save;
 use crate::data::{Loader, rng};
-use crate::{Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient, grad_norm};
+use crate::{
+    Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient, grad_norm, model_flops,
+    peak_memory,
+};
 
 /// What one rank trains with.
 pub(super) struct RankRun<'a> {
@@ -38,12 +42,14 @@ impl<'a> RankRun<'a> {
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let options = &job.recipe.optimizer;
         let optimizer = match options.name {
-            OptimizerName::AdamW => AdamW::new(AdamWConfig {
-                beta1: options.betas[0],
-                beta2: options.betas[1],
-                eps: options.eps,
-                weight_decay: options.weight_decay,
-            })?,
+            OptimizerName::AdamW | OptimizerName::Sgd | OptimizerName::Lion => {
+                AdamW::new(AdamWConfig {
+                    beta1: options.betas[0],
+                    beta2: options.betas[1],
+                    eps: options.eps,
+                    weight_decay: options.weight_decay,
+                })?
+            }
         };
         Ok(Self { job, pipeline, optimizer, loader: job.loader.clone(), timeline: None })
     }
@@ -114,7 +120,7 @@ impl<'a> RankRun<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 batches")]
         let share = 1.0 / num_batches as f64;
         for number in 1..=num_batches {
-            let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
+            let batch = self.loader.next_batch(scheduler.local_batch_size)?;
             let batch = Batch::new(batch.input_ids, batch.labels)
                 .with_loss_scale(loss_scale)
                 .with_share(share)
@@ -135,7 +141,27 @@ impl<'a> RankRun<'a> {
             self.optimizer.step(part, lr)?;
             part.zero_grad();
         }
-        Ok(StepRecord { step, loss, grad_norm, lr, tokens, seconds: stopwatch.lap() })
+        let timeline = self.timeline.as_ref().filter(|_| step == self.job.num_steps());
+        let world = self.pipeline.world();
+        let batch = BatchShape {
+            batch_size: scheduler.local_batch_size,
+            seq_len: self.job.recipe.dataset.seq_len,
+        };
+        Ok(StepRecord {
+            step,
+            epoch: self.loader.epoch(),
+            loss,
+            grad_norm,
+            lr,
+            tokens,
+            num_tokens: tokens,
+            seconds: stopwatch.lap(),
+            model_flops: float_of(num_batches as u64) * model_flops(&self.job.plan.partition, batch),
+            peak_flops: None,
+            measured_bubble: timeline.map(Timeline::bubble_rate),
+            memory_bytes: peak_memory(world, timeline)?,
+            skipped: None,
+        })
     }
 
     /// Clips the gradients of this rank by the norm over all ranks, and returns that norm.
@@ -157,6 +183,11 @@ impl<'a> RankRun<'a> {
         }
         Ok(norm)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no run has 2^53 of anything")]
+fn float_of(count: u64) -> f64 {
+    count as f64
 }
 
 /// What random numbers of a batch depend on: the run's seed, the step and the batch's number in it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{chart, small};
-use crate::render::{Chart, read_trace, trace};
+use crate::render::{Chart, read_trace, trace, trace_beside};
 use crate::{Costs, analyze, simulate, validate};
 
 fn events(trace: &str) -> Vec<Value> {
@@ -175,4 +175,50 @@ fn what_is_no_trace_of_a_schedule_says_why() {
         error(&[event("0B0", 0, 0, "")]),
         "0 of the 1 forwards of 1 stages and 1 microbatches are there; a timeline is of a whole step"
     );
+}
+
+#[test]
+fn two_timelines_stand_in_each_rank_s_process() {
+    let (measured, predicted) = (small(0.5), small(0.25));
+    let text = trace_beside(&chart("measured", &measured), &chart("predicted", &predicted));
+    let events = events(&text);
+    let mut threads: BTreeMap<(u64, u64), String> = BTreeMap::new();
+    let number = |event: &Value, key: &str| event[key].as_u64().unwrap();
+    for event in events.iter().filter(|e| e["name"] == "thread_name") {
+        let name = event["args"]["name"].as_str().unwrap().to_owned();
+        let place = (number(event, "pid"), number(event, "tid"));
+        assert_eq!(threads.insert(place, name), None);
+    }
+    let ranks = events.iter().filter(|e| e["name"] == "process_name");
+    let ranks: Vec<&Value> = ranks.map(|e| &e["args"]["name"]).collect();
+    assert_eq!(ranks.len(), measured.0.rows().len());
+    assert_eq!(ranks[1], "rank 1");
+
+    // Every action is there twice, at the time of its timeline, in a thread named as that.
+    for (name, timeline) in [("measured", &measured.0), ("predicted", &predicted.0)] {
+        for (rank, row) in (1_u64..).zip(timeline.rows()) {
+            let is_here = |event: &&Value| {
+                event["ph"] == "X"
+                    && number(event, "pid") == rank
+                    && threads[&(rank, number(event, "tid"))].starts_with(name)
+            };
+            let here: BTreeMap<&str, f64> = (events.iter().filter(is_here))
+                .map(|event| (event["name"].as_str().unwrap(), event["ts"].as_f64().unwrap()))
+                .collect();
+            assert_eq!(here.len(), row.len());
+            for span in row {
+                assert_eq!(here[span.action.to_string().as_str()], span.start * 1000.0);
+            }
+        }
+    }
+    let all: BTreeSet<u64> = threads.keys().map(|&(_, thread)| thread).collect();
+    assert_eq!(all.len(), threads.len(), "no two threads have one number");
+    assert!(events.iter().any(|event| event["ph"] == "s"));
+
+    let read = read_trace(&text).unwrap();
+    let spans = |timeline: &crate::Timeline| -> Vec<_> {
+        timeline.rows().iter().flatten().map(|span| span.action).collect()
+    };
+    assert_eq!(spans(&read), spans(&measured.0));
+    assert!((read.makespan() - measured.0.makespan()).abs() < 1e-9);
 }

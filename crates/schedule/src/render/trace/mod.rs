@@ -1,10 +1,12 @@
 //! Timelines as a Chrome trace, which Perfetto and chrome://tracing open.
 
+mod beside;
 mod read;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+pub use beside::trace_beside;
 pub use read::{TraceError, read_trace};
 use serde_json::{Map, Value, json};
 
@@ -15,9 +17,13 @@ use crate::{Action, Place, Span};
 /// The trace's own unit is the microsecond.
 const MICROSECONDS: f64 = 1000.0;
 
-/// The one process. Perfetto takes process 0 and thread 0 for the system's idle task, so both are
-/// counted from 1.
-const PROCESS: usize = 1;
+/// Where an event is shown. Perfetto takes process 0 and thread 0 for the system's idle task, so both
+/// are counted from 1.
+#[derive(Clone, Copy)]
+struct Thread {
+    process: usize,
+    thread: usize,
+}
 
 /// Writes a timeline in the trace event format (JSON object form).
 ///
@@ -33,20 +39,24 @@ const PROCESS: usize = 1;
 #[must_use]
 pub fn trace(chart: &Chart<'_>) -> String {
     let mut events = Vec::new();
-    let mut threads = Threads { of: Vec::new(), next: 1 };
-    events.push(metadata("process_name", 1, "name", chart.title.into()));
+    let mut threads = Threads { of: Vec::new(), next: Thread { process: 1, thread: 1 } };
+    events.push(metadata("process_name", threads.next, "name", chart.title.into()));
     for (rank, row) in chart.timeline.rows().iter().enumerate() {
-        let tracks = tracks(row);
-        threads.add(rank, &tracks, &mut events);
+        threads.add(&format!("rank {rank}"), row, &mut events);
     }
     let mut timed = Vec::new();
     for (rank, row) in chart.timeline.rows().iter().enumerate() {
         for (step, span) in row.iter().enumerate() {
             timed.push(complete(chart, rank, step, span, threads.of(rank, step)));
         }
-        counters(chart, rank, &mut timed);
+        counters(chart, rank, threads.next.process, &mut timed);
     }
     arrows(chart, &threads, &mut timed);
+    written(events, timed)
+}
+
+/// The file: what names processes and threads, then what happens in the order of time.
+fn written(mut events: Vec<Value>, mut timed: Vec<Timed>) -> String {
     timed.sort_by(|a, b| a.time.total_cmp(&b.time).then(a.order.cmp(&b.order)));
     events.extend(timed.into_iter().map(|event| event.json));
     let mut text = String::from("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
@@ -81,29 +91,32 @@ enum Order {
 
 /// Which thread shows which action.
 struct Threads {
-    of: Vec<Vec<usize>>,
-    next: usize,
+    of: Vec<Vec<Thread>>,
+    next: Thread,
 }
 
 impl Threads {
-    fn add(&mut self, rank: usize, tracks: &[usize], events: &mut Vec<Value>) {
-        let first = self.next;
+    /// Gives a row's actions threads of this name in the process, after those that it has.
+    fn add(&mut self, row_name: &str, row: &[Span], events: &mut Vec<Value>) {
+        let tracks = tracks(row);
+        let of_track =
+            |track: usize| Thread { thread: self.next.thread + track, process: self.next.process };
         let num_tracks = tracks.iter().max().map_or(1, |last| last + 1);
         for track in 0..num_tracks {
             let name = match track {
-                0 => format!("rank {rank}"),
-                1 => format!("rank {rank} communication"),
-                _ => format!("rank {rank} communication {track}"),
+                0 => row_name.to_owned(),
+                1 => format!("{row_name} communication"),
+                _ => format!("{row_name} communication {track}"),
             };
-            let thread = first + track;
-            events.push(metadata("thread_name", thread, "name", name.into()));
-            events.push(metadata("thread_sort_index", thread, "sort_index", thread.into()));
+            let at = of_track(track);
+            events.push(metadata("thread_name", at, "name", name.into()));
+            events.push(metadata("thread_sort_index", at, "sort_index", at.thread.into()));
         }
-        self.of.push(tracks.iter().map(|track| first + track).collect());
-        self.next += num_tracks;
+        self.of.push(tracks.iter().map(|&track| of_track(track)).collect());
+        self.next.thread += num_tracks;
     }
 
-    fn of(&self, rank: usize, step: usize) -> usize {
+    fn of(&self, rank: usize, step: usize) -> Thread {
         self.of[rank][step]
     }
 }
@@ -137,13 +150,13 @@ fn tracks(row: &[Span]) -> Vec<usize> {
     tracks
 }
 
-fn metadata(name: &str, thread: usize, key: &str, value: Value) -> Value {
+fn metadata(name: &str, at: Thread, key: &str, value: Value) -> Value {
     let mut args = Map::new();
     args.insert(key.to_owned(), value);
-    json!({ "name": name, "ph": "M", "pid": PROCESS, "tid": thread, "args": args })
+    json!({ "name": name, "ph": "M", "pid": at.process, "tid": at.thread, "args": args })
 }
 
-fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, thread: usize) -> Timed {
+fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, at: Thread) -> Timed {
     let slack = chart.analysis.slack.get(rank).and_then(|row| row.get(step));
     let mut args = Map::new();
     args.insert("rank".to_owned(), rank.into());
@@ -162,15 +175,15 @@ fn complete(chart: &Chart<'_>, rank: usize, step: usize, span: &Span, thread: us
         "ph": "X",
         "ts": span.start * MICROSECONDS,
         "dur": (span.end - span.start) * MICROSECONDS,
-        "pid": PROCESS,
-        "tid": thread,
+        "pid": at.process,
+        "tid": at.thread,
         "args": args,
     });
     Timed { time: span.start, order: Order::Action, json }
 }
 
 /// The memory of a rank over time; bytes only if there are any.
-fn counters(chart: &Chart<'_>, rank: usize, timed: &mut Vec<Timed>) {
+fn counters(chart: &Chart<'_>, rank: usize, process: usize, timed: &mut Vec<Timed>) {
     let points = chart.analysis.memory.get(rank).map_or(&[][..], Vec::as_slice);
     let has_bytes = points.iter().any(|point| point.bytes > 0.0);
     let mut count = |time: f64, name: &str, key: &str, value: Value| {
@@ -178,7 +191,7 @@ fn counters(chart: &Chart<'_>, rank: usize, timed: &mut Vec<Timed>) {
         args.insert(key.to_owned(), value);
         let name = format!("rank {rank} {name}");
         let ts = time * MICROSECONDS;
-        let json = json!({ "name": name, "ph": "C", "ts": ts, "pid": PROCESS, "args": args });
+        let json = json!({ "name": name, "ph": "C", "ts": ts, "pid": process, "args": args });
         timed.push(Timed { time, order: Order::Counter, json });
     };
     for point in points {
@@ -201,10 +214,10 @@ fn arrows(chart: &Chart<'_>, threads: &Threads, timed: &mut Vec<Timed>) {
                 if from.index() == rank || !is_drawn(cause.action, span.action) {
                     continue;
                 }
-                let event = |phase: &str, time: f64, thread: usize, order: Order| {
+                let event = |phase: &str, time: f64, at: Thread, order: Order| {
                     let mut json = json!({
                         "name": "message", "cat": "flow", "ph": phase, "id": num_arrows,
-                        "ts": time * MICROSECONDS, "pid": PROCESS, "tid": thread,
+                        "ts": time * MICROSECONDS, "pid": at.process, "tid": at.thread,
                     });
                     if phase == "f" {
                         // It ends at the event that is open, not at the next one.

@@ -4,11 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::find::find;
 use super::open_files::OpenFiles;
 use super::{CorpusProblem, SEPARATOR};
 use crate::Error;
-
-pub(super) mod find;
 
 /// One file of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Corpus {
     /// Everything that is wrong at once: malformed patterns, patterns that match no file, files that
     /// cannot be read, or nothing but empty files.
     pub fn open(patterns: &[impl AsRef<str>], base_dir: &Path) -> Result<Self, Error> {
-        let (paths, mut problems) = find::find(patterns, base_dir);
+        let (paths, mut problems) = find(patterns, base_dir);
         let mut documents = Vec::with_capacity(paths.len());
         let mut empty = Vec::new();
         for path in paths {

@@ -1,0 +1,57 @@
+//! How much memory the ranks of a step held.
+
+use autopipe::Communicator;
+use autopipe::communicator::Reduction;
+use autopipe::memory::Account;
+use autopipe::schedule::Timeline;
+
+use crate::Error;
+
+/// By rank, the most bytes held since the last call of this on the rank: weights, gradients,
+/// moments, activations. All ranks call it at the end of a step, with the step's timeline if it was
+/// measured, for measuring starts the count anew at every action. Empty if the program's allocator
+/// counts nothing ([`CountingAllocator`](autopipe::memory::CountingAllocator)).
+///
+/// # Errors
+/// If another rank has failed.
+pub fn peak_memory(
+    world: &dyn Communicator,
+    timeline: Option<&Timeline>,
+) -> Result<Vec<u64>, Error> {
+    let account = Account::of_thread();
+    let mine = account.and_then(Account::peak);
+    if let Some(account) = account {
+        account.restart_peak();
+    }
+    // Of a rank without a count the sum knows nothing, so that the last figure tells how many count.
+    let mut figures = vec![0.0; world.size() + 1];
+    if let Some(bytes) = mine {
+        figures[world.rank()] = float(bytes);
+        figures[world.size()] = 1.0;
+    }
+    let mut figures =
+        world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
+    let num_counting = figures.pop().unwrap_or(0.0);
+    if num_counting < float(world.size() as u64) {
+        return Ok(Vec::new());
+    }
+    let measured = |rank: usize| {
+        let row = timeline.and_then(|timeline| timeline.rows().get(rank)).map_or(&[][..], |row| row);
+        row.iter().filter_map(|span| span.held).map(|held| held.peak).fold(0.0, f64::max)
+    };
+    Ok(figures.iter().enumerate().map(|(rank, &bytes)| whole(bytes.max(measured(rank)))).collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count of bytes, which a float holds exactly"
+)]
+fn whole(bytes: f64) -> u64 {
+    bytes as u64
+}
