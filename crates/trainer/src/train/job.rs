@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use super::from_recipe::{pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
-use crate::data::{Corpus, Loader, VOCAB_SIZE};
+use crate::data::{Corpus, Loader, SourceSize, VOCAB_SIZE};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
 /// Everything that the ranks of a run share.
@@ -88,11 +88,22 @@ impl<'a> Job<'a> {
 
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
+        let (mut num_documents, mut num_empty, mut num_sequences) = (0, 0, 0);
+        for size in self.loader.sizes() {
+            match size {
+                SourceSize::Tokens { num_files, num_empty: empty, num_rows } => {
+                    num_documents += num_files;
+                    num_empty += empty;
+                    num_sequences += num_rows;
+                }
+                SourceSize::Samples { num_samples } => num_sequences += num_samples,
+            }
+        }
         Event::Planned {
             summary: super::summary::summary(self),
-            num_documents: self.loader.corpus().documents().len(),
-            num_empty: self.loader.corpus().num_empty(),
-            num_sequences: self.loader.num_sequences(),
+            num_documents,
+            num_empty,
+            num_sequences,
             num_steps: self.num_steps(),
         }
     }

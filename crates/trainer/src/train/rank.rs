@@ -120,7 +120,7 @@ impl<'a> RankRun<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 batches")]
         let share = 1.0 / num_batches as f64;
         for number in 1..=num_batches {
-            let batch = self.loader.next_batch(scheduler.local_batch_size, &Device::Cpu)?;
+            let batch = self.loader.next_batch(scheduler.local_batch_size)?;
             let batch = Batch::new(batch.input_ids, batch.labels)
                 .with_loss_scale(loss_scale)
                 .with_share(share)
@@ -143,15 +143,13 @@ impl<'a> RankRun<'a> {
         }
         let timeline = self.timeline.as_ref().filter(|_| step == self.job.num_steps());
         let world = self.pipeline.world();
-        let position = self.loader.position();
         let batch = BatchShape {
             batch_size: scheduler.local_batch_size,
             seq_len: self.job.recipe.dataset.seq_len,
         };
         Ok(StepRecord {
             step,
-            epoch: float_of(position.epoch)
-                + float_of(position.index) / float_of(self.loader.num_sequences()),
+            epoch: self.loader.epoch(),
             loss,
             grad_norm,
             lr,

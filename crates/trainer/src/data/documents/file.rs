@@ -59,7 +59,7 @@ impl DataFile {
 }
 
 /// The format that the end of a name tells; that of any other is text.
-fn by_name(path: &Path) -> DataFormat {
+pub(in crate::data) fn by_name(path: &Path) -> DataFormat {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "jsonl" | "json" | "ndjson" => DataFormat::Jsonl,

@@ -60,6 +60,7 @@ use super::{RecordFault, RecordPlace, RecordProblem, Sample, Samples};
 use crate::Error;
 use encoder::{Fault, Piece};
 pub use encoder::{Encoder, EncoderOptions};
+pub(super) use file::by_name;
 use file::{Content, DataFile};
 pub use problem::DocumentsProblem;
 use record::{Columns, Record};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use autopipe_config::TokenDtype;
 
-use super::corpus::{find, layout, measure};
+use super::corpus::{layout, measure};
+use super::find::find;
 use super::{CorpusProblem, LoaderProblem};
 use crate::Error;
 use file::TokenFile;
@@ -55,7 +56,7 @@ impl TokenFiles {
         let is_narrow = vocab_size <= MAX_UINT16_VOCAB_SIZE;
         let usual = if is_narrow { TokenDtype::Uint16 } else { TokenDtype::Uint32 };
         let dtype = dtype.unwrap_or(usual);
-        let (paths, mut problems) = find::find(patterns, base_dir);
+        let (paths, mut problems) = find(patterns, base_dir);
         let (mut files, mut empty) = (Vec::new(), Vec::new());
         for path in paths {
             match measure(&path) {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::documents::chat::ChatTemplate;
 
 fn said(file: &str) -> String {
     let folder = folder(&[("a.jsonl", file.as_bytes())]);
@@ -153,7 +154,7 @@ proptest! {
         template in r"(\{%-?|-?%\}|\{\{|\}\}| generation | endgeneration |messages|for m in | endfor |\[|\]|a|\n){0,12}"
     ) {
         let named = std::collections::BTreeMap::new();
-        if let Ok(chat) = chat::ChatTemplate::new(&template, &named) {
+        if let Ok(chat) = ChatTemplate::new(&template, &named) {
             let talk = serde_json::json!({"messages": [{"role": "assistant", "content": "b"}]});
             let record = Record::read(talk.as_object().unwrap().clone(), &columns());
             let Ok(Record::Conversation(conversation)) = record else { panic!("it is one") };
