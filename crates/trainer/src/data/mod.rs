@@ -38,9 +38,11 @@
 mod batch;
 mod corpus;
 mod documents;
-mod find;
 mod evaluation;
+mod find;
 mod loader;
+#[cfg(test)]
+mod memory;
 mod mix;
 mod open_files;
 mod order;

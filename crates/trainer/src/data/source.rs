@@ -69,6 +69,18 @@ impl Source {
         }
     }
 
+    /// How many things there are in it, at least 1.
+    #[expect(clippy::cast_precision_loss, reason = "it is for a report")]
+    pub(super) fn len(&self) -> f64 {
+        self.order.len() as f64
+    }
+
+    /// How many it is done with, in all epochs.
+    #[expect(clippy::cast_precision_loss, reason = "it is for a report")]
+    pub(super) fn num_done(&self) -> f64 {
+        self.position.epoch as f64 * self.len() + self.position.index as f64
+    }
+
     pub(super) fn position(&self) -> SourcePosition {
         self.position
     }

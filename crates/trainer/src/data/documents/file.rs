@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
 use super::parquet::Table;
-use super::{Columns, DataFormat, DocumentsProblem, text};
+use super::record::Columns;
+use super::{DataFormat, DocumentsProblem, text};
 use crate::data::CorpusProblem;
 
 /// A file, and what was found in it when it was opened.
@@ -43,7 +44,7 @@ impl DataFile {
             }
             DataFormat::Jsonl => Content::Lines(Lines::find(&mut file).map_err(unreadable)?),
             DataFormat::Parquet => Content::Table(Table::open(&path, columns)?),
-            DataFormat::Tokens => return Err(DocumentsProblem::Tokens),
+            DataFormat::Tokens => return Err(DocumentsProblem::Tokens { path }),
         };
         Ok(Self { path, num_bytes, content })
     }
@@ -58,11 +59,12 @@ impl DataFile {
 }
 
 /// The format that the end of a name tells; that of any other is text.
-fn by_name(path: &Path) -> DataFormat {
+pub(in crate::data) fn by_name(path: &Path) -> DataFormat {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "jsonl" | "json" | "ndjson" => DataFormat::Jsonl,
         "parquet" => DataFormat::Parquet,
+        "bin" | "safetensors" => DataFormat::Tokens,
         _ => DataFormat::Text,
     }
 }

@@ -185,6 +185,17 @@ impl Loader {
         Position { num_rows: self.num_rows, sources }
     }
 
+    /// Times that the data have been handed out, with the part of the time that has begun; of several
+    /// sources on average over what there is in all of them.
+    pub fn epoch(&self) -> f64 {
+        let (mut done, mut all) = (0.0, 0.0);
+        for source in &self.sources {
+            done += source.num_done();
+            all += source.len();
+        }
+        done / all
+    }
+
     /// Tokens per row.
     pub fn seq_len(&self) -> usize {
         self.seq_len
@@ -306,5 +317,7 @@ fn source_seed(seed: u64, number: usize) -> u64 {
     if number == 1 { seed } else { rng(seed, number).next_u64() }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -231,3 +231,6 @@ enum Unusable {
 fn push(row: &mut Row, sample: &Sample) {
     row.push(&sample.tokens, sample.is_label.iter().copied());
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,7 +154,7 @@ enum Extension {
 }
 
 fn extension(path: &Path) -> Option<Extension> {
-    match path.extension()?.to_str()? {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "bin" => Some(Extension::Bin),
         "safetensors" => Some(Extension::Safetensors),
         _ => None,

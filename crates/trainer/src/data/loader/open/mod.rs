@@ -1,17 +1,20 @@
 //! From a recipe's data section to a loader.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use autopipe_config::{Arrange, DataFormat, Dataset, Source};
 
 use super::{Content, Loader, LoaderOptions, LoaderProblem};
 use crate::Error;
+use crate::data::documents::by_name;
 use crate::data::find::find;
 use crate::data::tokens::is_token_file;
-use crate::data::{Corpus, Samples, TokenFiles};
+use crate::data::{Corpus, Documents, Encoder, TokenFiles};
+use crate::tokenizer::Tokenizer;
 
 /// What a data section does not say itself.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug)]
 pub struct DataContext<'a> {
     /// The run's.
     pub seed: u64,
@@ -21,23 +24,8 @@ pub struct DataContext<'a> {
     pub pad_token: u32,
     /// Where relative patterns start.
     pub base_dir: &'a Path,
-    /// Whether a byte of text is a token, so that plain text in a stream needs no encoder.
-    pub text_is_bytes: bool,
-    /// Opens a source of documents, prompts or conversations.
-    pub open_samples: &'a dyn Fn(&Source) -> Result<Box<dyn Samples>, Error>,
-}
-
-impl std::fmt::Debug for DataContext<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, vocab_size, pad_token, base_dir, text_is_bytes, open_samples: _ } = self;
-        f.debug_struct("DataContext")
-            .field("seed", seed)
-            .field("vocab_size", vocab_size)
-            .field("pad_token", pad_token)
-            .field("base_dir", base_dir)
-            .field("text_is_bytes", text_is_bytes)
-            .finish_non_exhaustive()
-    }
+    /// What makes tokens of text and records.
+    pub encoder: Arc<Encoder>,
 }
 
 impl Loader {
@@ -79,7 +67,7 @@ impl Loader {
     }
 }
 
-/// How samples become rows: as asked for, or in a stream if there are only text and tokens.
+/// How samples become rows: as asked for, or as is usual for such files.
 fn arrangement(dataset: &Dataset, formats: &[DataFormat]) -> Result<Arrange, Error> {
     let is_tokens = |format: &DataFormat| *format == DataFormat::Tokens;
     let is_plain = |format: &DataFormat| is_tokens(format) || *format == DataFormat::Text;
@@ -100,23 +88,25 @@ fn open(
     arrange: Arrange,
     context: &DataContext<'_>,
 ) -> Result<Content, Error> {
-    let &DataContext { base_dir, vocab_size, text_is_bytes, open_samples, .. } = context;
+    let &DataContext { base_dir, vocab_size, ref encoder, .. } = context;
+    let is_bytes = matches!(encoder.tokenizer(), Tokenizer::Bytes);
     match format {
         DataFormat::Tokens => {
             let dtype = source.token_dtype;
             TokenFiles::open(&source.paths, base_dir, dtype, vocab_size).map(Content::Tokens)
         }
-        DataFormat::Text if text_is_bytes && arrange == Arrange::Stream => {
+        DataFormat::Text if is_bytes && arrange == Arrange::Stream => {
             Corpus::open(&source.paths, base_dir).map(Content::Text)
         }
         DataFormat::Text | DataFormat::Jsonl | DataFormat::Parquet => {
-            open_samples(source).map(Content::Samples)
+            let documents = Documents::open(source, Arc::clone(encoder), base_dir)?;
+            Ok(Content::Samples(Box::new(documents)))
         }
     }
 }
 
 /// What a source's files hold, as it says or as their names tell. Of files of several kinds the
-/// first that has records counts: all of them are samples then.
+/// first that is not text counts: all of them are samples then.
 fn format_of(source: &Source, base_dir: &Path) -> Result<DataFormat, Error> {
     if let Some(format) = source.format {
         return Ok(format);
@@ -132,15 +122,13 @@ fn format_of(source: &Source, base_dir: &Path) -> Result<DataFormat, Error> {
             Err(LoaderProblem::MixedFormats { tokens, other: other.clone() }.into())
         }
         (Some(_), None) => Ok(DataFormat::Tokens),
-        (None, _) => Ok(others.iter().find_map(|path| records(path)).unwrap_or(DataFormat::Text)),
+        (None, _) => {
+            let formats = others.iter().map(|path| by_name(path));
+            let records = formats.filter(|format| *format != DataFormat::Text).next();
+            Ok(records.unwrap_or(DataFormat::Text))
+        }
     }
 }
 
-/// The kind of records in a file of this name, if there are any.
-fn records(path: &Path) -> Option<DataFormat> {
-    match path.extension()?.to_str()? {
-        "jsonl" | "ndjson" | "json" => Some(DataFormat::Jsonl),
-        "parquet" => Some(DataFormat::Parquet),
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests;
