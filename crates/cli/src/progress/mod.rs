@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use autopipe::splitter::{short, short_bytes};
 use autopipe_trainer::{EvalRecord, Event, StepRecord};
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle, WeakProgressBar};
 
 use crate::output;
 
@@ -19,6 +19,18 @@ const MAX_SILENCE: f64 = 30.0;
 
 /// How much the newest step counts in the shown throughput.
 const SMOOTHING: f64 = 0.1;
+
+/// The bar that is on the terminal now, which whatever else is written there must not run into.
+static SHOWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Writes to the terminal while no bar is on it.
+pub(crate) fn without_bar<T>(write: impl FnOnce() -> T) -> T {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown.and_then(|bar| bar.upgrade()) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
 
 /// Shows the events of one run.
 pub(crate) struct Progress {
@@ -204,6 +216,7 @@ fn bar(num_steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(num_steps as u64).with_style(style);
     // The first step may take minutes: show that it has begun, and that time goes by.
     bar.enable_steady_tick(Duration::from_secs(1));
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
     bar
 }
 

@@ -109,7 +109,9 @@ impl RunDir {
         let unfinished = self.checkpoints().join("latest.unfinished");
         write_to_disk(&unfinished, &format!("{}\n", folder_name(step)))
             .map_err(cannot_write(&unfinished))?;
-        fs::rename(&unfinished, &latest).map_err(cannot_write(&latest))
+        fs::rename(&unfinished, &latest).map_err(cannot_write(&latest))?;
+        tracing::debug!(step, "the newest checkpoint");
+        Ok(())
     }
 
     /// The newest whole checkpoint, `None` if there is none yet.
