@@ -157,6 +157,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The metrics of a run that has not come far enough.
+    #[error("`{}` has no step yet; wait for the run's first", path.display())]
+    NoSteps {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line of the metrics file is no record of a run.
     #[error(
         "line {line} of `{}` is no record of a run: {source}; remove it, or the file",

@@ -186,7 +186,9 @@ impl RunDir {
         let unfinished = name.with_extension("unfinished");
         write_to_disk(&unfinished, &format!("{}\n", folder_name(step)))
             .map_err(cannot_write(&unfinished))?;
-        fs::rename(&unfinished, name).map_err(cannot_write(name))
+        fs::rename(&unfinished, name).map_err(cannot_write(name))?;
+        tracing::debug!(step, name = %name.display(), "a checkpoint has a name");
+        Ok(())
     }
 
     /// Removes all but the `keep` newest checkpoints; the newest whole and the best one stay besides.
