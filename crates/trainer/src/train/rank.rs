@@ -10,7 +10,7 @@ use autopipe::{
 };
 use autopipe_config::{LossName, OptimizerName};
 use autopipe_models::checkpoint::save::Content;
-use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::optim::{AdamWConfig, Optimizer};
 use autopipe_nn::{cross_entropy_sum, grad_norm_squared, scale_grads};
 use candle_core::Device;
 use rand_chacha::rand_core::RngCore as _;
@@ -25,7 +25,7 @@ use crate::{Error, Event, MetricsWriter, StepRecord, Stopwatch, clip_coefficient
 pub(super) struct RankRun<'a> {
     job: &'a Job<'a>,
     pipeline: AutoPipeline,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     loader: Loader,
     /// When the actions of the last step happened.
     timeline: Option<Timeline>,
@@ -38,13 +38,14 @@ impl<'a> RankRun<'a> {
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let options = &job.recipe.optimizer;
         let optimizer = match options.name {
-            OptimizerName::AdamW => AdamW::new(AdamWConfig {
+            OptimizerName::AdamW => AdamWConfig {
                 beta1: options.betas[0],
                 beta2: options.betas[1],
                 eps: options.eps,
                 weight_decay: options.weight_decay,
-            })?,
+            },
         };
+        let optimizer = Optimizer::new(optimizer, Vec::new())?;
         Ok(Self { job, pipeline, optimizer, loader: job.loader.clone(), timeline: None })
     }
 
