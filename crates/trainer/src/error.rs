@@ -8,12 +8,12 @@ use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
-use crate::state::StateProblem;
-use crate::{LrProblem, NonFinite};
 use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
+use crate::state::StateProblem;
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
+use crate::{LrProblem, NonFinite};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +115,14 @@ pub enum Error {
     #[error(transparent)]
     State(#[from] StateProblem),
     /// A loss or a gradient is no number.
-    #[error("{0}; lower the learning rate, look at the data of this step, or set `optimizer.on_non_finite`")]
+    #[error(
+        "{0}; lower the learning rate, look at the data of this step, or set `optimizer.on_non_finite`"
+    )]
     NonFinite(NonFinite),
     /// Too many steps in a row have changed nothing.
-    #[error("{num_steps} steps in a row have changed nothing, the last because {last}; lower the learning rate")]
+    #[error(
+        "{num_steps} steps in a row have changed nothing, the last because {last}; lower the learning rate"
+    )]
     TooManySkipped {
         /// How many.
         num_steps: usize,

@@ -37,7 +37,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// When every action of a step happened, in seconds.
+    /// When every action of the last step happened, in seconds.
     Measured {
         /// All ranks' actions.
         timeline: Timeline,

@@ -100,7 +100,9 @@ impl RunDir {
         let unreadable = |source| Error::ReadRunDir { path: checkpoints.clone(), source };
         for entry in fs::read_dir(&checkpoints).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            let is_rest = path.extension().is_some_and(|end| end == "partial" || end == "former" || end == REMOVED);
+            let is_rest = path
+                .extension()
+                .is_some_and(|end| end == "partial" || end == "former" || end == REMOVED);
             let is_step = path.file_stem().and_then(|stem| step_of(stem.to_str()?)).is_some();
             if is_rest && is_step {
                 fs::remove_dir_all(&path).map_err(cannot_write(&path))?;

@@ -1,14 +1,14 @@
 //! What the optimiser remembers, one file a rank, by the names of parameters.
 //!
 //! The tensors of parameter `model.norm.weight` are `model.norm.weight/exp_avg` and so on, by torch's
-//! names, and `model.norm.weight/step` with the number of its steps.
+//! names, and `model.norm.weight/step` with the number of its steps. All are float32.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
 use autopipe_models::Checkpoint;
-use autopipe_nn::optim::Optimizer;
+use autopipe_nn::optim::{Optimizer, State};
 use autopipe_nn::{Parameter, Parameters};
 use candle_core::{DType, Device, Tensor};
 
@@ -23,14 +23,14 @@ const END: &str = ".safetensors";
 /// training goes on.
 pub(crate) fn optimizer_tensors(
     optimizer: &Optimizer,
-    parts: &[&Parameters],
+    parts: &[Parameters],
 ) -> Result<Vec<(String, Tensor)>, Error> {
     let mut all = Vec::new();
-    for parameter in parts.iter().copied().flatten() {
+    for parameter in parts.iter().flatten() {
         let name = parameter.name();
         let failed = |source| StateProblem::Tensor { name: name.to_owned(), source };
         let Some(state) = optimizer.state(name).map_err(failed)? else { continue };
-        let step = Tensor::new(&[state.step], &Device::Cpu).map_err(failed)?;
+        let step = Tensor::new(&[number(state.step)], &Device::Cpu).map_err(failed)?;
         all.push((format!("{name}/{STEP}"), step));
         for (part, tensor) in state.tensors {
             all.push((format!("{name}/{part}"), tensor));
@@ -96,11 +96,6 @@ impl SavedOptimizer {
         Ok(Self { files, places })
     }
 
-    /// Whose state is there.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().filter_map(|name| name.strip_suffix(STEP)?.strip_suffix('/'))
-    }
-
     /// Gives an optimiser what is remembered of a parameter, if anything is: before its first step
     /// there is nothing.
     pub(crate) fn load(
@@ -111,22 +106,36 @@ impl SavedOptimizer {
         let name = parameter.name();
         let prefix = format!("{name}/");
         let mut step = None;
-        let mut tensors = Vec::new();
+        let mut tensors = BTreeMap::new();
         let own = self.places.range(prefix.clone()..);
         for (full, &place) in own.take_while(|(full, _)| full.starts_with(&prefix)) {
             let part = &full[prefix.len()..];
-            let dtype = if part == STEP { DType::U32 } else { optimizer.state_dtype(parameter) };
-            let tensor = self.files[place].read(full, dtype, parameter.device())?;
+            let tensor = self.files[place].read(full, DType::F32, parameter.device())?;
             if part == STEP {
                 let failed = |source| StateProblem::Tensor { name: full.clone(), source };
-                let steps = tensor.to_vec1::<u32>().map_err(failed)?;
-                step = steps.first().copied();
+                let steps =
+                    tensor.flatten_all().and_then(|steps| steps.to_vec1()).map_err(failed)?;
+                step = steps.first().copied().map(count);
             } else {
-                tensors.push((part.to_owned(), tensor));
+                tensors.insert(part.to_owned(), tensor);
             }
         }
         let Some(step) = step else { return Ok(()) };
         let failed = |source| StateProblem::Tensor { name: name.to_owned(), source };
-        Ok(optimizer.load_state(parameter, step, tensors).map_err(failed)?)
+        Ok(optimizer.load_state(parameter, &State { step, tensors }).map_err(failed)?)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as torch: a run has fewer than 2^24 steps")]
+fn number(step: u32) -> f32 {
+    step as f32
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of steps; what is none becomes the nearest that is"
+)]
+fn count(step: f32) -> u32 {
+    step as u32
 }

@@ -3,14 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use autopipe_config::{Dataset, ModelSource, Recipe, Source};
+use autopipe_config::{Dataset, ModelSource, Recipe};
 use autopipe_models::AutoModel;
 
 use crate::Error;
-use crate::data::{
-    DataContext, Documents, Encoder, EncoderOptions, Evaluation, Loader, Samples, SourceSize,
-};
-use crate::tokenizer::Tokenizer;
+use crate::data::{DataContext, Encoder, EncoderOptions, Evaluation, Loader, SourceSize};
 
 /// The data that the model is trained on.
 pub(super) fn training_data(recipe: &Recipe, model: &AutoModel) -> Result<Loader, Error> {
@@ -44,24 +41,18 @@ fn loader(dataset: &Dataset, recipe: &Recipe, model: &AutoModel) -> Result<Loade
         base_dir,
     })?;
     let vocab_size = model.vocab_size();
-    let text_is_bytes = matches!(encoder.tokenizer(), Tokenizer::Bytes);
     if let Some(needed) = encoder.tokenizer().num_tokens()
         && vocab_size < needed
     {
         return Err(Error::Vocabulary { vocab_size, needed });
     }
     let pad_token = encoder.end();
-    let encoder = Arc::new(encoder);
-    let open_samples = |source: &Source| -> Result<Box<dyn Samples>, Error> {
-        Ok(Box::new(Documents::open(source, Arc::clone(&encoder), base_dir)?))
-    };
     let context = DataContext {
         seed: recipe.rng.seed,
         vocab_size,
         pad_token,
         base_dir,
-        text_is_bytes,
-        open_samples: &open_samples,
+        encoder: Arc::new(encoder),
     };
     Loader::open(dataset, &context)
 }
@@ -78,24 +69,4 @@ pub(super) fn described(loader: &Loader) -> String {
         SourceSize::Samples { num_samples } => format!("{num_samples} samples an epoch"),
     };
     loader.sizes().into_iter().map(of_source).collect::<Vec<_>>().join("; ")
-}
-
-/// How often the data have been gone through at a position, parts included: the mean over the
-/// sources, by their size.
-pub(super) fn epochs(loader: &Loader, position: &crate::data::Position) -> f64 {
-    let (mut done, mut all) = (0.0, 0.0);
-    for (size, source) in loader.sizes().into_iter().zip(&position.sources) {
-        let size = float(match size {
-            SourceSize::Tokens { num_rows, .. } => num_rows,
-            SourceSize::Samples { num_samples } => num_samples,
-        });
-        done += float(source.epoch) * size + float(source.index);
-        all += size;
-    }
-    done / all
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no data set has 2^53 samples")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

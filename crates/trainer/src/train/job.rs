@@ -100,9 +100,7 @@ impl<'a> Job<'a> {
         });
         let run_dir = match &origin {
             // Last, because it leaves a folder behind.
-            Some(origin) if problems.is_empty() => {
-                found(&mut problems, run_dir(recipe, origin))
-            }
+            Some(origin) if problems.is_empty() => found(&mut problems, run_dir(recipe, origin)),
             _ => None,
         };
         match (mesh, model, decided, lr, begun, run_dir, origin) {

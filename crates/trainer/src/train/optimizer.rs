@@ -5,7 +5,7 @@ use std::sync::Arc;
 use autopipe::splitter::ModuleGraph;
 use autopipe_config::{OptimizerName, Recipe, RecipeErrors};
 use autopipe_nn::optim::{
-    AdamWConfig, Group, Groups, LionConfig, MasterWeights, Optimizer, Rule, SgdConfig,
+    AdamWConfig, Group, LionConfig, Lookahead, MasterWeights, Optimizer, Rule, SgdConfig,
 };
 use glob::Pattern;
 
@@ -22,17 +22,13 @@ pub(super) fn optimizer_of(recipe: &Recipe) -> Result<Optimizer, Error> {
         OptimizerName::Sgd => Rule::Sgd(SgdConfig {
             momentum: options.momentum,
             dampening: options.dampening,
-            nesterov: options.nesterov,
+            lookahead: if options.nesterov { Lookahead::Nesterov } else { Lookahead::None },
             weight_decay,
         }),
         OptimizerName::Lion => Rule::Lion(LionConfig { beta1, beta2, weight_decay }),
     };
-    let mut groups = Vec::new();
-    for group in patterns(recipe)? {
-        groups.push(group);
-    }
     let master = if options.master_weights { MasterWeights::Float32 } else { MasterWeights::None };
-    Ok(Optimizer::new(rule, Groups::new(groups))?.with_master_weights(master))
+    Ok(Optimizer::new(rule, patterns(recipe)?)?.with_master_weights(master))
 }
 
 fn patterns(recipe: &Recipe) -> Result<Vec<Group>, Error> {
@@ -71,9 +67,10 @@ pub(super) fn idle_groups(recipe: &Recipe, graph: &ModuleGraph) -> Result<(), Er
         .flat_map(|module| &module.parameters)
         .map(|parameter| parameter.name.as_str())
         .collect();
-    let idle = groups.iter().enumerate().filter(|(_, group)| {
-        !names.iter().any(|name| (group.matches)(name))
-    });
+    let idle = groups
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| !names.iter().any(|name| (group.matches)(name)));
     let problems: Vec<_> = idle
         .map(|(number, _)| {
             let key = format!("optimizer.param_groups[{number}].params");

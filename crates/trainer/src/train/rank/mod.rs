@@ -8,17 +8,16 @@ mod save;
 mod step;
 mod vote;
 
-use autopipe::schedule::Timeline;
 use autopipe::{AutoPipeline, Communicator};
-use autopipe_nn::optim::Optimizer;
 use autopipe_nn::Parameter;
+use autopipe_nn::optim::Optimizer;
 
 use super::Finished;
 use super::job::Job;
 use super::optimizer::optimizer_of;
 use crate::data::{Evaluation, Reader};
 use crate::state::{Best, TrainingState};
-use crate::{Error, Event, EvalRecord, Stopwatch};
+use crate::{Error, EvalRecord, Event, Stopwatch};
 pub(crate) use parts::{loss_fn, pipeline};
 use reporter::Reporter;
 use save::Pending;
@@ -37,8 +36,6 @@ pub(super) struct RankRun<'a> {
     pending: Option<Pending>,
     /// On rank 0, who tells of the run.
     reporter: Option<Reporter<'a>>,
-    /// When the actions of the last step that was measured happened.
-    timeline: Option<Timeline>,
     stopwatch: Stopwatch,
 }
 
@@ -69,7 +66,6 @@ impl<'a> RankRun<'a> {
             state: job.state.clone(),
             pending: None,
             reporter,
-            timeline: None,
             stopwatch: Stopwatch::start(),
         })
     }

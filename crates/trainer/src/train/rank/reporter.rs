@@ -24,9 +24,8 @@ impl<'a> Reporter<'a> {
     ) -> Result<Self, Error> {
         let run_dir = job.run_dir.as_ref();
         let step = job.state.step;
-        let metrics = run_dir.map(|run_dir| {
-            MetricsWriter::resume_after(&run_dir.metrics_path(), step)
-        });
+        let metrics =
+            run_dir.map(|run_dir| MetricsWriter::resume_after(&run_dir.metrics_path(), step));
         let tensorboard = run_dir.filter(|_| job.recipe.metrics.tensorboard).map(|run_dir| {
             let path = run_dir.tensorboard();
             EventWriter::create(&path, wall_time())
@@ -70,12 +69,9 @@ impl<'a> Reporter<'a> {
 
     /// Keeps the timeline of a step, and writes the trace if it is the one that is asked for.
     pub(super) fn measured(&mut self, step: usize, timeline: Timeline) -> Result<(), Error> {
-        let Some(run_dir) = &self.job.run_dir else {
-            self.tell(Event::Measured { timeline, path: None });
-            return Ok(());
-        };
-        let path = Some(run_dir.write_timeline(&timeline)?);
-        if self.job.options.trace_step == Some(step) {
+        let run_dir = self.job.run_dir.as_ref();
+        let path = run_dir.map(|run_dir| run_dir.write_timeline(&timeline)).transpose()?;
+        if let (Some(run_dir), true) = (run_dir, self.job.options.trace_step == Some(step)) {
             let seq_len = self.job.recipe.dataset.seq_len;
             let workload = workload(&self.job.config, seq_len, self.job.model.dtype());
             let predicted = trace::predicted(&self.job.plan, &workload, &timeline);
@@ -83,7 +79,9 @@ impl<'a> Reporter<'a> {
             let summary = trace::summary(&timeline, &predicted);
             self.tell(Event::Traced { step, path, summary });
         }
-        self.tell(Event::Measured { timeline, path });
+        if step == self.job.num_steps() {
+            self.tell(Event::Measured { timeline, path });
+        }
         Ok(())
     }
 }

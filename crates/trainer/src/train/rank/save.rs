@@ -215,7 +215,8 @@ fn copy(part: &Parameters) -> Result<Parameters, Error> {
         let value = parameter.value();
         // What is frozen never changes.
         let value = if parameter.is_trainable() { value.copy()? } else { value.clone() };
-        copies.add(parameter.name(), value.detach(), false)?;
+        let added = copies.add(parameter.name(), value.detach(), false);
+        added.map_err(candle_core::Error::from)?;
     }
     Ok(copies)
 }

@@ -9,10 +9,7 @@ use rand_chacha::rand_core::RngCore as _;
 use super::RankRun;
 use super::vote::Vote;
 use crate::data::{self, rng};
-use crate::train::data::epochs;
-use crate::{
-    Error, NonFinite, StepRecord, clip_coefficient, model_flops, peak_memory,
-};
+use crate::{Error, NonFinite, StepRecord, clip_coefficient, model_flops, peak_memory};
 
 /// What the learning rate is multiplied by at a number that is none, if that is asked for.
 const LOWERED: f64 = 0.5;
@@ -57,7 +54,7 @@ impl RankRun<'_> {
         let shape = BatchShape { batch_size: scheduler.local_batch_size, seq_len };
         let record = StepRecord {
             step,
-            epoch: epochs(&self.job.loader, &window.position),
+            epoch: self.job.loader.epoch_at(&window.position),
             loss,
             grad_norm: vote.grad_norm,
             lr,

@@ -56,7 +56,8 @@ impl RankRun<'_> {
         let world = self.pipeline.world();
         let plan = self.pipeline.plan()?;
         let placement = plan.programs.train.placement();
-        let rank_of = |stage: usize| placement.rank_of(autopipe::schedule::Stage::new(stage)).index();
+        let rank_of =
+            |stage: usize| placement.rank_of(autopipe::schedule::Stage::new(stage)).index();
         let last = plan.partition.num_stages() - 1;
         if !loss.is_finite() {
             let number = NonFiniteNumber::Loss { loss };
