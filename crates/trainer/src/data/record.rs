@@ -73,7 +73,7 @@ pub enum RecordFault {
     },
     /// It could be read in several ways.
     #[error(
-        "it has {forms}, and one of them is what is learnt; name its columns in the source's `columns`"
+        "it has {forms}, and one of them is what is learnt; name its columns in the source, as `text_column` or its like"
     )]
     Ambiguous {
         /// The keys of each way.

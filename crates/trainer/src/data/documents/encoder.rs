@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use autopipe_config::Learn;
+
 use super::chat::ChatTemplate;
 use super::record::{Conversation, Record};
-use super::{Learn, TokenizerSource};
 use crate::Error;
 use crate::data::{RecordFault, Sample};
 use crate::tokenizer::{SpecialTokens, Tokenizer, TokenizerProblem};
@@ -18,7 +19,7 @@ const TEMPLATE_FILE: &str = "chat_template.jinja";
 #[derive(Clone, Copy, Debug)]
 pub struct EncoderOptions<'a> {
     /// The recipe's `tokenizer`.
-    pub tokenizer: &'a TokenizerSource,
+    pub tokenizer: &'a autopipe_config::Tokenizer,
     /// The model's folder, if it has one.
     pub model_folder: Option<&'a Path>,
     /// The recipe's `chat_template`: a file that goes before the model's own.
@@ -204,11 +205,11 @@ fn tokenizer(
     options: &EncoderOptions<'_>,
 ) -> Result<(Tokenizer, Option<PathBuf>), TokenizerProblem> {
     let found = match (options.tokenizer, options.model_folder) {
-        (TokenizerSource::Bytes, _) | (TokenizerSource::Auto, None) => (Tokenizer::Bytes, None),
-        (TokenizerSource::Auto, Some(folder)) => {
+        (autopipe_config::Tokenizer::Bytes, _) | (autopipe_config::Tokenizer::Auto, None) => (Tokenizer::Bytes, None),
+        (autopipe_config::Tokenizer::Auto, Some(folder)) => {
             (Tokenizer::open(folder)?, Some(folder.to_owned()))
         }
-        (TokenizerSource::Path(path), _) => {
+        (autopipe_config::Tokenizer::Path(path), _) => {
             let path = options.base_dir.join(path);
             if fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
                 (Tokenizer::open(&path)?, Some(path))
@@ -224,7 +225,7 @@ fn tokenizer(
         }
     };
     Ok(match found {
-        (Tokenizer::Bytes, Some(path)) if matches!(options.tokenizer, TokenizerSource::Path(_)) => {
+        (Tokenizer::Bytes, Some(path)) if matches!(options.tokenizer, autopipe_config::Tokenizer::Path(_)) => {
             return Err(TokenizerProblem::Missing { path });
         }
         (Tokenizer::Bytes, _) => (Tokenizer::Bytes, None),

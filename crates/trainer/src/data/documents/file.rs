@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
 use super::parquet::Table;
-use super::{Columns, DataFormat, DocumentsProblem, text};
+use super::record::Columns;
+use super::{DataFormat, DocumentsProblem, text};
 use crate::data::CorpusProblem;
 
 /// A file, and what was found in it when it was opened.
@@ -43,7 +44,7 @@ impl DataFile {
             }
             DataFormat::Jsonl => Content::Lines(Lines::find(&mut file).map_err(unreadable)?),
             DataFormat::Parquet => Content::Table(Table::open(&path, columns)?),
-            DataFormat::Tokens => return Err(DocumentsProblem::Tokens),
+            DataFormat::Tokens => return Err(DocumentsProblem::Tokens { path }),
         };
         Ok(Self { path, num_bytes, content })
     }
@@ -63,6 +64,7 @@ pub(in crate::data) fn by_name(path: &Path) -> DataFormat {
     match extension.to_ascii_lowercase().as_str() {
         "jsonl" | "json" | "ndjson" => DataFormat::Jsonl,
         "parquet" => DataFormat::Parquet,
+        "bin" | "safetensors" => DataFormat::Tokens,
         _ => DataFormat::Text,
     }
 }

@@ -7,10 +7,10 @@
 //! | --- | --- | --- |
 //! | `.jsonl`, `.json`, `.ndjson` | `jsonl` | an object on a line of its own |
 //! | `.parquet` | `parquet` | a row (with the feature `parquet`) |
-//! | any other | `text` | the whole file, in UTF-8 |
+//! | any other but `.bin` and `.safetensors` (tokens) | `text` | the whole file, in UTF-8 |
 //!
 //! An object or row has one of three forms, which is found from the keys that it has. Their names are
-//! those of the source's `columns`; other keys are passed over, and a null is as good as no key.
+//! those that the source gives as `text_column` and so on; other keys are passed over, and a null is as good as no key.
 //!
 //! ```text
 //! {"text": "Once ..."}                                   a document: all is learnt
@@ -33,7 +33,6 @@
 //! table decodes groups again and again, and is better done from smaller files or from JSON lines.
 
 mod chat;
-pub mod config_sketch;
 mod encoder;
 mod file;
 mod lines;
@@ -52,9 +51,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use autopipe_config::{DataFormat, Source};
 use serde_json::{Map, Value};
-
-use config_sketch::{Columns, DataFormat, Learn, Source, TokenizerSource};
 
 use super::find::find;
 use super::open_files::OpenFiles;
@@ -65,7 +63,7 @@ pub use encoder::{Encoder, EncoderOptions};
 pub(super) use file::by_name;
 use file::{Content, DataFile};
 pub use problem::DocumentsProblem;
-use record::Record;
+use record::{Columns, Record};
 
 /// The samples of one source.
 ///
@@ -91,12 +89,13 @@ impl Documents {
     /// Everything that is wrong at once: patterns, files that cannot be read, or nothing in any of
     /// them. What is wrong with a record is said when it is read.
     pub fn open(source: &Source, encoder: Arc<Encoder>, base_dir: &Path) -> Result<Self, Error> {
+        let columns = Columns::of(source);
         let (paths, found) = find(&source.paths, base_dir);
         let mut problems: Vec<DocumentsProblem> = found.into_iter().map(Into::into).collect();
         let first = paths.first().cloned();
         let (mut files, mut starts, mut num_samples) = (Vec::new(), Vec::new(), 0_u64);
         for path in paths {
-            match DataFile::open(path, source.format, &source.columns) {
+            match DataFile::open(path, source.format, &columns) {
                 Ok(file) if file.num_samples() == 0 => {}
                 Ok(file) => {
                     starts.push(num_samples);
@@ -116,7 +115,7 @@ impl Documents {
             files: files.into(),
             starts: starts.into(),
             num_samples,
-            columns: Arc::new(source.columns.clone()),
+            columns: Arc::new(columns),
             encoder,
             open: OpenFiles::default(),
             groups: parquet::Groups::default(),

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Columns, DocumentsProblem};
+use super::DocumentsProblem;
+use super::record::Columns;
 use crate::Error;
 
 /// There is none.

@@ -10,8 +10,8 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
-use super::record::wanted;
-use super::{Columns, DocumentsProblem};
+use super::DocumentsProblem;
+use super::record::{Columns, wanted};
 use crate::Error;
 use crate::data::CorpusProblem;
 
@@ -61,7 +61,7 @@ impl Table {
             let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
             let names = names.join("`, `");
             return Err(bad(format!(
-                "of its columns `{names}` none is named in the source's `columns`"
+                "of its columns `{names}` none is the source's `text_column` or another that is read"
             )));
         }
         let columns = Type::group_type_builder(schema.name()).with_fields(fields).build();

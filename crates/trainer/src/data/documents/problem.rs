@@ -18,8 +18,14 @@ pub enum DocumentsProblem {
         path: PathBuf,
     },
     /// Files of tokens have no documents.
-    #[error("files of tokens are not made of documents, as those of this source are")]
-    Tokens,
+    #[error(
+        "`{}` holds tokens, and others of this source hold documents; give it as a source of its own",
+        path.display()
+    )]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is no Parquet.
     #[error("`{}` is no Parquet file that can be read: {reason}", path.display())]
     Parquet {

@@ -1,9 +1,29 @@
 //! What a line of JSON or a row of a table says: a text, a prompt with its completion, or a conversation.
 
+use autopipe_config::Source;
 use serde_json::{Map, Value};
 
-use super::Columns;
 use crate::data::RecordFault;
+
+/// What the keys of a record are called, as the source says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) text: String,
+    pub(super) prompt: String,
+    pub(super) completion: String,
+    pub(super) messages: String,
+}
+
+impl Columns {
+    pub(super) fn of(source: &Source) -> Self {
+        Self {
+            text: source.text_column.clone(),
+            prompt: source.prompt_column.clone(),
+            completion: source.completion_column.clone(),
+            messages: source.messages_column.clone(),
+        }
+    }
+}
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,7 @@ pub(super) fn write(
 ) -> Result<Written, RecordFault> {
     let text = render(messages, Turn::Nobody)?;
     // How many bytes of the text a template writes of the first messages.
-    let len = |num_messages: usize, turn: Turn| {
+    let len = |num_messages: usize, turn: Turn| -> Result<Option<usize>, RecordFault> {
         if (num_messages, turn) == (messages.len(), Turn::Nobody) {
             return Ok(Some(text.len()));
         }

@@ -8,7 +8,7 @@ use crate::data::documents::record::Conversation;
 
 fn conversation(messages: &Value, tools: &Value) -> Record {
     let object = serde_json::json!({"messages": messages, "tools": tools});
-    Record::read(object.as_object().unwrap().clone(), &Columns::default()).unwrap()
+    Record::read(object.as_object().unwrap().clone(), &columns()).unwrap()
 }
 
 fn of(text: &str) -> Record {
@@ -93,10 +93,10 @@ fn templates_that_are_none_and_what_they_may_not_ask_for() {
     assert!(written("{{ messages | tojson(indent=999) }}", ONE).unwrap_err().contains("at most 64"));
     assert!(written("{{ 1 | tojson(depth=1) }}", ONE).unwrap_err().contains("depth"));
     assert_eq!(
-        written("{{ messages[0] | tojson(sort_keys=true, separators=(',', ':')) }}", ONE).unwrap(),
+        written("{% for m in messages %}{{ m | tojson(sort_keys=true, separators=(',', ':')) }}{% endfor %}", ONE).unwrap(),
         r#"{"content":"b","role":"assistant","x":true}"#
     );
-    assert_eq!(written("{{ messages[0].x }}{{ none }}", ONE).unwrap(), "TrueNone");
+    assert_eq!(written("{% for m in messages %}{{ m.x }}{{ m.n is defined }}{{ none }}{% endfor %}", ONE).unwrap(), "TrueFalseNone");
     let none = encoder(&Setup::default()).unwrap();
     let Err(Fault::Model(problem)) = none.record(&of(ONE)) else { panic!("there is no template") };
     assert!(problem.to_string().contains("give a file that has one as `chat_template`"));

@@ -10,20 +10,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use autopipe_config::{Learn, Tokenizer};
 use tempfile::TempDir;
 
 use super::*;
 
 /// Options of an encoder that differ from test to test.
 pub(super) struct Setup {
-    pub(super) tokenizer: TokenizerSource,
+    pub(super) tokenizer: Tokenizer,
     pub(super) chat_template: Option<PathBuf>,
     pub(super) learn: Learn,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { tokenizer: TokenizerSource::Bytes, chat_template: None, learn: Learn::Completions }
+        Self { tokenizer: Tokenizer::Bytes, chat_template: None, learn: Learn::Completions }
     }
 }
 
@@ -46,7 +47,7 @@ pub(super) fn encoder(setup: &Setup) -> Result<Arc<Encoder>, Error> {
 /// An encoder with one of the tokenizers and one of the templates.
 pub(super) fn model(tokenizer: &str, template: &str) -> Arc<Encoder> {
     let setup = Setup {
-        tokenizer: TokenizerSource::Path(tokenizer.to_owned()),
+        tokenizer: Tokenizer::Path(tokenizer.to_owned()),
         chat_template: Some(format!("templates/{template}.jinja").into()),
         learn: Learn::Completions,
     };
@@ -63,7 +64,21 @@ pub(super) fn folder(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 pub(super) fn source(pattern: &str) -> Source {
-    Source { paths: vec![pattern.to_owned()], format: None, columns: Columns::default() }
+    Source {
+        paths: vec![pattern.to_owned()],
+        weight: 1.0,
+        format: None,
+        token_dtype: None,
+        text_column: "text".to_owned(),
+        prompt_column: "prompt".to_owned(),
+        completion_column: "completion".to_owned(),
+        messages_column: "messages".to_owned(),
+    }
+}
+
+/// The usual columns.
+pub(super) fn columns() -> Columns {
+    Columns::of(&source("*"))
 }
 
 /// All samples, or what is said in their place, in which the folder is `DIR`.
