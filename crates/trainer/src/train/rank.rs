@@ -149,14 +149,15 @@ impl<'a> RankRun<'a> {
         };
         Ok(StepRecord {
             step,
-            epoch: self.loader.epoch(),
+            epoch: self.loader.epoch_at(&self.loader.position()),
             loss,
             grad_norm,
             lr,
             tokens,
             num_tokens: tokens,
             seconds: stopwatch.lap(),
-            model_flops: float_of(num_batches as u64) * model_flops(&self.job.plan.partition, batch),
+            model_flops: float_of(num_batches as u64)
+                * model_flops(&self.job.plan.partition, batch),
             peak_flops: None,
             measured_bubble: timeline.map(Timeline::bubble_rate),
             memory_bytes: peak_memory(world, timeline)?,

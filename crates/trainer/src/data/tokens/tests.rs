@@ -33,7 +33,14 @@ fn write_bin(folder: &TempDir, name: &str, tokens: &[u16]) {
     fs::write(folder.path().join(name), bytes).unwrap();
 }
 
-fn write_tensor(folder: &TempDir, file: &str, name: &str, dtype: Dtype, dims: &[usize], data: &[u8]) {
+fn write_tensor(
+    folder: &TempDir,
+    file: &str,
+    name: &str,
+    dtype: Dtype,
+    dims: &[usize],
+    data: &[u8],
+) {
     let view = TensorView::new(dtype, dims.to_vec(), data).unwrap();
     // Something in front, so that the tokens do not begin where the data do.
     let other = TensorView::new(Dtype::U8, vec![8], &[7; 8]).unwrap();
@@ -140,7 +147,10 @@ fn files_without_tokens_are_no_data() {
     write_bin(&folder, "a.bin", &[]);
     write_tensor(&folder, "b.safetensors", "tokens", Dtype::U16, &[0], &[]);
     let told = refused(&folder);
-    assert!(told.contains("`DIR/a.bin` is empty, and so is every other file that matches"), "{told}");
+    assert!(
+        told.contains("`DIR/a.bin` is empty, and so is every other file that matches"),
+        "{told}"
+    );
     assert!(told.contains("`DIR/b.safetensors` is empty"), "{told}");
 }
 
