@@ -95,7 +95,7 @@ impl Progress {
                 let bubble = 100.0 * timeline.bubble_rate();
                 let file = path.map(|path| format!(", timeline {}", path.display()));
                 state.tell(&format!(
-                    "Measured bubble {bubble:.1}% of a step{}",
+                    "Measured bubble {bubble:.1}%{}",
                     file.unwrap_or_default()
                 ));
             }
