@@ -59,14 +59,15 @@ impl Page {
         assert_eq!(self.readout(0)?, "step 4000training 0.25validation 0.3");
         assert_eq!(self.readout(5)?, "step 4000rank 0 1 GBrank 1 2 GB");
         // What is drawn has no more points than the screen can show, and loses no peak.
-        let points = self.number("return document.querySelector('path.curve').getAttribute('d').split(/[ML]/).length")?;
+        let points = self.number(
+            "return document.querySelector('path.curve').getAttribute('d').split(/[ML]/).length",
+        )?;
         assert!((100.0..3000.0).contains(&points), "{points}");
         let highest = "const d = document.querySelector('path.curve').getAttribute('d');
              return Math.min(...d.slice(1).split('L').map((p) => Number(p.split(' ')[1])))";
         let place = self.place(0, 0, SPIKE - 1)?;
-        let top = self.number(
-            "return document.querySelector('.plot').getBoundingClientRect().top",
-        )?;
+        let top =
+            self.number("return document.querySelector('.plot').getBoundingClientRect().top")?;
         assert!((self.number(highest)? - (place.1 - top)).abs() < 0.1);
         Ok(())
     }
@@ -133,7 +134,8 @@ impl Page {
     /// How high the loss lies in its plot in the middle of the run, as a part of the height.
     fn middle_height(&self) -> Result<f64> {
         let (_, y) = self.place(0, 0, NUM_STEPS / 2)?;
-        let ends = "const { top, bottom } = document.querySelector('.plot').getBoundingClientRect();
+        let ends =
+            "const { top, bottom } = document.querySelector('.plot').getBoundingClientRect();
              return";
         let (top, bottom) =
             (self.number(&format!("{ends} top"))?, self.number(&format!("{ends} bottom"))?);
@@ -142,8 +144,7 @@ impl Page {
 
     fn shows_the_measured_step(&self) -> Result<()> {
         let inner = "const page = document.querySelector('iframe').contentDocument; return page";
-        let titles =
-            self.0.run(&format!("{inner}.querySelectorAll('h2')[1].textContent"))?;
+        let titles = self.0.run(&format!("{inner}.querySelectorAll('h2')[1].textContent"))?;
         assert_eq!(titles, "simulated, with the measured times of each stage");
         let wide = self.number(&format!("{inner}.querySelector('canvas.timeline').width"))?;
         assert!(wide > 300.0, "its script has drawn: {wide}");
@@ -164,8 +165,7 @@ impl Page {
     }
 
     fn readout(&self, chart: usize) -> Result<String> {
-        let script =
-            format!("return document.querySelectorAll('.readout')[{chart}].textContent");
+        let script = format!("return document.querySelectorAll('.readout')[{chart}].textContent");
         Ok(self.0.run(&script)?.as_str().context("text")?.to_owned())
     }
 

@@ -13,7 +13,8 @@ fn levels_are_for_all_or_for_a_part() {
     assert_eq!(levels("warn"), warn());
     assert_eq!(levels("off"), Targets::new().with_default(LevelFilter::OFF));
     let parts = warn().with_target("autopipe_runtime", LevelFilter::TRACE);
-    for text in ["autopipe_runtime=trace", "warn, autopipe_runtime = trace", "autopipe_runtime=trace,warn"]
+    for text in
+        ["autopipe_runtime=trace", "warn, autopipe_runtime = trace", "autopipe_runtime=trace,warn"]
     {
         assert_eq!(levels(text), parts, "{text}");
     }

@@ -26,10 +26,7 @@ fn the_bar_follows_the_steps() {
     state.step(&record(3, 0.5));
     let bar = state.bar.unwrap();
     assert_eq!((bar.position(), bar.length()), (3, Some(4)));
-    assert_eq!(
-        bar.message(),
-        "loss 2.500  grad norm 1.00  lr 1.00e-3  200 tokens/s  2 GFLOP/s"
-    );
+    assert_eq!(bar.message(), "loss 2.500  grad norm 1.00  lr 1.00e-3  200 tokens/s  2 GFLOP/s");
 }
 
 #[test]

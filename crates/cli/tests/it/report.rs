@@ -28,7 +28,7 @@ fn a_run_becomes_a_page_and_its_ranks_tell_what_they_do() {
     }
     assert!(!trained.err.contains("TRACE"), "{}", trained.err);
     // What the command's allocator counts, in a line for a step.
-    assert!(trained.err.contains("MB") && trained.err.contains("FLOP/s"), "{}", trained.err);
+    assert!(trained.err.contains(" kB\n") && trained.err.contains("FLOP/s"), "{}", trained.err);
 
     let made = desk.run("report run");
     assert_eq!((made.code, made.err.as_str()), (0, ""));

@@ -50,8 +50,11 @@ pub(super) fn charts(run: &Run) -> Vec<Chart> {
     let validation = run.evaluations.iter().map(|one| (one.step, one.val_loss)).collect();
     losses.extend(Curve::of_points("validation", validation));
     let has_mfu = steps.iter().any(|step| step.mfu.is_some());
-    let (flops_title, flops_unit) =
-        if has_mfu { ("Model FLOP/s utilisation", Unit::Percent) } else { ("Model FLOP/s", Unit::Short) };
+    let (flops_title, flops_unit) = if has_mfu {
+        ("Model FLOP/s utilisation", Unit::Percent)
+    } else {
+        ("Model FLOP/s", Unit::Short)
+    };
     let flops = if has_mfu {
         curve("utilisation", |step| step.mfu)
     } else {
@@ -59,13 +62,8 @@ pub(super) fn charts(run: &Run) -> Vec<Chart> {
     };
     let measured = steps.iter().filter(|step| step.measured_bubble.is_some());
     let bubble = measured.map(|step| (step.step, step.measured_bubble)).collect();
-    let chart = |title, unit, curves| Chart {
-        title,
-        unit,
-        can_be_log: false,
-        from_zero: true,
-        curves,
-    };
+    let chart =
+        |title, unit, curves| Chart { title, unit, can_be_log: false, from_zero: true, curves };
     let over_powers = |title, curves| Chart {
         title,
         unit: Unit::Number,
@@ -80,10 +78,18 @@ pub(super) fn charts(run: &Run) -> Vec<Chart> {
             from_zero: true,
             ..over_powers("Learning rate", vec![curve("rate", |step| step.lr)])
         },
-        chart("Tokens per second", Unit::Short, vec![curve("tokens/s", |step| step.tokens_per_second)]),
+        chart(
+            "Tokens per second",
+            Unit::Short,
+            vec![curve("tokens/s", |step| step.tokens_per_second)],
+        ),
         chart(flops_title, flops_unit, vec![flops]),
         chart("Memory of ranks", Unit::Bytes, memory(steps)),
-        chart("Measured bubble", Unit::Percent, Curve::of_points("bubble", bubble).into_iter().collect()),
+        chart(
+            "Measured bubble",
+            Unit::Percent,
+            Curve::of_points("bubble", bubble).into_iter().collect(),
+        ),
     ];
     let with_points = |mut chart: Chart| {
         chart.curves.retain(|curve| curve.y.iter().any(Option::is_some));

@@ -11,7 +11,9 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let last = steps.iter().map(|step| step.step).max().unwrap_or(0);
     facts.push(("steps", with_commas(last)));
-    facts.extend(steps.last().and_then(|step| step.epoch).map(|epoch| ("epochs", number(round(epoch)))));
+    facts.extend(
+        steps.last().and_then(|step| step.epoch).map(|epoch| ("epochs", number(round(epoch)))),
+    );
     let tokens = steps.iter().filter_map(|step| step.tokens).fold(0, usize::saturating_add);
     facts.push(("label tokens", with_commas(tokens)));
     let seconds: f64 = steps.iter().filter_map(|step| step.seconds).sum();
@@ -21,7 +23,9 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let of_validation = run.evaluations.iter().filter_map(|one| Some((one.step, one.val_loss?)));
     facts.extend(of_losses("validation loss", of_validation));
     let middle = |value: fn(&Step) -> Option<f64>| median(steps.iter().filter_map(value).collect());
-    facts.extend(middle(|step| step.tokens_per_second).map(|rate| ("tokens/s, median", short(rate))));
+    facts.extend(
+        middle(|step| step.tokens_per_second).map(|rate| ("tokens/s, median", short(rate))),
+    );
     facts.extend(middle(|step| step.mfu).map(|mfu| ("MFU, median", percent(mfu))));
     let bubble = steps.iter().rev().find_map(|step| step.measured_bubble);
     facts.extend(bubble.map(|bubble| ("measured bubble", percent(bubble))));
@@ -39,8 +43,11 @@ fn of_losses(
 ) -> Option<(&'static str, String)> {
     let (_, last) = losses.clone().last()?;
     let (step, lowest) = losses.reduce(|low, next| if next.1 < low.1 { next } else { low })?;
-    let lowest =
-        if lowest < last { format!(", lowest {} at step {step}", digits(lowest)) } else { String::new() };
+    let lowest = if lowest < last {
+        format!(", lowest {} at step {step}", digits(lowest))
+    } else {
+        String::new()
+    };
     Some((name, format!("{}{lowest}", digits(last))))
 }
 

@@ -14,10 +14,10 @@ const SCRIPT: &str = concat!(include_str!("plot.js"), include_str!("page.js"));
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 pub(super) fn page(run: &Run) -> String {
-    let name = run.root.file_name().map_or_else(
-        || run.root.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let name = run
+        .root
+        .file_name()
+        .map_or_else(|| run.root.display().to_string(), |name| name.to_string_lossy().into_owned());
     let charts = charts(run);
     let data = serde_json::to_string(&charts)
         .expect("strings, numbers and lists are always JSON")

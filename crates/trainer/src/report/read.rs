@@ -85,8 +85,8 @@ fn read_metrics(
     path: &Path,
     left_out: &mut Vec<String>,
 ) -> Result<(Vec<Step>, Vec<Evaluation>), Error> {
-    let text = fs::read(path)
-        .map_err(|source| Error::ReadRunDir { path: path.to_owned(), source })?;
+    let text =
+        fs::read(path).map_err(|source| Error::ReadRunDir { path: path.to_owned(), source })?;
     let (mut steps, mut evaluations) = (Vec::new(), Vec::new());
     for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         if !line.ends_with(b"\n") {
@@ -94,8 +94,7 @@ fn read_metrics(
             left_out.push(format!("line {line} of `{path}`, which is not finished"));
             break;
         }
-        let wrong =
-            |source| Error::MetricsLine { path: path.to_owned(), line: index + 1, source };
+        let wrong = |source| Error::MetricsLine { path: path.to_owned(), line: index + 1, source };
         let json: serde_json::Value = serde_json::from_slice(line).map_err(wrong)?;
         if json.get("val_tokens").is_some() {
             evaluations.push(serde_json::from_value(json).map_err(wrong)?);

@@ -28,9 +28,10 @@ pub(super) fn tables(run: &Run) -> String {
         let newest = if one.is_latest { "newest" } else { "" };
         vec![with_commas(one.step), escaped(&one.name), size, newest.to_owned()]
     });
-    let skipped = run.steps.iter().filter_map(|step| {
-        Some(vec![with_commas(step.step), escaped(step.skipped.as_deref()?)])
-    });
+    let skipped = run
+        .steps
+        .iter()
+        .filter_map(|step| Some(vec![with_commas(step.step), escaped(step.skipped.as_deref()?)]));
     [
         table("Evaluations", &["step", "loss", "perplexity", "label tokens", "time"], evaluations),
         table("Checkpoints", &["step", "folder", "size", ""], checkpoints),
@@ -53,7 +54,9 @@ fn table(title: &str, heads: &[&str], lines: impl Iterator<Item = Vec<String>>) 
     let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
     let older = match lines.len().saturating_sub(MAX_LINES) {
         0 => String::new(),
-        older => format!("<p class=\"soft\">{} older ones are not shown.</p>\n", with_commas(older)),
+        older => {
+            format!("<p class=\"soft\">{} older ones are not shown.</p>\n", with_commas(older))
+        }
     };
     format!(
         "<section>\n<h2>{title}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>{heads}</tr></thead>\n\

@@ -82,12 +82,16 @@ fn all_of_a_run_is_on_its_page() {
 fn a_run_that_goes_on_has_a_page_too() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let old = "{\"step\":1,\"loss\":5.5,\"grad_norm\":1.0,\"lr\":0.001,\"tokens\":9,\"seconds\":1.0}\n";
+    let old =
+        "{\"step\":1,\"loss\":5.5,\"grad_norm\":1.0,\"lr\":0.001,\"tokens\":9,\"seconds\":1.0}\n";
     fs::write(folder.join("metrics.jsonl"), format!("{old}{{\"step\":2,\"lo")).unwrap();
     fs::write(folder.join("timeline.json"), "{\"rows\":[[{\"act").unwrap();
     let report = report(folder).unwrap();
     let [metrics, timeline] = &report.left_out[..] else { panic!("{:?}", report.left_out) };
-    assert!(metrics.starts_with("line 2 of `") && metrics.ends_with("is not finished"), "{metrics}");
+    assert!(
+        metrics.starts_with("line 2 of `") && metrics.ends_with("is not finished"),
+        "{metrics}"
+    );
     assert!(timeline.contains("timeline.json` is no timeline: "), "{timeline}");
     for part in ["Not on this page", "which is not finished", "Gradient norm"] {
         assert!(report.html.contains(part), "{part}");

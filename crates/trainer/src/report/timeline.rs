@@ -15,8 +15,11 @@ pub(super) fn step(timeline: &Timeline) -> Step {
     let measured = scaled(timeline, 1e3);
     let costs = Costs::measured(&measured);
     let analysis = analyze(&measured, &costs);
-    let mut charts =
-        vec![Chart { title: "measured, in milliseconds", timeline: &measured, analysis: &analysis }];
+    let mut charts = vec![Chart {
+        title: "measured, in milliseconds",
+        timeline: &measured,
+        analysis: &analysis,
+    }];
     // What was measured is always of a program that is valid; a file may say anything.
     let rows = measured.rows().iter().map(|row| row.iter().map(|span| span.action).collect());
     let program = validate(Program::new(rows.collect())).ok();

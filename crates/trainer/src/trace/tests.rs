@@ -44,7 +44,10 @@ fn what_has_no_time_has_no_factor() {
         Timeline::from_rows(vec![row]).unwrap()
     };
     let bubbles = "bubble 0.0%, predicted 0.0%";
-    assert_eq!(summary(&one(0.5), &one(0.0)), format!("step 0.500 s, predicted 0.000 s\n{bubbles}"));
+    assert_eq!(
+        summary(&one(0.5), &one(0.0)),
+        format!("step 0.500 s, predicted 0.000 s\n{bubbles}")
+    );
     assert_eq!(
         summary(&one(0.5), &one(0.25)),
         format!(

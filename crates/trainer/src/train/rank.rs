@@ -156,7 +156,8 @@ impl<'a> RankRun<'a> {
             tokens,
             num_tokens: tokens,
             seconds: stopwatch.lap(),
-            model_flops: float_of(num_batches as u64) * model_flops(&self.job.plan.partition, batch),
+            model_flops: float_of(num_batches as u64)
+                * model_flops(&self.job.plan.partition, batch),
             peak_flops: None,
             measured_bubble: timeline.map(Timeline::bubble_rate),
             memory_bytes: peak_memory(world, timeline)?,
