@@ -56,8 +56,8 @@ impl Page {
         );
         let curves = self.number("return document.querySelectorAll('path.curve').length")?;
         assert!((curves - 9.0).abs() < 0.5, "two of loss and of memory, one of each other");
-        assert_eq!(self.readout(0)?, "step 4000training 0.25validation 0.3");
-        assert_eq!(self.readout(5)?, "step 4000rank 0 1 GBrank 1 2 GB");
+        assert_eq!(self.readout(0)?, "step 4000 training 0.25 validation 0.3");
+        assert_eq!(self.readout(5)?, "step 4000 rank 0 1 GB rank 1 2 GB");
         // What is drawn has no more points than the screen can show, and loses no peak.
         let points = self.number(
             "return document.querySelector('path.curve').getAttribute('d').split(/[ML]/).length",
@@ -82,7 +82,7 @@ impl Page {
         let others = self.readout(1)?;
         assert!(others.starts_with(&format!("step {step}")), "all charts follow: {others}");
         self.0.point((5.0, 790.0))?;
-        assert_eq!(self.readout(1)?, "step 4000norm 1");
+        assert_eq!(self.readout(1)?, "step 4000 norm 1");
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Page {
         self.0.press(LEFT)?;
         assert!(self.readout(1)?.starts_with("step 3999"));
         self.0.press(HOME)?;
-        assert_eq!(self.readout(0)?, "step 1training 4validation 1.2 at 1000");
+        assert_eq!(self.readout(0)?, "step 1 training 3.997 validation 1.2 at 1000");
         self.0.press(ESCAPE)?;
         assert!(self.readout(1)?.starts_with("step 4000"));
         Ok(())
@@ -108,11 +108,11 @@ impl Page {
         set("0.99")?;
         let text = self.readout(0)?;
         let (_, smoothed) = text.split_once(", smoothed ").context("smoothed")?;
-        let smoothed: f64 = smoothed.split("validation").next().context("a number")?.parse()?;
+        let smoothed: f64 = smoothed.split(" validation").next().context("a number")?.parse()?;
         assert!((0.25..0.3).contains(&smoothed), "{text}");
         assert!(self.number("return document.querySelectorAll('path.raw').length")? > 6.5);
         set("0")?;
-        assert_eq!(self.readout(0)?, "step 4000training 0.25validation 0.3");
+        assert_eq!(self.readout(0)?, "step 4000 training 0.25 validation 0.3");
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Page {
 
     fn readout(&self, chart: usize) -> Result<String> {
         let script = format!("return document.querySelectorAll('.readout')[{chart}].textContent");
-        Ok(self.0.run(&script)?.as_str().context("text")?.to_owned())
+        Ok(self.0.run(&script)?.as_str().context("text")?.trim_end().to_owned())
     }
 
     fn number(&self, script: &str) -> Result<f64> {
