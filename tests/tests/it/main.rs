@@ -14,4 +14,6 @@ mod page; // the page of schedules: what is drawn, and what a click does
 mod parity; // losses and gradients equal the unsplit model's and transformers'
 mod pipeline; // one step of AutoPipeline, as the tests here run it
 mod reference; // the folders of what transformers has computed
+#[cfg(feature = "browser")]
+mod run_page; // the page of a run: what is drawn, and what pointing and keys do
 mod summary; // what AutoPipeline says of itself

@@ -33,17 +33,19 @@ impl FromStr for Levels {
     /// A level for all, and others for parts of the program: `warn,autopipe_runtime=debug`. Without the
     /// first it is `warn`.
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        let mut targets = Targets::new().with_default(LevelFilter::WARN);
+        let (mut for_all, mut parts) = (LevelFilter::WARN, Vec::new());
         for part in text.split(',').map(str::trim) {
             let unknown = || UnknownLevel { part: part.to_owned() };
-            targets = match part.split_once('=') {
-                None => targets.with_default(level(part).ok_or_else(unknown)?),
+            match part.split_once('=') {
+                None => for_all = level(part).ok_or_else(unknown)?,
                 Some(("", _)) => return Err(unknown()),
                 Some((target, text)) => {
-                    targets.with_target(target.trim(), level(text.trim()).ok_or_else(unknown)?)
+                    let level = level(text.trim()).ok_or_else(unknown)?;
+                    parts.push((target.trim().to_owned(), level));
                 }
-            };
+            }
         }
+        let targets = Targets::new().with_default(for_all).with_targets(parts);
         Ok(Self(targets))
     }
 }

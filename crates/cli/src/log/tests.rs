@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use autopipe::{ThreadOptions, threads};
 use tracing::subscriber::with_default;
 
 use super::*;

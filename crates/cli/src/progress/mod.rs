@@ -88,10 +88,7 @@ impl Progress {
             Event::Measured { timeline, path } => {
                 let bubble = 100.0 * timeline.bubble_rate();
                 let file = path.map(|path| format!(", timeline {}", path.display()));
-                state.tell(&format!(
-                    "Measured bubble {bubble:.1}% of a step{}",
-                    file.unwrap_or_default()
-                ));
+                state.tell(&format!("Measured bubble {bubble:.1}%{}", file.unwrap_or_default()));
             }
             Event::Traced { step, path, summary } => {
                 state.tell(&format!(
@@ -179,16 +176,20 @@ fn figures(record: &StepRecord, tokens_per_second: f64) -> String {
     let mut text = format!(
         "loss {loss:.3}  grad norm {grad_norm:.2}  lr {lr:.2e}  {tokens_per_second:.0} tokens/s"
     );
-    let flops = record.model_flops_per_second();
+    // As smooth as the tokens, of which it is a multiple.
+    let smooth = tokens_per_second / record.tokens_per_second();
+    let is_known = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    let flops = Some(smooth * record.model_flops_per_second()).filter(is_known);
+    let mfu = record.mfu().map(|mfu| smooth * mfu).filter(is_known);
     // Writing to a string cannot fail.
-    let _ = match record.mfu() {
-        Some(mfu) => write!(text, "  MFU {:.1}%", 100.0 * mfu),
-        None if flops.is_finite() && flops > 0.0 => {
+    let _ = match (mfu, flops) {
+        (Some(mfu), _) => write!(text, "  MFU {:.1}%", 100.0 * mfu),
+        (None, Some(flops)) => {
             let number = short(flops);
             let blank = if number.contains(' ') { "" } else { " " };
             write!(text, "  {number}{blank}FLOP/s")
         }
-        None => Ok(()),
+        (None, None) => Ok(()),
     };
     if let Some(bubble) = record.measured_bubble {
         let _ = write!(text, "  bubble {:.1}%", 100.0 * bubble);
@@ -211,7 +212,7 @@ fn evaluation(record: &EvalRecord) -> String {
 
 fn bar(num_steps: usize) -> ProgressBar {
     let style =
-        ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed} gone, {eta} left")
+        ProgressStyle::with_template("{bar:20} {pos}/{len}  {elapsed} gone, {eta} left  {msg}")
             .expect("the template is a constant that a test has read");
     let bar = ProgressBar::new(num_steps as u64).with_style(style);
     // The first step may take minutes: show that it has begun, and that time goes by.

@@ -120,7 +120,8 @@ function show(view) {
       element(cursor, "circle", { cx: scale.x(curve.x[place]), cy: scale.y(value), r: 3.5, fill: `var(--c${index % 8})` });
     }
   });
-  readout.replaceChildren(...parts);
+  // The blanks are for people who listen.
+  readout.replaceChildren(...parts.flatMap((part) => [part, " "]));
 }
 
 function select(step) {
