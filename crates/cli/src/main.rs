@@ -11,11 +11,14 @@ mod bench;
 mod export;
 mod generate;
 mod hub;
+mod interrupt;
+mod log;
 mod model;
 mod output;
 mod plan;
 mod progress;
 mod recipe;
+mod report;
 mod schedule;
 mod setting;
 mod threads;
@@ -29,13 +32,15 @@ static ALLOCATOR: CountingAllocator<MiMalloc> = CountingAllocator::new(MiMalloc)
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    log::install(&args.log);
     let result = match args.command {
-        args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Train(args) => train::run(&args),
         args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Generate(args) => generate::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Report(args) => report::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Schema => recipe::print_schema().map(|()| ExitCode::SUCCESS),
         args::Command::Schedule(verb) => schedule::run(&verb),
     };

@@ -8,6 +8,7 @@ mod lower;
 mod placement;
 mod plan;
 mod render;
+mod report;
 mod schedule;
 mod search;
 mod source;
@@ -17,6 +18,8 @@ mod write;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::log::Levels;
 
 pub(crate) use bench::Bench;
 pub(crate) use costs::{CostsArgs, CostsOf, Timing};
@@ -28,6 +31,7 @@ pub(crate) use lower::{
 pub(crate) use placement::Placement;
 pub(crate) use plan::{Ask, Machine, Plan};
 pub(crate) use render::{Picture, Render};
+pub(crate) use report::Report;
 pub(crate) use schedule::{Compare, Generate, Level, Schedule, Simulate, Validate};
 pub(crate) use search::{MemoryLimit, Search};
 pub(crate) use source::{Size, Source, Sources};
@@ -38,6 +42,17 @@ pub(crate) use write::{Color, Form, Write};
 #[derive(Debug, Parser)]
 #[command(name = "autopipe", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Args {
+    /// What to tell of the work on standard error: error, warn, info, debug or trace, also by part,
+    /// such as warn,autopipe_runtime=debug
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "warn",
+        hide_default_value = true,
+        help_heading = "Log"
+    )]
+    pub(crate) log: Levels,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -64,6 +79,9 @@ pub(crate) enum Command {
     /// Write a model anew: with adapters merged into it, or in another type
     #[command(after_help = export::EXAMPLES)]
     Export(Export),
+    /// Show a run as one page: curves, timeline, checkpoints
+    #[command(after_help = report::EXAMPLES)]
+    Report(Report),
     /// Print the JSON schema of recipes, for editors
     #[command(after_help = "Example:\n  autopipe schema > recipe.schema.json")]
     Schema,
@@ -83,6 +101,12 @@ pub(crate) struct Train {
     /// Set a value of the recipe, such as distributed.pp_size=4; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Go on with the run in the recipe's folder, from its newest checkpoint; begin if there is none
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Write a trace of this step beside what was predicted, for ui.perfetto.dev
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) trace: Option<u64>,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

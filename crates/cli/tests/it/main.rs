@@ -7,6 +7,7 @@ mod command; // how to run it
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
 mod plan; // autopipe plan and schema
+mod report; // a run as a page, and what its ranks tell the log
 mod schedule; // autopipe schedule
 mod train; // autopipe train
 mod verify; // autopipe verify

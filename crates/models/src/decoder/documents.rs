@@ -1,6 +1,6 @@
 //! Rows packed from documents: what the keyword input `position_ids` says of a microbatch.
 
-use autopipe_nn::{Rotation, RotaryEmbedding, Segments};
+use autopipe_nn::{RotaryEmbedding, Rotation, Segments};
 use autopipe_runtime::Keywords;
 use candle_core::{DType, Result, Tensor};
 

@@ -25,7 +25,9 @@ pub enum PositionProblem {
         dtype: DType,
     },
     /// A row begins in the midst of a document.
-    #[error("`position_ids` of row {row} begin with {position}, expected 0, where a document begins")]
+    #[error(
+        "`position_ids` of row {row} begin with {position}, expected 0, where a document begins"
+    )]
     Start {
         /// The row of the microbatch.
         row: usize,

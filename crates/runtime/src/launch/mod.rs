@@ -192,6 +192,7 @@ where
         Cause::Panic(message) => format!("panicked: {message}"),
         Cause::Start(message) => message.clone(),
     };
+    tracing::debug!(rank, "ended before its time: {text}");
     // An action that failed has told the world already; whoever comes later is not the first.
     watcher.end(Failure { rank, at: None, cause: text });
     let is_first = watcher.failure().is_some_and(|failure| failure.rank == rank);

@@ -39,6 +39,8 @@ pub(super) fn start(
 ) -> Result<ComputePool, ThreadPoolBuildError> {
     let mut threads = Joined(Vec::new());
     let account = Account::open();
+    // Of the highest level, so that it is there whichever lines are shown: they say whose they are.
+    let span = tracing::error_span!("rank", rank);
     let pool = ThreadPoolBuilder::new()
         .num_threads(num_threads)
         .panic_handler(move |panic| on_panic(message_of(panic)))
@@ -46,7 +48,9 @@ pub(super) fn start(
             let builder = thread::Builder::new()
                 .name(format!("rank {rank} compute {}", thread.index()))
                 .stack_size(STACK_BYTES);
+            let span = span.clone();
             threads.0.push(builder.spawn(move || {
+                let _rank = span.enter();
                 account.charge();
                 thread.run();
             })?);

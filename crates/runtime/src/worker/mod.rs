@@ -243,14 +243,17 @@ impl Worker {
     ) -> Result<StepOutput, Error> {
         let at = |part| Place { step, part };
         let program = run.program;
+        let trains = program.has_backward();
+        tracing::debug!(step, trains, measure = options.measure, "a step of the pipeline begins");
         if options.measure {
             self.guarded(at(StepPart::Start), |rank| rank.comm.barrier().map_err(communication))?;
             run.trace = Some(Trace::start());
         }
-        if program.has_backward() {
+        if trains {
             self.ties.values_mut().for_each(Tied::begin_step);
         }
         for &action in program.row(Rank::new(self.comm.rank())) {
+            tracing::trace!(step, %action);
             self.guarded(at(StepPart::Action(action)), |rank| {
                 rank.comm.check().map_err(communication)?;
                 rank.run_action(&mut run, action)
@@ -263,6 +266,7 @@ impl Worker {
         })?;
         // Last: this ends on all ranks or on none, and with it the step.
         let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;
+        tracing::debug!(step, "a step of the pipeline is done");
         Ok(StepOutput { losses, outputs, timeline })
     }
 }

@@ -83,7 +83,9 @@ impl BatchRows {
         Ok(Batch {
             input_ids: Tensor::from_vec(self.input_ids, shape, device)?,
             labels: Tensor::from_vec(self.labels, shape, device)?,
-            position_ids: position_ids.map(|ids| Tensor::from_vec(ids, shape, device)).transpose()?,
+            position_ids: position_ids
+                .map(|ids| Tensor::from_vec(ids, shape, device))
+                .transpose()?,
             num_label_tokens,
             num_tokens: self.num_tokens,
         })

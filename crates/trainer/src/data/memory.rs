@@ -41,7 +41,7 @@ impl Samples for Memory {
         assert_ne!(self.panics_at, Some(number), "a bug");
         let record = self.records[usize::try_from(number).unwrap()].clone();
         record.ok_or_else(|| {
-            let fault = RecordFault::Json(serde_json::from_str::<u8>("{").unwrap_err());
+            let fault = RecordFault::Json { reason: "a test".to_owned() };
             let place = RecordPlace::Record(number + 1);
             Error::Record(Box::new(RecordProblem { path: "bad.jsonl".into(), place, fault }))
         })

@@ -75,10 +75,10 @@ impl Source {
         self.order.len() as f64
     }
 
-    /// How many it is done with, in all epochs.
+    /// How many it is done with at a position, in all epochs.
     #[expect(clippy::cast_precision_loss, reason = "it is for a report")]
-    pub(super) fn num_done(&self) -> f64 {
-        self.position.epoch as f64 * self.len() + self.position.index as f64
+    pub(super) fn num_done(&self, position: &SourcePosition) -> f64 {
+        position.epoch as f64 * self.len() + position.index as f64
     }
 
     pub(super) fn position(&self) -> SourcePosition {
@@ -135,9 +135,7 @@ impl Source {
                 true
             }
             // How many samples a row takes is known when they have been read.
-            Rows::Samples(rows) => {
-                rows.next_of_epoch(&mut self.order, &mut self.position, row)?
-            }
+            Rows::Samples(rows) => rows.next_of_epoch(&mut self.order, &mut self.position, row)?,
         };
         match &mut self.rows {
             Rows::Samples(rows) if !found && before.is_epoch_start() => {

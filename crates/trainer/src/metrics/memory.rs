@@ -29,14 +29,14 @@ pub fn peak_memory(
         figures[world.rank()] = float(bytes);
         figures[world.size()] = 1.0;
     }
-    let mut figures =
-        world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
+    let mut figures = world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
     let num_counting = figures.pop().unwrap_or(0.0);
     if num_counting < float(world.size() as u64) {
         return Ok(Vec::new());
     }
     let measured = |rank: usize| {
-        let row = timeline.and_then(|timeline| timeline.rows().get(rank)).map_or(&[][..], |row| row);
+        let row =
+            timeline.and_then(|timeline| timeline.rows().get(rank)).map_or(&[][..], |row| row);
         row.iter().filter_map(|span| span.held).map(|held| held.peak).fold(0.0, f64::max)
     };
     Ok(figures.iter().enumerate().map(|(rank, &bytes)| whole(bytes.max(measured(rank)))).collect())

@@ -62,6 +62,8 @@ impl MetricsWriter<File> {
         };
         let kept = kept(path, &before, step)?;
         if kept.len() < before.len() {
+            let dropped = before.len() - kept.len();
+            tracing::debug!(step, dropped, "bytes of later steps go from the metrics");
             replace(path, &kept).map_err(cannot_write)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(cannot_write)?;

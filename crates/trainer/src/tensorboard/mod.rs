@@ -37,7 +37,11 @@ impl EventWriter<File> {
         fs::create_dir_all(folder)?;
         // Two files of one second are told apart by a number at the end.
         for number in 0.. {
-            match OpenOptions::new().write(true).create_new(true).open(path(folder, wall_time, number)) {
+            match OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path(folder, wall_time, number))
+            {
                 Ok(file) => return Self::new(file, wall_time),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),

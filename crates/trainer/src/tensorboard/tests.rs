@@ -153,7 +153,8 @@ fn a_second_file_of_the_same_second_stands_beside_the_first() {
         fs::read_dir(&folder).unwrap().count()
     });
     assert_eq!(contents, [1, 2]);
-    for name in ["events.out.tfevents.1700000000.autopipe", "events.out.tfevents.1700000000.autopipe.1"]
+    for name in
+        ["events.out.tfevents.1700000000.autopipe", "events.out.tfevents.1700000000.autopipe.1"]
     {
         assert_eq!(events(&fs::read(folder.join(name)).unwrap()).len(), 2, "{name}");
     }

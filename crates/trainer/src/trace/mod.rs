@@ -46,8 +46,7 @@ pub fn perfetto(timeline: &Timeline, predicted: &Timeline) -> String {
 
 /// The same timeline in another unit of time.
 pub(crate) fn scaled(timeline: &Timeline, factor: f64) -> Timeline {
-    let scaled =
-        |span: &Span| Span { start: factor * span.start, end: factor * span.end, ..*span };
+    let scaled = |span: &Span| Span { start: factor * span.start, end: factor * span.end, ..*span };
     let rows = timeline.rows().iter().map(|row| row.iter().map(scaled).collect()).collect();
     // What is beyond all times in the new unit stays in the old one.
     Timeline::from_rows(rows).unwrap_or_else(|_| timeline.clone())

@@ -53,7 +53,8 @@ fn slowest_rank(comparison: &Comparison) -> Option<String> {
     let factors = ranks
         .filter_map(|(rank, sums)| Some((rank, factor(sums.measured_work, sums.simulated_work)?)));
     // Of several the first.
-    let (rank, factor) = factors.reduce(|worst, next| if next.1 > worst.1 { next } else { worst })?;
+    let (rank, factor) =
+        factors.reduce(|worst, next| if next.1 > worst.1 { next } else { worst })?;
     let is_alone = comparison.ranks.len() == 1;
     let rest = if is_alone { "" } else { ", the most of all" };
     Some(format!("rank {rank} computed {factor:.2}x as long as predicted{rest}"))

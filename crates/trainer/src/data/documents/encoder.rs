@@ -205,7 +205,9 @@ fn tokenizer(
     options: &EncoderOptions<'_>,
 ) -> Result<(Tokenizer, Option<PathBuf>), TokenizerProblem> {
     let found = match (options.tokenizer, options.model_folder) {
-        (autopipe_config::Tokenizer::Bytes, _) | (autopipe_config::Tokenizer::Auto, None) => (Tokenizer::Bytes, None),
+        (autopipe_config::Tokenizer::Bytes, _) | (autopipe_config::Tokenizer::Auto, None) => {
+            (Tokenizer::Bytes, None)
+        }
         (autopipe_config::Tokenizer::Auto, Some(folder)) => {
             (Tokenizer::open(folder)?, Some(folder.to_owned()))
         }
@@ -225,7 +227,9 @@ fn tokenizer(
         }
     };
     Ok(match found {
-        (Tokenizer::Bytes, Some(path)) if matches!(options.tokenizer, autopipe_config::Tokenizer::Path(_)) => {
+        (Tokenizer::Bytes, Some(path))
+            if matches!(options.tokenizer, autopipe_config::Tokenizer::Path(_)) =>
+        {
             return Err(TokenizerProblem::Missing { path });
         }
         (Tokenizer::Bytes, _) => (Tokenizer::Bytes, None),

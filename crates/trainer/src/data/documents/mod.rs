@@ -58,8 +58,8 @@ use super::find::find;
 use super::open_files::OpenFiles;
 use super::{RecordFault, RecordPlace, RecordProblem, Sample, Samples};
 use crate::Error;
-use encoder::{Fault, Piece};
 pub use encoder::{Encoder, EncoderOptions};
+use encoder::{Fault, Piece};
 pub(super) use file::by_name;
 use file::{Content, DataFile};
 pub use problem::DocumentsProblem;
@@ -125,11 +125,8 @@ impl Documents {
     /// The bytes of stretch `within` of those that begin at `starts`, each where the one before it ends.
     fn stretch(&mut self, file: usize, starts: &[u64], within: usize) -> Result<Vec<u8>, Error> {
         let DataFile { path, num_bytes, .. } = &self.files[file];
-        let unreadable = |source| Error::ReadCorpus {
-            path: path.clone(),
-            num_bytes: *num_bytes,
-            source,
-        };
+        let unreadable =
+            |source| Error::ReadCorpus { path: path.clone(), num_bytes: *num_bytes, source };
         let end = starts.get(within + 1).unwrap_or(num_bytes);
         let len = usize::try_from(end - starts[within])
             .map_err(|_| unreadable(io::Error::from(io::ErrorKind::OutOfMemory)))?;
@@ -157,7 +154,8 @@ impl Samples for Documents {
     }
 
     fn read(&mut self, number: u64) -> Result<Sample, Error> {
-        let number_of_file = self.starts.partition_point(|&start| start <= number).saturating_sub(1);
+        let number_of_file =
+            self.starts.partition_point(|&start| start <= number).saturating_sub(1);
         let row = number - self.starts[number_of_file];
         // Fits: it is the number of an entry in memory, but for tables.
         let within = usize::try_from(row).unwrap_or(usize::MAX);
@@ -170,17 +168,16 @@ impl Samples for Documents {
             Content::Text(starts) => {
                 let bytes = self.stretch(number_of_file, starts, within)?;
                 let place = |byte: usize| RecordPlace::Byte(starts[within] + byte as u64 + 1);
-                let text = str::from_utf8(&bytes).map_err(|error| {
-                    problem(place(error.valid_up_to()), RecordFault::Encoding)
-                })?;
+                let text = str::from_utf8(&bytes)
+                    .map_err(|error| problem(place(error.valid_up_to()), RecordFault::Encoding))?;
                 let piece = Piece { is_first: within == 0, is_last: within + 1 == starts.len() };
                 self.encoder.text(text, piece).map_err(|fault| problem(place(0), fault))
             }
             Content::Lines(lines) => {
                 let bytes = self.stretch(number_of_file, &lines.starts, within)?;
                 let line = lines.line(within);
-                let object = lines::object(&bytes, line)
-                    .map_err(|(place, fault)| problem(place, fault))?;
+                let object =
+                    lines::object(&bytes, line).map_err(|(place, fault)| problem(place, fault))?;
                 self.encode(object, |fault| problem(RecordPlace::Line { line, column: 1 }, fault))
             }
             Content::Table(table) => {

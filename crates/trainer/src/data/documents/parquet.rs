@@ -115,7 +115,8 @@ impl Groups {
     ) -> Result<Map<String, Value>, Error> {
         let group = table.groups.partition_point(|group| group.start <= row).saturating_sub(1);
         let is_it = |kept: &Kept| (kept.file, kept.group) == (number, group);
-        let (start, num_bytes) = table.groups.get(group).map_or((0, 0), |it| (it.start, it.num_bytes));
+        let (start, num_bytes) =
+            table.groups.get(group).map_or((0, 0), |it| (it.start, it.num_bytes));
         let kept = match self.recent.iter().position(is_it) {
             Some(place) => self.recent.remove(place),
             None => {

@@ -101,9 +101,9 @@ fn has_any(value: &Value, characters: &[char]) -> bool {
     match value {
         Value::String(text) => text.contains(characters),
         Value::Array(list) => list.iter().any(|value| has_any(value, characters)),
-        Value::Object(object) => object
-            .iter()
-            .any(|(key, value)| key.contains(characters) || has_any(value, characters)),
+        Value::Object(object) => {
+            object.iter().any(|(key, value)| key.contains(characters) || has_any(value, characters))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -124,7 +124,10 @@ impl Form {
         match self {
             Self::Text => vec![(columns.text.as_str(), "text")],
             Self::Pair => {
-                vec![(columns.prompt.as_str(), "prompt"), (columns.completion.as_str(), "completion")]
+                vec![
+                    (columns.prompt.as_str(), "prompt"),
+                    (columns.completion.as_str(), "completion"),
+                ]
             }
             Self::Conversation => vec![(columns.messages.as_str(), "messages")],
         }

@@ -185,12 +185,12 @@ impl Loader {
         Position { num_rows: self.num_rows, sources }
     }
 
-    /// Times that the data have been handed out, with the part of the time that has begun; of several
-    /// sources on average over what there is in all of them.
-    pub fn epoch(&self) -> f64 {
+    /// Times that the data have been handed out up to a position of this loader, with the part of the
+    /// time that has begun; of several sources on average over what there is in all of them.
+    pub fn epoch_at(&self, position: &Position) -> f64 {
         let (mut done, mut all) = (0.0, 0.0);
-        for source in &self.sources {
-            done += source.num_done();
+        for (source, position) in self.sources.iter().zip(&position.sources) {
+            done += source.num_done(position);
             all += source.len();
         }
         done / all
@@ -213,7 +213,8 @@ impl Loader {
     /// loader then stays where it was.
     pub fn next_batch(&mut self, batch_size: usize) -> Result<Batch, Error> {
         let before = self.position();
-        let batch = self.read_batch(batch_size, |loader, fate| loader.next_row(fate).map(|()| true));
+        let batch =
+            self.read_batch(batch_size, |loader, fate| loader.next_row(fate).map(|()| true));
         if batch.is_err() {
             self.go_to(&before);
         }

@@ -17,7 +17,9 @@ pub enum LoaderProblem {
     #[error("no source of data is given; name at least one")]
     NoSource,
     /// A weight by which nothing can be drawn.
-    #[error("the weight {weight} of source {source_number} is none; give a number above 0, 1 is usual")]
+    #[error(
+        "the weight {weight} of source {source_number} is none; give a number above 0, 1 is usual"
+    )]
     Weight {
         /// The source, counted from 1.
         source_number: usize,
@@ -25,7 +27,9 @@ pub enum LoaderProblem {
         weight: f64,
     },
     /// The weights do not add up to a number.
-    #[error("the weights of the sources are too large to be added; only their ratios count, so divide all")]
+    #[error(
+        "the weights of the sources are too large to be added; only their ratios count, so divide all"
+    )]
     Weights,
     /// A part of the data that does not exist.
     #[error("part {index} of {count} of the data does not exist; parts are counted from 0")]
@@ -144,13 +148,17 @@ pub enum LoaderProblem {
         other: PathBuf,
     },
     /// A type of tokens for files that have none.
-    #[error("`token_dtype` is given and the files of source {source_number} are not `.bin`; leave it out")]
+    #[error(
+        "`token_dtype` is given and the files of source {source_number} are not `.bin`; leave it out"
+    )]
     UnusedDtype {
         /// The source, counted from 1.
         source_number: usize,
     },
     /// A position of another number of sources.
-    #[error("the position is of {position} sources, there are {sources}; go on with the same sources")]
+    #[error(
+        "the position is of {position} sources, there are {sources}; go on with the same sources"
+    )]
     NumSources {
         /// Those of the position.
         position: usize,

@@ -21,9 +21,8 @@ struct Case {
 impl Case {
     fn loader(&self, folder: &TempDir) -> Loader {
         let samples = self.sources.iter().cloned();
-        let mut sources: Vec<_> = samples
-            .map(|(records, weight)| (Memory::new(records).content(), weight))
-            .collect();
+        let mut sources: Vec<_> =
+            samples.map(|(records, weight)| (Memory::new(records).content(), weight)).collect();
         if self.has_tokens {
             let path = folder.path().join("tokens.bin");
             fs::write(path, (0..90_u16).flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();

@@ -5,9 +5,9 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::data::SourcePosition;
 use crate::data::memory::{Memory, options, sample};
 use crate::data::permutation::Permutation;
-use crate::data::{Skipped, SourcePosition};
 
 const SEED: u64 = 1111;
 
@@ -210,18 +210,14 @@ fn the_order_of_text_stays() {
             firsts.push(inputs[0]);
         }
     }
-    assert_eq!(firsts[..7], []);
+    assert_eq!(firsts[..7], [0_u32; 7]);
 }
 
 #[test]
 fn without_shuffling_rows_come_in_order() {
     let (_folder, corpus) = corpus();
-    let text = LoaderOptions {
-        seq_len: 5,
-        vocab_size: 256,
-        shuffle: false,
-        ..options(Arrange::Stream)
-    };
+    let text =
+        LoaderOptions { seq_len: 5, vocab_size: 256, shuffle: false, ..options(Arrange::Stream) };
     let mut loader = Loader::of(vec![(Content::Text(corpus), 1.0)], &text).unwrap();
     let firsts: Vec<u32> = take(&mut loader, 8).iter().map(|row| row.0[0]).collect();
     assert_eq!(firsts, [1, 6, 11, 16, 0, 25, 30, 1]);
@@ -229,9 +225,8 @@ fn without_shuffling_rows_come_in_order() {
 
 #[test]
 fn parts_that_do_not_exist() {
-    let refused = |index, count| {
-        loader(5, SEED).1.with_shard(index, count).unwrap_err().to_string()
-    };
+    let refused =
+        |index, count| loader(5, SEED).1.with_shard(index, count).unwrap_err().to_string();
     assert_eq!(refused(2, 2), "part 2 of 2 of the data does not exist; parts are counted from 0");
     assert!(refused(0, 0).starts_with("part 0 of 0"));
 }
@@ -295,8 +290,7 @@ fn a_batch_that_fails_leaves_the_loader_as_it_was() {
 #[test]
 fn batches_that_cannot_be() {
     let (_folder, mut loader) = loader(5, SEED);
-    let mut refused =
-        |batch_size| loader.next_batch(batch_size).unwrap_err().to_string();
+    let mut refused = |batch_size| loader.next_batch(batch_size).unwrap_err().to_string();
     assert_eq!(refused(0), "`batch_size` is 0, the smallest is 1");
     assert!(refused(usize::MAX).ends_with("sequences of 5 tokens does not fit into memory"));
     assert!(refused(usize::MAX / 6).ends_with("sequences of 5 tokens does not fit into memory"));

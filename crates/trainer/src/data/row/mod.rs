@@ -24,8 +24,7 @@ impl Row {
         let Some((_, next)) = tokens.split_first() else { return };
         self.input_ids.extend(&tokens[..next.len()]);
         let labels = next.iter().zip(is_label.skip(1));
-        self.labels
-            .extend(labels.map(|(&token, is)| if is { token.into() } else { IGNORE_INDEX }));
+        self.labels.extend(labels.map(|(&token, is)| if is { token.into() } else { IGNORE_INDEX }));
         // A sample that says too little of its labels has no more of them.
         self.labels.resize(self.input_ids.len(), IGNORE_INDEX);
         self.position_ids.extend((0..).take(next.len()));

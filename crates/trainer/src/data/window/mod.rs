@@ -22,8 +22,6 @@ pub struct Window {
     pub batches: Vec<Batch>,
     /// Where the next window starts.
     pub position: Position,
-    /// Where that is, as [`Loader::epoch`] counts.
-    pub epoch: f64,
     /// Samples that were left out on the way.
     pub num_skipped: u64,
 }
@@ -58,7 +56,7 @@ impl Loader {
                 let position = self.position();
                 let total = position.skipped().total();
                 let num_skipped = total.saturating_sub(before.skipped().total());
-                Ok(Window { batches, position, epoch: self.epoch(), num_skipped })
+                Ok(Window { batches, position, num_skipped })
             }
             Err(error) => {
                 self.go_to(&before);

@@ -61,7 +61,9 @@ pub(super) fn unmark(marked: &str) -> Result<Written, RecordFault> {
     let mut learnt: Vec<Range<usize>> = Vec::new();
     let mut rest = marked;
     while let Some((before, after)) = rest.split_once(start) {
-        let Some((inside, after)) = after.split_once(end) else { return Err(RecordFault::Unmarked) };
+        let Some((inside, after)) = after.split_once(end) else {
+            return Err(RecordFault::Unmarked);
+        };
         if before.contains(end) || inside.contains(start) {
             return Err(RecordFault::Unmarked);
         }

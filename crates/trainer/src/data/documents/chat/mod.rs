@@ -20,8 +20,8 @@ use minijinja::{Environment, Error, ErrorKind, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::data::RecordFault;
-use crate::tokenizer::END;
 use crate::data::documents::record::Conversation;
+use crate::tokenizer::END;
 
 const NAME: &str = "chat_template";
 

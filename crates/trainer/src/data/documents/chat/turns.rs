@@ -32,7 +32,7 @@ pub(super) fn write(
     // How many bytes of the text a template writes of the first messages.
     let len = |num_messages: usize, turn: Turn| -> Result<Option<usize>, RecordFault> {
         if (num_messages, turn) == (messages.len(), Turn::Nobody) {
-            return Ok(Some(text.len()));
+            return Ok::<_, RecordFault>(Some(text.len()));
         }
         let written = render(&messages[..num_messages], turn)?;
         let written = match written.strip_suffix(end_token) {

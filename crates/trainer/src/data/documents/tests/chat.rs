@@ -37,7 +37,8 @@ fn conversations_are_as_transformers_has_them() {
         let encoder = model(tokenizer.unwrap(), template.unwrap());
         let record = conversation(&case["messages"], &case["tools"]);
         if let Some(refused) = case["refused"].as_str() {
-            let Err(Fault::Record(RecordFault::Template { reason })) = encoder.record(&record) else {
+            let Err(Fault::Record(RecordFault::Template { reason })) = encoder.record(&record)
+            else {
                 panic!("not refused: {case}");
             };
             assert!(reason.contains(refused), "{reason}");
@@ -45,7 +46,11 @@ fn conversations_are_as_transformers_has_them() {
         }
         let Record::Conversation(conversation) = &record else { panic!("{record:?}") };
         let chat = encoder.chat_template().unwrap();
-        assert_eq!(chat.write(conversation).unwrap().text, case["text"].as_str().unwrap(), "{case}");
+        assert_eq!(
+            chat.write(conversation).unwrap().text,
+            case["text"].as_str().unwrap(),
+            "{case}"
+        );
         let sample = encoder.record(&record).unwrap();
         assert_eq!(serde_json::json!(sample.tokens), case["tokens"], "{case}");
         let learnt: Vec<u8> = sample.is_label.iter().map(|&is_label| is_label.into()).collect();
@@ -63,7 +68,8 @@ fn what_an_assistant_says_is_learnt_and_no_more() {
     let marked = "{% for m in messages %}{% if m.role == 'assistant' %}({%- generation -%} \
                   {{ m.content }}!{% endgeneration %}){% else %}{{ m.content }}{% endif %}{% endfor %}";
     assert_eq!(written(marked, TALK).unwrap(), "[a(]b![)c(]d![)]");
-    let last = "{% for m in messages %}{{ m.content if loop.last else m.content | upper }}{% endfor %}";
+    let last =
+        "{% for m in messages %}{{ m.content if loop.last else m.content | upper }}{% endfor %}";
     assert!(written(last, TALK).unwrap_err().contains("writes message 2 otherwise"));
     assert_eq!(written(last, r#"[{"role": "assistant", "content": "b"}]"#).unwrap(), "b");
     let nobody = r#"[{"role": "user", "content": "a"}]"#;
@@ -90,13 +96,19 @@ fn templates_that_are_none_and_what_they_may_not_ask_for() {
     }
     let now = "{{ strftime_now('%d') }}";
     assert!(written(now, ONE).unwrap_err().contains("strftime_now"));
-    assert!(written("{{ messages | tojson(indent=999) }}", ONE).unwrap_err().contains("at most 64"));
+    assert!(
+        written("{{ messages | tojson(indent=999) }}", ONE).unwrap_err().contains("at most 64")
+    );
     assert!(written("{{ 1 | tojson(depth=1) }}", ONE).unwrap_err().contains("depth"));
     assert_eq!(
         written("{% for m in messages %}{{ m | tojson(sort_keys=true, separators=(',', ':')) }}{% endfor %}", ONE).unwrap(),
         r#"{"content":"b","role":"assistant","x":true}"#
     );
-    assert_eq!(written("{% for m in messages %}{{ m.x }}{{ m.n is defined }}{{ none }}{% endfor %}", ONE).unwrap(), "TrueFalseNone");
+    assert_eq!(
+        written("{% for m in messages %}{{ m.x }}{{ m.n is defined }}{{ none }}{% endfor %}", ONE)
+            .unwrap(),
+        "TrueFalseNone"
+    );
     let none = encoder(&Setup::default()).unwrap();
     let Err(Fault::Model(problem)) = none.record(&of(ONE)) else { panic!("there is no template") };
     assert!(problem.to_string().contains("give a file that has one as `chat_template`"));

@@ -33,7 +33,10 @@ fn records_at_fault_are_told_with_their_places() {
             "1:1: it has `text`, and `prompt` with `completion`, and one of them".to_owned(),
         ),
         ("{\"messages\": \"hi\"}", "1:1: `messages` is a text, and should be a list".to_owned()),
-        ("{\"messages\": [1]}", "1:1: `messages[0]` is a number, and should be an object".to_owned()),
+        (
+            "{\"messages\": [1]}",
+            "1:1: `messages[0]` is a number, and should be an object".to_owned(),
+        ),
         (
             "{\"messages\": [{\"role\": \"user\"}, {\"content\": \"\"}]}",
             "1:1: `messages[1].role` is missing, and should be a text".to_owned(),
@@ -57,7 +60,8 @@ fn records_at_fault_are_told_with_their_places() {
 
 #[test]
 fn text_in_another_encoding_is_told_with_its_byte() {
-    let folder = folder(&[("a.txt", b"ab\xff"), ("b.jsonl", b"{\"text\": \"\xff\"}"), ("c", b"ok")]);
+    let folder =
+        folder(&[("a.txt", b"ab\xff"), ("b.jsonl", b"{\"text\": \"\xff\"}"), ("c", b"ok")]);
     let read = read_all(&source("*"), encoder(&Setup::default()).unwrap(), &folder);
     assert_eq!(read[0].as_ref().unwrap_err(), "DIR/a.txt:byte 3: not UTF-8");
     assert!(read[1].as_ref().unwrap_err().contains("b.jsonl:1:"));
@@ -77,7 +81,8 @@ fn sources_that_cannot_be_opened() {
     );
     let said = open(&Source { paths: vec!["x*".to_owned(), "c*".to_owned()], ..source("") });
     assert!(said.contains("the file pattern `x*` matches nothing"), "{said}");
-    let parquet = if cfg!(feature = "parquet") { "is no Parquet file" } else { "--features parquet" };
+    let parquet =
+        if cfg!(feature = "parquet") { "is no Parquet file" } else { "--features parquet" };
     assert!(said.contains(parquet), "{said}");
     let tokens = Source { format: Some(DataFormat::Tokens), ..source("b.txt") };
     assert!(open(&tokens).contains("`DIR/b.txt` holds tokens, and others of this source"));

@@ -47,7 +47,10 @@ fn lines_end_in_several_ways() {
     // More than what is read at once.
     let long = "x".repeat(70_000);
     let file = format!("{{\"text\":\"{long}\"}}\n\n{{\"text\":\"b\"}}\n{{\"text\":\"{long}\"}}");
-    assert_eq!(samples(&[("a.jsonl", file.as_bytes())]), [&format!("{long}."), "b.", &format!("{long}.")]);
+    assert_eq!(
+        samples(&[("a.jsonl", file.as_bytes())]),
+        [&format!("{long}."), "b.", &format!("{long}.")]
+    );
 }
 
 #[test]
@@ -99,7 +102,8 @@ fn long_texts_are_cut_at_line_ends_and_nothing_is_lost() {
     }
     let early = format!("{}\n{}", "x".repeat(max - 2), "y".repeat(9));
     assert_eq!(samples(&[("a", early.as_bytes())])[1], "yyyyyyyyy.");
-    let pieces = read_all(&source("*"), model("sentence", "inst"), &folder(&[("a", lines.as_bytes())]));
+    let pieces =
+        read_all(&source("*"), model("sentence", "inst"), &folder(&[("a", lines.as_bytes())]));
     let tokens: Vec<u32> = pieces.into_iter().flat_map(|piece| piece.unwrap().tokens).collect();
     let whole = model("sentence", "inst");
     assert_eq!(tokens, whole.text(&lines, Piece::WHOLE).unwrap().tokens, "as in one piece");
@@ -108,18 +112,28 @@ fn long_texts_are_cut_at_line_ends_and_nothing_is_lost() {
 #[test]
 fn tokens_begin_and_end_as_the_tokenizer_has_them() {
     let decode = |encoder: &Encoder, tokens: &[u32]| match encoder.tokenizer() {
-        crate::tokenizer::Tokenizer::HuggingFace(tokenizer) => tokenizer.decode(tokens, false).unwrap(),
+        crate::tokenizer::Tokenizer::HuggingFace(tokenizer) => {
+            tokenizer.decode(tokens, false).unwrap()
+        }
         crate::tokenizer::Tokenizer::Bytes => panic!("no bytes here"),
     };
     for (name, begin) in [("byte_level", ""), ("sentence", "<s>")] {
         let encoder = model(name, "inst");
         let text = encoder.record(&Record::Text("it is".to_owned())).unwrap();
-        assert_eq!(decode(&encoder, &text.tokens).replace("<s> ", "<s>"), format!("{begin}it is</s>"));
+        assert_eq!(
+            decode(&encoder, &text.tokens).replace("<s> ", "<s>"),
+            format!("{begin}it is</s>")
+        );
         assert!(text.is_label.iter().all(|&is_label| is_label));
         assert_eq!(text.tokens.last(), Some(&encoder.end()));
-        for (prompt, completion) in
-            [("two and", " two"), ("sta", "ges"), ("two ", "🦀"), ("", "it"), ("it", ""), ("a\n", "\n b")]
-        {
+        for (prompt, completion) in [
+            ("two and", " two"),
+            ("sta", "ges"),
+            ("two ", "🦀"),
+            ("", "it"),
+            ("it", ""),
+            ("a\n", "\n b"),
+        ] {
             let (prompt, completion) = (prompt.to_owned(), completion.to_owned());
             let expected = format!("{begin}{prompt}{completion}</s>");
             let pair = Record::Pair { prompt: prompt.clone(), completion };

@@ -123,8 +123,8 @@ fn format_of(source: &Source, base_dir: &Path) -> Result<DataFormat, Error> {
         }
         (Some(_), None) => Ok(DataFormat::Tokens),
         (None, _) => {
-            let formats = others.iter().map(|path| by_name(path));
-            let records = formats.filter(|format| *format != DataFormat::Text).next();
+            let mut formats = others.iter().map(|path| by_name(path));
+            let records = formats.find(|format| *format != DataFormat::Text);
             Ok(records.unwrap_or(DataFormat::Text))
         }
     }
