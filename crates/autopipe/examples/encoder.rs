@@ -16,7 +16,7 @@ use autopipe::{
     AutoPipeline, Batch, BoxError, Communicator, DeviceMesh, Keywords, Model, Parameters,
     PipelineArgs, PipelineConfig, StageModel, ThreadOptions, threads,
 };
-use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::optim::{AdamWConfig, Optimizer};
 use autopipe_nn::{Attention, Embedding, LayerNorm, Linear, Mask, cross_entropy_sum, gelu, init};
 use candle_core::{DType, Device, Error, Result, Tensor};
 
@@ -232,7 +232,8 @@ fn train(world: Box<dyn Communicator>, num_steps: u64) -> std::result::Result<f6
     let mesh = DeviceMesh::new([("pp", world.size())])?;
     let mut pipeline = AutoPipeline::new(PipelineArgs::new(config, mesh), world)?;
     pipeline.build(&Encoder, Arc::new(|outputs, labels| cross_entropy_sum(&outputs[0], labels)))?;
-    let mut optimizer = AdamW::new(AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() })?;
+    let adamw = AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() };
+    let mut optimizer = Optimizer::new(adamw, Vec::new())?;
     let mut loss = f64::NAN;
     for step in 1..=num_steps {
         let (input, labels) = batch(step, BATCH)?;

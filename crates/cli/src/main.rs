@@ -11,6 +11,7 @@ mod bench;
 mod export;
 mod generate;
 mod hub;
+mod interrupt;
 mod log;
 mod model;
 mod output;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     log::install(&args.log);
     let result = match args.command {
-        args::Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
+        args::Command::Train(args) => train::run(&args),
         args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Verify(args) => verify::run(&args),

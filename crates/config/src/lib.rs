@@ -14,9 +14,10 @@ pub use choice::UnknownName;
 pub use loss::LossName;
 pub use pipeline::{DType, Invalid, PipelineConfig, Rounding, Unsupported};
 pub use recipe::{
-    ActivationCheckpointing, Adapters, Checkpoint, ClipGradNorm, Dataset, Distributed,
-    LrDecayStyle, LrScheduler, Model, ModelSource, MpPolicy, Optimizer, OptimizerName, Peft,
-    Recipe, Rng, StepScheduler, Strategy, Tokenizer, UnevenBatch,
+    ActivationCheckpointing, Adapters, Arrange, Checkpoint, ClipGradNorm, DataFormat, Dataset,
+    Distributed, Learn, LrDecayStyle, LrScheduler, Metrics, Model, ModelSource, MpPolicy, NormType,
+    OnError, OnNonFinite, Optimizer, OptimizerName, ParamGroup, Peft, Recipe, Rng, Source,
+    StepScheduler, Strategy, TokenDtype, Tokenizer, TooLong, UnevenBatch, WsdDecayStyle,
 };
 pub use report::{Problem, RecipeErrors};
 pub use schema::schema;

@@ -5,7 +5,7 @@
 //! `RAYON_NUM_THREADS=1 CANDLE_NUM_THREADS=1 cargo bench -p autopipe-nn --bench layers`
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
-use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::optim::{AdamWConfig, LionConfig, Optimizer, Rule, SgdConfig};
 use autopipe_nn::{
     Attention, Embedding, Gelu, LayerNorm, Linear, Mask, Noise, Parameters, RmsNorm,
     RotaryEmbedding, Routing, cross_entropy_sum, dropout, geglu, gelu, grad_norm_squared, init,
@@ -168,10 +168,17 @@ fn steps() -> Vec<(&'static str, Step)> {
     let shape = [VOCABULARY, HIDDEN];
     let weight = set.add("weight", random("weight", &shape, DType::F32), true).unwrap();
     weight.accumulate(&random("gradient", &shape, DType::F32)).unwrap();
-    let mut optimiser = AdamW::new(AdamWConfig::default()).unwrap();
-    let (stepped, measured, scaled) = (set.clone(), set.clone(), set);
+    let step = |rule: Rule| -> Step {
+        let mut optimizer = Optimizer::new(rule, Vec::new()).unwrap();
+        let stepped = set.clone();
+        Box::new(move || optimizer.step(&stepped, 1e-4).unwrap())
+    };
+    let momentum = SgdConfig { momentum: 0.9, ..SgdConfig::default() };
+    let (measured, scaled) = (set.clone(), set.clone());
     vec![
-        ("adamw", Box::new(move || optimiser.step(&stepped, 1e-4).unwrap())),
+        ("adamw", step(AdamWConfig::default().into())),
+        ("sgd with momentum", step(momentum.into())),
+        ("lion", step(LionConfig::default().into())),
         ("gradient norm", Box::new(move || assert!(grad_norm_squared(&measured).unwrap() > 0.))),
         ("scale gradients", Box::new(move || scale_grads(&scaled, 0.999_999).unwrap())),
     ]

@@ -60,6 +60,53 @@ pub enum Error {
         /// The gradient's dtype.
         actual_dtype: DType,
     },
+    /// A state of an optimiser with other tensors than its rule needs.
+    #[error(
+        "the optimiser's state of `{parameter}` has {}, needs {}; load one of the same rule and the same kind of master weights",
+        listed(.actual), listed(.expected)
+    )]
+    StateNames {
+        /// The parameter's name.
+        parameter: String,
+        /// The tensors there should be.
+        expected: Vec<String>,
+        /// The tensors there are.
+        actual: Vec<String>,
+    },
+    /// Two parameters of one name in one optimiser.
+    #[error(
+        "the optimiser remembers a `{parameter}` of shape {remembered:?} and dtype {remembered_dtype:?}, not {actual:?} and {actual_dtype:?}; an optimiser knows parameters by their names"
+    )]
+    StateOfAnother {
+        /// The parameter's name.
+        parameter: String,
+        /// The shape it has.
+        actual: Shape,
+        /// The dtype it has.
+        actual_dtype: DType,
+        /// The shape of the one that made a step before.
+        remembered: Shape,
+        /// The dtype of the one that made a step before.
+        remembered_dtype: DType,
+    },
+    /// A tensor in a state of an optimiser that does not fit its parameter.
+    #[error(
+        "`{tensor}` in the optimiser's state of `{parameter}` has shape {actual:?} and dtype {actual_dtype:?}, needs {expected:?} and {expected_dtype:?}"
+    )]
+    StateTensor {
+        /// The parameter's name.
+        parameter: String,
+        /// The tensor's name in the state.
+        tensor: String,
+        /// The parameter's shape.
+        expected: Shape,
+        /// The dtype that the parameter is updated in.
+        expected_dtype: DType,
+        /// The tensor's shape.
+        actual: Shape,
+        /// The tensor's dtype.
+        actual_dtype: DType,
+    },
     /// There are more outputs than gradients or the reverse.
     #[error("{num_outputs} outputs need as many gradients, got {num_grads}")]
     GradientCount {
@@ -128,6 +175,14 @@ pub enum Error {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+/// `a`, `b`; or that there are none.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no tensors".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl From<Error> for candle_core::Error {

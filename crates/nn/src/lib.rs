@@ -27,7 +27,7 @@ mod vjp;
 mod oracle;
 
 pub use attention::{Attention, Mask, Segments};
-pub use clip::{grad_norm_squared, scale_grads};
+pub use clip::{grad_norm_max, grad_norm_squared, scale_grads};
 pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum};
 pub use dropout::{Noise, dropout};
 pub use embedding::Embedding;

@@ -8,11 +8,12 @@ use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
-use crate::LrProblem;
-use crate::data::{CorpusProblem, RecordProblem};
+use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
 use crate::generate::{GenerateProblem, SamplingProblem};
+use crate::state::StateProblem;
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
+use crate::{LrProblem, NonFinite};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum Error {
     /// The files of the corpus cannot be used; holds everything that is wrong, at least one problem.
     #[error("{}", joined(.0))]
     Corpus(Vec<CorpusProblem>),
+    /// The files of a source cannot be used; holds everything that is wrong, at least one problem.
+    #[error("{}", joined(.0))]
+    Documents(Vec<DocumentsProblem>),
     /// One record of the data is at fault; others can still be read.
     #[error(transparent)]
     Record(#[from] Box<RecordProblem>),
@@ -69,38 +73,12 @@ pub enum Error {
         /// Tokens of each.
         seq_len: usize,
     },
-    /// The position is of another corpus or sequence length.
-    #[error(
-        "position {index} is beyond the {num_sequences} sequences of an epoch; the text or `seq_len` \
-         has changed since the position was saved"
-    )]
-    Position {
-        /// The sequence to go on with.
-        index: u64,
-        /// Sequences per epoch.
-        num_sequences: u64,
-    },
+    /// No batch can be made of the data, or none is left.
+    #[error(transparent)]
+    Data(#[from] LoaderProblem),
     /// The learning rate's parameters make no schedule; holds at least one problem.
     #[error("{}", joined(.0))]
     LearningRate(Vec<LrProblem>),
-    /// A gradient has a NaN or an infinity in it.
-    #[error(
-        "the gradient of `{parameter}` is not finite; lower the learning rate, or look at the data of \
-         this step"
-    )]
-    NonFiniteGradient {
-        /// The parameter; of several, the first in the order of names.
-        parameter: String,
-    },
-    /// Every gradient is finite and their norm is not.
-    #[error(
-        "the gradients are too large for their norm to be computed (sum of squares {sum_of_squares}); \
-         lower the learning rate"
-    )]
-    GradientOverflow {
-        /// What came out of the sum.
-        sum_of_squares: f64,
-    },
     /// The folder of the run cannot be made or written to.
     #[error(
         "cannot write to `{}`: {source}; choose another folder for the run, or free this one",
@@ -123,6 +101,57 @@ pub enum Error {
         root: PathBuf,
         /// What a run has left in it.
         path: PathBuf,
+    },
+    /// A process trains in the folder.
+    #[error(
+        "another process trains in `{}`; wait for it, or choose another checkpoint_dir",
+        root.display()
+    )]
+    RunInUse {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A run cannot go on from a checkpoint, or leave one.
+    #[error(transparent)]
+    State(#[from] StateProblem),
+    /// A loss or a gradient is no number.
+    #[error(
+        "{0}; lower the learning rate, look at the data of this step, or set `optimizer.on_non_finite`"
+    )]
+    NonFinite(NonFinite),
+    /// Too many steps in a row have changed nothing.
+    #[error(
+        "{num_steps} steps in a row have changed nothing, the last because {last}; lower the learning rate"
+    )]
+    TooManySkipped {
+        /// How many.
+        num_steps: usize,
+        /// What was wrong with the last.
+        last: NonFinite,
+    },
+    /// Checkpoints were left out, and the last one too.
+    #[error("rank {rank} cannot write the checkpoint after step {step}: {reason}")]
+    Save {
+        /// The step.
+        step: usize,
+        /// The rank that could not.
+        rank: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The thread that writes a checkpoint has panicked.
+    #[error("the thread that writes the checkpoint after step {step} has panicked")]
+    WriterPanicked {
+        /// The step.
+        step: usize,
+    },
+    /// A trace is asked for of a step that does not come, or has nowhere to go.
+    #[error("step {step} cannot be traced: {reason}")]
+    Trace {
+        /// The step asked for.
+        step: usize,
+        /// Why.
+        reason: &'static str,
     },
     /// Something in the folder of the run cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]

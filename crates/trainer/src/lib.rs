@@ -11,6 +11,7 @@ mod lr;
 mod metrics;
 pub mod report;
 mod run_dir;
+mod state;
 pub mod tensorboard;
 pub mod tokenizer;
 pub mod trace;
@@ -23,13 +24,14 @@ pub use autopipe_models::hub;
 
 // In the signature of `train`.
 pub use autopipe::ThreadOptions;
-pub use clip::{clip_coefficient, grad_norm};
+pub use clip::{NonFinite, NonFiniteNumber, clip_coefficient};
 pub use clock::{Stopwatch, wall_time};
 pub use error::Error;
 pub use lr::{Decay, LrProblem, LrSchedule};
 pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, peak_memory};
 pub use run_dir::{Checkpoint, RunDir};
+pub use state::{Best, StateProblem, TrainingState};
 pub use train::{
-    Finished, TrainError, model_config, pipeline_config, read_schedule, split_of, train,
-    trained_dtype, trained_graph,
+    Finished, Stop, TrainError, TrainOptions, model_config, pipeline_config, read_schedule,
+    split_of, train, trained_dtype, trained_graph,
 };

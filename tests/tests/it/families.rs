@@ -60,7 +60,7 @@ fn check_pipelines(is_meant: impl Fn(Kind) -> bool) {
 
 /// Takes out the gradients of tied copies that have become parameters of their own, each on another
 /// stage than its owner, and says which are not their owner's to the bit.
-fn tied_apart(model: &dyn Model, outcome: &mut Outcome) -> Vec<String> {
+pub(crate) fn tied_apart(model: &dyn Model, outcome: &mut Outcome) -> Vec<String> {
     let mut problems = Vec::new();
     for parameter in model.graph().modules().flat_map(|module| &module.parameters) {
         let Some(owner) = &parameter.shared_with else { continue };

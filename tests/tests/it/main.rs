@@ -8,6 +8,7 @@ mod docs; // recipes and schedules that the documentation shows
 mod failure; // a stage that fails or panics takes all ranks down, with its own words
 mod families; // every model that transformers has computed, under every schedule
 mod nemo; // what the original takes and refuses
+mod packed; // rows of several documents, split and scheduled
 #[cfg(feature = "browser")]
 mod page; // the page of schedules: what is drawn, and what a click does
 mod parity; // losses and gradients equal the unsplit model's and transformers'

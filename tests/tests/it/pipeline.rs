@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use autopipe::schedule::Plan;
 use autopipe::{
-    AutoPipeline, Batch, DeviceMesh, Keywords, LossFn, Model, PipelineArgs, PipelineConfig,
+    AutoPipeline, Batch, DeviceMesh, Input, Keywords, LossFn, Model, PipelineArgs, PipelineConfig,
     RankError, StageModel, ThreadOptions, threads,
 };
 use autopipe_nn::cross_entropy_sum;
@@ -39,16 +39,23 @@ fn whole(model: &dyn Model) -> Result<Box<dyn StageModel>> {
     model.build_stage(&all, &Device::Cpu).map_err(anyhow::Error::from_boxed)
 }
 
+/// The tensors that the batch has by name, uncut.
+fn keywords(batch: &Batch) -> Keywords {
+    let tensors = |input: &Input| input.tensors().to_vec();
+    let by_name = batch.keywords.iter().map(|(name, input)| (name.clone(), tensors(input)));
+    by_name.flat_map(|(name, all)| all.into_iter().map(move |one| (name.clone(), one))).collect()
+}
+
 /// What the model in one piece gives for the whole batch at once.
 pub(crate) fn logits(model: &dyn Model, batch: &Batch) -> Result<Tensor> {
-    let outputs = whole(model)?.forward(batch.inputs[0].tensors(), &Keywords::new())?;
+    let outputs = whole(model)?.forward(batch.inputs[0].tensors(), &keywords(batch))?;
     Ok(outputs[0].clone())
 }
 
 /// Loss and gradients of the model in one piece, on the whole batch at once.
 pub(crate) fn unsplit(model: &dyn Model, batch: &Batch) -> Result<Outcome> {
     let stage = whole(model)?;
-    let outputs = stage.forward(batch.inputs[0].tensors(), &Keywords::new())?;
+    let outputs = stage.forward(batch.inputs[0].tensors(), &keywords(batch))?;
     let loss = (loss()(&outputs, &batch.target.as_ref().context("a target")?.tensors()[0])?
         * batch.loss_scale)?;
     let mut store = loss.backward()?;

@@ -66,9 +66,11 @@ pub struct ParameterBytes {
 }
 
 impl ParameterBytes {
-    /// Weights of so many bytes, gradients and AdamW's two moments in float32.
+    /// Weights of so many bytes, gradients and AdamW's two moments in float32; beside weights of
+    /// half precision, the same in float32.
     pub fn adamw(weight: usize) -> Self {
-        Self { weight, gradient: 4, optimizer: 8 }
+        let master = if weight < 4 { 4 } else { 0 };
+        Self { weight, gradient: 4, optimizer: 8 + master }
     }
 }
 

@@ -101,6 +101,12 @@ pub(crate) struct Train {
     /// Set a value of the recipe, such as distributed.pp_size=4; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Go on with the run in the recipe's folder, from its newest checkpoint; begin if there is none
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Write a trace of this step beside what was predicted, for ui.perfetto.dev
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) trace: Option<u64>,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

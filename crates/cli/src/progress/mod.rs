@@ -59,14 +59,8 @@ impl Progress {
     pub(crate) fn show(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Planned { summary, num_documents, num_empty, num_sequences, num_steps } => {
-                let left_out = match num_empty {
-                    0 => String::new(),
-                    _ => format!(" ({num_empty} empty left out)"),
-                };
-                output::message(&format!(
-                    "{summary}\nData {num_documents} files{left_out}, {num_sequences} sequences an epoch\n"
-                ));
+            Event::Planned { summary, num_steps } => {
+                output::message(&format!("{summary}\n"));
                 state.num_steps = num_steps;
                 state.bar = self.is_terminal.then(|| bar(num_steps));
             }
@@ -95,6 +89,12 @@ impl Progress {
                 let bubble = 100.0 * timeline.bubble_rate();
                 let file = path.map(|path| format!(", timeline {}", path.display()));
                 state.tell(&format!("Measured bubble {bubble:.1}%{}", file.unwrap_or_default()));
+            }
+            Event::Traced { step, path, summary } => {
+                state.tell(&format!(
+                    "step {step} beside its prediction: {}\n{summary}",
+                    path.display()
+                ));
             }
             Event::Finished { num_steps, tokens, seconds, loss } => {
                 if let Some(bar) = state.bar.take() {

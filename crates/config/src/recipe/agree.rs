@@ -1,7 +1,7 @@
 //! What the sections of a recipe have to agree about, and what one takes over from another.
 
 use super::{
-    dataset, distributed, lr_scheduler, optimizer,
+    Dataset, distributed, lr_scheduler, optimizer,
     step_scheduler::{self, accumulation_steps},
 };
 use crate::{
@@ -14,11 +14,13 @@ use crate::{
 pub(super) struct Sections<'a> {
     pub(super) root: &'a Section<'a>,
     pub(super) steps: Option<&'a step_scheduler::Draft>,
-    pub(super) dataset: Option<&'a dataset::Draft>,
+    pub(super) dataset: Option<&'a Dataset>,
     pub(super) optimizer: Option<&'a optimizer::Draft>,
     pub(super) loss_fn: Option<LossName>,
     /// Whether the last checkpoint is to have adapters merged.
     pub(super) merges: bool,
+    /// Whether there is something to evaluate on; nothing where that could not be read.
+    pub(super) has_validation: Option<bool>,
 }
 
 impl Sections<'_> {
@@ -36,21 +38,44 @@ impl Sections<'_> {
         }
     }
 
+    /// There is something to do, and what it takes.
+    pub(super) fn check_purpose(&self) {
+        let max_steps = self.steps.and_then(|steps| steps.max_steps.ok());
+        if max_steps.is_some_and(|steps| steps > 0) && !self.root.is_set_below("optimizer.lr") {
+            let message = "missing, and there is no default";
+            self.root.refuse("optimizer.lr", message, "");
+        }
+        let Some(false) = self.has_validation else { return };
+        if max_steps == Some(0) {
+            let help = "train for at least one step, or give a `validation_dataset`";
+            self.root.refuse("step_scheduler.max_steps", "there is nothing to do", help);
+        }
+        if self.root.is_set_below("step_scheduler.val_every_steps") {
+            let help = "give a `validation_dataset`, or leave this out";
+            let message = "there is nothing to evaluate on";
+            self.root.refuse("step_scheduler.val_every_steps", message, help);
+        }
+    }
+
     /// The learning rate changes within the steps, and not to above its highest.
     pub(super) fn check_lr(&self, lr: &lr_scheduler::Draft) {
         if let (Ok(warmup), Some(Ok(steps))) = (lr.lr_warmup_steps, self.steps.map(|s| s.max_steps))
             && warmup >= steps
+            && steps > 0
         {
             let message =
                 format!("a warm-up of {warmup} steps does not end within `max_steps` {steps}");
             let help = "give fewer warm-up steps or more steps";
             self.root.refuse("lr_scheduler.lr_warmup_steps", message, help);
         }
-        if let (Ok(min_lr), Some(Ok(max_lr))) = (lr.min_lr, self.optimizer.map(|o| o.lr))
-            && min_lr > max_lr
-        {
-            let message = format!("{min_lr} is greater than `optimizer.lr` {max_lr}");
-            self.root.refuse("lr_scheduler.min_lr", message, "");
+        let Some(Ok(max_lr)) = self.optimizer.map(|optimizer| optimizer.lr) else { return };
+        for (key, rate) in [("min_lr", lr.min_lr), ("init_lr", lr.init_lr)] {
+            if let Ok(rate) = rate
+                && rate > max_lr
+            {
+                let message = format!("{rate} is greater than `optimizer.lr` {max_lr}");
+                self.root.refuse(&format!("lr_scheduler.{key}"), message, "");
+            }
         }
     }
 
@@ -110,7 +135,7 @@ impl Sections<'_> {
     }
 
     fn take_seq_len(&self, pipeline: &mut PipelineConfig) {
-        let Some(Ok(seq_len)) = self.dataset.map(|dataset| dataset.seq_len) else { return };
+        let Some(seq_len) = self.dataset.map(|dataset| dataset.seq_len) else { return };
         let written = *pipeline.pp_seq_len.get_or_insert(seq_len);
         self.same("pp_seq_len", written, "`dataset.seq_len`", seq_len);
     }

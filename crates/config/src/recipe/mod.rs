@@ -8,35 +8,39 @@ mod dataset;
 mod distributed;
 mod loss;
 mod lr_scheduler;
+mod metrics;
 mod model;
 mod mp_policy;
 mod optimizer;
 mod other;
 mod peft;
 mod rng;
+mod source;
 mod step_scheduler;
 #[cfg(test)]
 mod tests;
 
 pub use activation_checkpointing::ActivationCheckpointing;
 pub use checkpoint::Checkpoint;
-pub use clip_grad_norm::ClipGradNorm;
-pub use dataset::{Dataset, Tokenizer};
+pub use clip_grad_norm::{ClipGradNorm, NormType};
+pub use dataset::{Arrange, Dataset, Learn, OnError, Tokenizer, TooLong};
 pub use distributed::{Distributed, Strategy};
-pub use lr_scheduler::{LrDecayStyle, LrScheduler};
+pub use lr_scheduler::{LrDecayStyle, LrScheduler, WsdDecayStyle};
+pub use metrics::Metrics;
 pub use model::{Model, ModelSource};
 pub use mp_policy::MpPolicy;
-pub use optimizer::{Optimizer, OptimizerName};
+pub use optimizer::{OnNonFinite, Optimizer, OptimizerName, ParamGroup};
 pub use peft::{Adapters, Peft};
 pub use rng::Rng;
+pub use source::{DataFormat, Source, TokenDtype};
 pub use step_scheduler::{StepScheduler, UnevenBatch};
 
-use self::agree::Sections;
+use self::{agree::Sections, dataset::Role};
 use crate::{
     LossName, Problem, RecipeErrors,
     document::{OVERRIDE, Written, parse},
     report::Texts,
-    section::{Problems, Reported, Section},
+    section::{MaySection, Problems, Reported, Section},
 };
 
 /// The recipe of a training run, read and checked.
@@ -58,6 +62,8 @@ pub struct Recipe {
     pub peft: Option<Peft>,
     /// What it reads.
     pub dataset: Dataset,
+    /// What it is evaluated on, if anything.
+    pub validation_dataset: Option<Dataset>,
     /// How gradients change the weights.
     pub optimizer: Optimizer,
     /// How the learning rate changes.
@@ -68,6 +74,8 @@ pub struct Recipe {
     pub loss_fn: LossName,
     /// Where and whether the state is saved.
     pub checkpoint: Checkpoint,
+    /// What is measured, and where it is written.
+    pub metrics: Metrics,
     /// What is probably not meant as written, although it can be run.
     pub warnings: Vec<Problem>,
     written: Written,
@@ -156,12 +164,17 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
     let model_doc = "Which model is trained, and from which weights.";
     let model = root.required("model", model_doc, Model::read);
     let peft = root.within("peft", "", Peft::read);
-    let dataset = root.required("dataset", "", dataset::Draft::read);
-    let optimizer = root.required("optimizer", "", optimizer::Draft::read);
+    let dataset = root.required("dataset", "", |s| dataset::read(s, Role::Training));
+    let dataset = dataset.flatten();
+    let validation = Role::Validation(dataset.as_ref().ok());
+    let validation = MaySection(|section: &mut Section<'_>| dataset::read(section, validation));
+    let validation_dataset = root.field("validation_dataset", "", validation);
+    let optimizer = root.within("optimizer", "", optimizer::Draft::read);
     let lr_scheduler = root.within("lr_scheduler", "", lr_scheduler::Draft::read);
     let clip_grad_norm = root.within("clip_grad_norm", "", clip_grad_norm::Draft::read);
     let loss_fn = loss::read(root);
     let checkpoint = root.within("checkpoint", "", checkpoint::Draft::read);
+    let metrics = root.within("metrics", "", metrics::Draft::read);
     other::read(root);
 
     let sections = Sections {
@@ -170,9 +183,11 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
         dataset: dataset.as_ref().ok(),
         optimizer: optimizer.as_ref().ok(),
         loss_fn: loss_fn.ok(),
+        has_validation: validation_dataset.as_ref().ok().map(Option::is_some),
         merges: matches!(&peft, Ok(Ok(Some(peft))) if peft.merge),
     };
     sections.check_steps(distributed.as_ref().ok());
+    sections.check_purpose();
     if let Ok(distributed) = &mut distributed {
         sections.settle_pipeline(distributed);
     }
@@ -189,12 +204,14 @@ pub(crate) fn read(root: &mut Section<'_>) -> Result<Recipe, Reported> {
         distributed: distributed?.settle()?,
         model: model??,
         peft: peft??,
-        dataset: dataset?.settle()?,
+        dataset: dataset?,
+        validation_dataset: validation_dataset?,
         optimizer: optimizer?.settle()?,
         lr_scheduler: lr_scheduler?.settle()?,
         clip_grad_norm: clip_grad_norm?.settle()?,
         loss_fn: loss_fn?,
         checkpoint: checkpoint?.settle()?,
+        metrics: metrics?.settle()?,
         warnings: Vec::new(),
         written: Written::default(),
     })

@@ -34,14 +34,21 @@ choices! {
 }
 
 const ROOT: &[Fixed] = &[
-    Fixed { key: "validation_dataset", only: &[], reason: "there is no validation during a run" },
     Fixed {
         key: "validation_dataloader",
         only: &[],
-        reason: "there is no validation during a run",
+        reason: "what is evaluated on is `validation_dataset`, in batches of `local_batch_size`",
     },
-    Fixed { key: "wandb", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
-    Fixed { key: "mlflow", only: &[], reason: "metrics are written to `metrics.jsonl` alone" },
+    Fixed {
+        key: "wandb",
+        only: &[],
+        reason: "metrics are written to `metrics.jsonl` and for TensorBoard",
+    },
+    Fixed {
+        key: "mlflow",
+        only: &[],
+        reason: "metrics are written to `metrics.jsonl` and for TensorBoard",
+    },
     Fixed { key: "benchmark", only: &[], reason: "every run measures its steps" },
     Fixed { key: "compile", only: &[Only::Disabled], reason: "nothing is compiled" },
     Fixed { key: "fp8", only: &[Only::Disabled], reason: "there is no arithmetic of 8 bits" },
@@ -53,14 +60,18 @@ const DATALOADER: &[Fixed] = &[
     Fixed {
         key: "shuffle",
         only: &[Only::Flag(true)],
-        reason: "each epoch has the samples in a new order",
+        reason: "whether each epoch has its own order says `dataset.shuffle`",
     },
     Fixed {
         key: "drop_last",
         only: &[Only::Flag(true)],
-        reason: "what is left of the text and fills no sample is not read",
+        reason: "all steps have batches of one size; what is left goes into the next epoch",
     },
-    Fixed { key: "num_workers", only: &[Only::Number(0)], reason: "the ranks read the data" },
+    Fixed {
+        key: "num_workers",
+        only: &[Only::Number(0)],
+        reason: "one thread reads ahead, as `dataset.prefetch` says",
+    },
     Fixed {
         key: "batch_size",
         only: &[],
@@ -71,19 +82,19 @@ const DATALOADER: &[Fixed] = &[
 const COLLATE: &[Fixed] = &[Fixed {
     key: "pad_seq_len_divisible",
     only: &[],
-    reason: "nothing is padded, all samples have `dataset.seq_len` tokens",
+    reason: "all rows have `dataset.seq_len` tokens",
 }];
 
 const PACKED: &[Fixed] = &[
     Fixed {
         key: "packed_sequence_size",
         only: &[Only::Number(0)],
-        reason: "samples are not packed together yet; each is `dataset.seq_len` tokens of text",
+        reason: "samples are packed into rows of `dataset.seq_len` tokens by `dataset.arrange: pack`",
     },
     Fixed {
         key: "split_across_pack",
         only: &[Only::Flag(false)],
-        reason: "samples are not packed together yet",
+        reason: "no sample is cut to fill a row",
     },
 ];
 

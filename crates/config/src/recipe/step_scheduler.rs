@@ -1,6 +1,6 @@
 //! The section `step_scheduler`: samples per step, and the number of steps.
 
-use crate::section::{Fixed, Kind as _, Only, Section, Size, section};
+use crate::section::{Fixed, Kind as _, Natural, Only, Section, Size, section};
 
 section! {
     /// How many samples a step takes, how many steps there are, and how often one is saved.
@@ -11,10 +11,12 @@ section! {
         global_batch_size: usize = Size.required(),
         /// Samples that go through one pipeline at once.
         local_batch_size: usize = Size.required(),
-        /// Updates of the weights in the whole run.
-        max_steps: usize = Size.required(),
+        /// Updates of the weights in the whole run; with 0 the model is evaluated and nothing trained.
+        max_steps: usize = Natural.required(),
         /// Updates of the weights from one checkpoint to the next; without it the end alone is saved.
         ckpt_every_steps: Option<usize> = Size.optional(),
+        /// Updates of the weights from one evaluation to the next; without it there is one at the end.
+        val_every_steps: Option<usize> = Size.optional(),
     }
 }
 
@@ -24,7 +26,6 @@ const FIXED: &[Fixed] = &[
         only: &[],
         reason: "a run ends after `max_steps`, however often the data is read until then",
     },
-    Fixed { key: "val_every_steps", only: &[], reason: "there is no validation during a run" },
     Fixed {
         key: "save_checkpoint_every_epoch",
         only: &[Only::Flag(false)],
@@ -57,8 +58,13 @@ impl StepScheduler {
     /// use autopipe_config::StepScheduler;
     ///
     /// let (global_batch_size, local_batch_size) = (32, 8);
-    /// let steps =
-    ///     StepScheduler { global_batch_size, local_batch_size, max_steps: 1, ckpt_every_steps: None };
+    /// let steps = StepScheduler {
+    ///     global_batch_size,
+    ///     local_batch_size,
+    ///     max_steps: 1,
+    ///     ckpt_every_steps: None,
+    ///     val_every_steps: None,
+    /// };
     /// assert_eq!(steps.num_accumulation_steps(2), Ok(2));
     /// let error = steps.num_accumulation_steps(3).unwrap_err();
     /// assert_eq!(

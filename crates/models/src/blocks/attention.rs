@@ -123,7 +123,10 @@ impl SelfAttention {
         };
         let rotation = &pass.rotations[self.shape.rope];
         let (q, k) = (rotation.apply(&q)?, rotation.apply(&k)?);
-        let mixed = self.attention.forward(&q, &k, &v)?;
+        let mixed = match &pass.segments {
+            Some(segments) => self.attention.forward_packed(&q, &k, &v, segments)?,
+            None => self.attention.forward(&q, &k, &v)?,
+        };
         self.o_proj.forward(&mixed.transpose(1, 2)?.flatten_from(2)?, pass)
     }
 

@@ -65,8 +65,11 @@ impl Checkpoint {
         Self::open_files(folder, names, weight_map.as_ref())
     }
 
-    /// Reads the header of one file in `folder`.
-    pub(crate) fn open_file(folder: &Path, name: &str) -> Result<Self, Error> {
+    /// Reads the header of one safetensors file in `folder`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not whole.
+    pub fn open_file(folder: &Path, name: &str) -> Result<Self, Error> {
         Self::open_files(folder, [name.to_owned()].into(), None)
     }
 

@@ -81,6 +81,7 @@ impl Decoder {
             lm_head,
             logit_softcap: shape.logit_softcap,
             ropes: shape.ropes.clone(),
+            max_positions: shape.limit(),
             hidden_size: shape.hidden_size,
             parameters,
         })

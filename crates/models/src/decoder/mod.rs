@@ -2,9 +2,11 @@
 
 mod build;
 mod check;
+mod documents;
 mod graph;
 mod parameter;
 mod part;
+mod position_problem;
 mod select;
 mod shape;
 mod stage;
@@ -18,6 +20,7 @@ use autopipe_splitter::ElementType;
 use candle_core::DType;
 
 pub(crate) use parameter::Planned;
+pub use position_problem::PositionProblem;
 pub use select::ModuleProblem;
 pub(crate) use shape::DecoderShape;
 

@@ -2,7 +2,7 @@
 
 use super::part::{Part, parts};
 use crate::blocks::{FeedForward, LayerShape, NormShape};
-use crate::rope::Rope;
+use crate::rope::{Rope, Scaling};
 
 /// All that a family's config decides of the computation.
 #[derive(Clone, Debug)]
@@ -47,6 +47,13 @@ impl DecoderShape {
             same.next().map_or(0, |part| count(*part) * num)
         };
         ends - tied + of_kind(false) + of_kind(true)
+    }
+
+    /// How many positions a document may have; as many as there are where rotations adapt to
+    /// longer ones.
+    pub(super) fn limit(&self) -> Option<usize> {
+        let adapts = |rope: &Rope| matches!(rope.scaling, Scaling::Dynamic { .. });
+        (!self.ropes.iter().any(adapts)).then_some(self.max_positions)
     }
 
     /// How many layers have a router.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use autopipe_nn::{Embedding, Parameters, RmsNorm, recompute};
+use autopipe_nn::{Embedding, Parameters, RmsNorm, Rotation, recompute};
 use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
+use super::documents::{Documents, POSITION_IDS};
 use crate::blocks::{DecoderLayer, Pass, Projection};
 use crate::rope::Rope;
 
@@ -20,6 +21,8 @@ pub(crate) struct DecoderStage {
     pub(super) lm_head: Option<Projection>,
     pub(super) logit_softcap: Option<f64>,
     pub(super) ropes: Vec<Rope>,
+    /// How many positions a document may have.
+    pub(super) max_positions: Option<usize>,
     pub(super) hidden_size: usize,
     pub(super) parameters: Parameters,
 }
@@ -54,15 +57,19 @@ impl DecoderStage {
         }
     }
 
-    /// What all layers share: the rotations of the positions 0, 1, .., and what the step says.
+    /// What all layers share: the rotations, the documents, and what the step says.
     fn pass(&self, x: &Tensor, keywords: &Keywords) -> Result<Pass> {
-        let seq_len = x.dim(1)?;
-        let positions =
-            Tensor::arange(0, u32::try_from(seq_len).map_err(Error::wrap)?, x.device())?;
-        let rotation = |rope: &Rope| rope.embedding(seq_len)?.rotation(&positions, x.dtype());
+        let documents = Documents::of(keywords, x, self.max_positions)?;
         let ropes: &[Rope] = if self.layers.is_empty() { &[] } else { &self.ropes };
+        let rotations = match &documents {
+            Some(documents) => {
+                ropes.iter().map(|rope| documents.rotation(rope, x.dtype())).collect()
+            }
+            None => whole(ropes, x),
+        };
         Ok(Pass {
-            rotations: ropes.iter().map(rotation).collect::<Result<_>>()?,
+            rotations: rotations?,
+            segments: documents.map(|documents| documents.segments().clone()),
             share: keywords.share(),
             noise: keywords.noise(),
         })
@@ -76,6 +83,13 @@ impl DecoderStage {
         let (layer, pass) = (Arc::clone(layer), pass.clone());
         recompute(&self.parameters, x, Arc::new(move |x| layer.forward(x, &pass)))
     }
+}
+
+/// The rotations of the positions 0, 1, .. of rows that are one document each.
+fn whole(ropes: &[Rope], x: &Tensor) -> Result<Vec<Rotation>> {
+    let seq_len = x.dim(1)?;
+    let positions = Tensor::arange(0, u32::try_from(seq_len).map_err(Error::wrap)?, x.device())?;
+    ropes.iter().map(|rope| rope.embedding(seq_len)?.rotation(&positions, x.dtype())).collect()
 }
 
 impl StageModel for DecoderStage {
@@ -96,6 +110,10 @@ impl StageModel for DecoderStage {
             }
         }
         Ok(vec![x])
+    }
+
+    fn keywords(&self) -> &[&str] {
+        &[POSITION_IDS]
     }
 
     fn parameters(&self) -> &Parameters {

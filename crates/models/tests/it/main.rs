@@ -4,6 +4,7 @@
 
 mod fixture;
 mod lora;
+mod packed;
 mod parity;
 mod save;
 mod split;

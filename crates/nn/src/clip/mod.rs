@@ -22,6 +22,19 @@ pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>
     Ok(total)
 }
 
+/// The largest absolute value in any gradient, the norm of order infinity, in float64; 0 without
+/// gradients. A NaN anywhere is a NaN.
+///
+/// # Errors
+/// If candle cannot read a gradient.
+pub fn grad_norm_max<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<f64> {
+    let mut largest = 0.;
+    for grad in parameters.into_iter().filter_map(Parameter::grad) {
+        largest = larger(largest, max_abs(&grad)?);
+    }
+    Ok(largest)
+}
+
 /// Multiplies all gradients by `factor`: to clip, the allowed norm over the norm they have.
 ///
 /// # Errors
@@ -60,4 +73,47 @@ fn sum_of_squares(grad: &Tensor) -> Result<f64> {
     let grad = grad.contiguous()?;
     let values = Values::of(&grad);
     for_number!(grad.dtype(), "gradient norm", N => Ok(run::<N>(values.slice()?)))
+}
+
+fn max_abs(grad: &Tensor) -> Result<f64> {
+    if grad.elem_count() == 0 {
+        return Ok(0.);
+    }
+    if !has_kernels(grad) {
+        let grad = grad.to_dtype(DType::F32)?;
+        // candle's maximum may pass over a NaN.
+        let is_nan = grad.ne(&grad)?.to_dtype(DType::F32)?.max_all()?.to_scalar::<f32>()? > 0.;
+        let largest = grad.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar()?;
+        return Ok(if is_nan { f64::NAN } else { largest });
+    }
+    fn run<N: Number>(grad: &[N]) -> f64 {
+        let zero = N::zero().wide();
+        let mut lanes = [zero; 32];
+        let abs = |x: N| if x.wide() < zero { zero - x.wide() } else { x.wide() };
+        let (chunks, rest) = grad.as_chunks::<32>();
+        vectorised(
+            #[inline(always)]
+            || {
+                for chunk in chunks {
+                    for (lane, x) in lanes.iter_mut().zip(chunk) {
+                        *lane = larger(*lane, abs(*x));
+                    }
+                }
+            },
+        );
+        for (lane, x) in lanes.iter_mut().zip(rest) {
+            *lane = larger(*lane, abs(*x));
+        }
+        lanes.into_iter().map(Into::into).fold(0., larger)
+    }
+    let grad = grad.contiguous()?;
+    let values = Values::of(&grad);
+    for_number!(grad.dtype(), "gradient norm", N => Ok(run::<N>(values.slice()?)))
+}
+
+/// The larger of two numbers, or the one that is none.
+#[expect(clippy::eq_op, reason = "only a NaN is not itself")]
+#[inline(always)]
+fn larger<T: PartialOrd + Copy>(a: T, b: T) -> T {
+    if b > a || b != b { b } else { a }
 }

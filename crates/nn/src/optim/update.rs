@@ -1,105 +1,173 @@
-//! One step of Adam on one variable, in a single pass over the numbers where there is a kernel.
+//! One step of a rule on one variable, in a single pass over the numbers where there is a kernel.
 
-use std::cell::RefCell;
+use std::array::from_fn;
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var, WithDType};
+use candle_core::{Result, Tensor, Var, WithDType};
 
-use crate::cpu::{Number, Real, contiguous, contiguous_mut, for_number, has_kernels, vectorised};
+use crate::cpu::{Number, Real, Values, for_number, has_kernels, vectorised, write};
 
-/// The factors of one step, computed in float64.
-pub(super) struct Step {
-    pub(super) keep: f64,
-    pub(super) new_mean: f64,
-    pub(super) beta2: f64,
-    pub(super) new_square: f64,
-    pub(super) root_correction: f64,
-    pub(super) eps: f64,
-    pub(super) step_size: f64,
+/// A rule with the factors of one step, which remembers `ROWS` numbers of each that it updates.
+pub(super) trait Formula<const ROWS: usize> {
+    /// From a number of the parameter, its gradient's and what is remembered of it to the new
+    /// number and what is remembered then. To be inlined.
+    fn on_numbers<T: Real>(&self) -> impl Fn(T, T, [T; ROWS]) -> (T, [T; ROWS]);
+
+    /// The same with candle's operations.
+    fn on_tensors(
+        &self,
+        value: &Tensor,
+        grad: &Tensor,
+        rows: [Tensor; ROWS],
+    ) -> Result<(Tensor, [Tensor; ROWS])>;
 }
 
-/// Updates `var` and its `moments`, of shape `[2, n]`.
-pub(super) fn update(var: &Var, grad: &Tensor, moments: &Tensor, step: &Step) -> Result<()> {
+/// Updates `var` and `packed`, of shape `[ROWS, n]`; or `[ROWS + 1, n]`, where the last row is the
+/// number that is updated in truth, and the variable what that is rounded to.
+pub(super) fn update<const ROWS: usize>(
+    formula: &impl Formula<ROWS>,
+    var: &Var,
+    grad: &Tensor,
+    packed: &Tensor,
+) -> Result<()> {
+    let grad = grad.to_dtype(packed.dtype())?;
     if has_kernels(var) {
-        let grad = grad.to_dtype(moments.dtype())?.contiguous()?;
-        return var.inplace_op2(&grad, &Update { moments, step });
+        let grad = grad.contiguous()?;
+        return for_number!(var.dtype(), "optimiser step", N => {
+            fused::<N, ROWS>(formula, var, &grad, packed)
+        });
     }
-    let wide = moments.dtype();
-    let num = var.elem_count();
-    let grad = grad.to_dtype(wide)?.reshape(num)?;
-    let (mean, square) = (moments.get(0)?, moments.get(1)?);
-    let mean = (&mean + ((&grad - &mean)? * step.new_mean)?)?;
-    let square = ((square * step.beta2)? + (grad.sqr()? * step.new_square)?)?;
-    let root = ((square.sqrt()? / step.root_correction)? + step.eps)?;
-    let value = (var.as_detached_tensor().to_dtype(wide)?.reshape(num)? * step.keep)?;
-    let value = (value - ((&mean / root)? * step.step_size)?)?;
-    moments.slice_set(&Tensor::stack(&[mean, square], 0)?, 0, 0)?;
+    composed(formula, var, &grad, packed)
+}
+
+fn composed<const ROWS: usize>(
+    formula: &impl Formula<ROWS>,
+    var: &Var,
+    grad: &Tensor,
+    packed: &Tensor,
+) -> Result<()> {
+    let (num_rows, num) = packed.dims2()?;
+    let rows = (0..ROWS).map(|row| packed.get(row)).collect::<Result<Vec<_>>>()?;
+    let rows: [Tensor; ROWS] = rows.try_into().expect("as many rows were collected");
+    let value = if num_rows > ROWS {
+        packed.get(ROWS)?
+    } else {
+        var.as_detached_tensor().to_dtype(packed.dtype())?.reshape(num)?
+    };
+    let (value, rows) = formula.on_tensors(&value, &grad.reshape(num)?, rows)?;
+    let mut rows: Vec<Tensor> = rows.into();
+    if num_rows > ROWS {
+        rows.push(value.clone());
+    }
+    if !rows.is_empty() {
+        packed.slice_set(&Tensor::stack(&rows, 0)?, 0, 0)?;
+    }
     var.set(&value.to_dtype(var.dtype())?.reshape(var.shape())?)
 }
 
-/// The update seen from the variable: it opens the moments, which are written as well.
-struct Update<'a> {
-    moments: &'a Tensor,
-    step: &'a Step,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(
-        &self,
-        value: &mut CpuStorage,
-        vl: &Layout,
-        grad: &CpuStorage,
-        gl: &Layout,
-    ) -> Result<()> {
-        for_number!(value.dtype(), self.name(), N => {
-            let value = RefCell::new(contiguous_mut::<N>(value, vl)?);
-            self.moments.inplace_op1(&Pass { value, grad: contiguous(grad, gl)?, step: self.step })
+fn fused<N: Number, const ROWS: usize>(
+    formula: &impl Formula<ROWS>,
+    var: &Var,
+    grad: &Tensor,
+    packed: &Tensor,
+) -> Result<()> {
+    let grad = Values::of(grad);
+    let grad = grad.slice::<N::Real>()?;
+    write::<N>(var, |value| {
+        write::<N::Real>(packed, |packed| {
+            pass(formula.on_numbers(), value, grad, packed);
+            Ok(())
         })
-    }
+    })
 }
 
-/// The update seen from the moments, with the other numbers at hand.
-struct Pass<'a, N: Number> {
-    value: RefCell<&'a mut [N]>,
-    grad: &'a [N::Real],
-    step: &'a Step,
+/// How many numbers are worked on at once, from local copies: the compiler knows that those do not
+/// overlap, however many rows there are.
+const CHUNK: usize = 64;
+
+type Chunk<T> = [T; CHUNK];
+
+fn pass<N: Number, const ROWS: usize>(
+    f: impl Fn(N::Real, N::Real, [N::Real; ROWS]) -> (N::Real, [N::Real; ROWS]),
+    value: &mut [N],
+    grad: &[N::Real],
+    packed: &mut [N::Real],
+) {
+    let mut rest = packed;
+    let rows: [&mut [N::Real]; ROWS] = from_fn(|_| {
+        let (row, others) = std::mem::take(&mut rest).split_at_mut(value.len());
+        rest = others;
+        row
+    });
+    let master = (!rest.is_empty()).then_some(rest);
+    vectorised(
+        #[inline(always)]
+        || {
+            let (values, last_value) = value.as_chunks_mut();
+            let (grads, last_grad) = grad.as_chunks();
+            let mut rows = rows.map(|row| row.as_chunks_mut());
+            let mut master = master.map(|master| master.as_chunks_mut());
+            for (i, (value, grad)) in values.iter_mut().zip(grads).enumerate() {
+                let rows = rows.each_mut().map(|row| &mut row.0[i]);
+                chunk(&f, value, grad, rows, master.as_mut().map(|master| &mut master.0[i]));
+            }
+            // Filled up, so that they are computed by the same code.
+            let mut value = filled(last_value);
+            let mut last_rows = rows.each_ref().map(|row| filled(row.1));
+            let mut last_master = master.as_ref().map(|master| filled(master.1));
+            let to = last_rows.each_mut();
+            chunk(&f, &mut value, &filled(last_grad), to, last_master.as_mut());
+            last_value.copy_from_slice(&value[..last_value.len()]);
+            for (row, from) in rows.iter_mut().zip(&last_rows) {
+                row.1.copy_from_slice(&from[..row.1.len()]);
+            }
+            if let (Some(master), Some(from)) = (master, last_master) {
+                master.1.copy_from_slice(&from[..master.1.len()]);
+            }
+        },
+    );
 }
 
-impl<N: Number> InplaceOp1 for Pass<'_, N> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
+/// Numbers and as many zeros as are missing.
+#[inline(always)]
+fn filled<T: WithDType>(numbers: &[T]) -> Chunk<T> {
+    let mut chunk = [T::zero(); CHUNK];
+    chunk[..numbers.len()].copy_from_slice(numbers);
+    chunk
+}
 
-    fn cpu_fwd(&self, moments: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let mut value = self.value.borrow_mut();
-        let (means, squares) =
-            contiguous_mut::<N::Real>(moments, layout)?.split_at_mut(self.grad.len());
-        let [keep, new_mean, beta2, new_square, root_correction, eps, step_size] = [
-            self.step.keep,
-            self.step.new_mean,
-            self.step.beta2,
-            self.step.new_square,
-            self.step.root_correction,
-            self.step.eps,
-            self.step.step_size,
-        ]
-        .map(<N::Real as WithDType>::from_f64);
-        vectorised(
-            #[inline(always)]
-            || {
-                let numbers = value.iter_mut().zip(means).zip(squares).zip(self.grad);
-                for (((value, mean), square), &grad) in numbers {
-                    *mean += (grad - *mean) * new_mean;
-                    *square = *square * beta2 + grad * grad * new_square;
-                    let root = square.sqrt() / root_correction + eps;
-                    *value = N::narrow(value.wide() * keep - step_size * *mean / root);
-                }
-            },
-        );
-        Ok(())
+#[inline(always)]
+fn chunk<N: Number, const ROWS: usize>(
+    f: &impl Fn(N::Real, N::Real, [N::Real; ROWS]) -> (N::Real, [N::Real; ROWS]),
+    value: &mut Chunk<N>,
+    grad: &Chunk<N::Real>,
+    rows: [&mut Chunk<N::Real>; ROWS],
+    master: Option<&mut Chunk<N::Real>>,
+) {
+    let mut wide = match &master {
+        Some(master) => **master,
+        None => {
+            let mut wide = [N::zero().wide(); CHUNK];
+            for (wide, value) in wide.iter_mut().zip(&*value) {
+                *wide = value.wide();
+            }
+            wide
+        }
+    };
+    let mut local: [Chunk<N::Real>; ROWS] = from_fn(|row| *rows[row]);
+    for i in 0..CHUNK {
+        let (new, remembered) = f(wide[i], grad[i], from_fn(|row| local[row][i]));
+        wide[i] = new;
+        for row in 0..ROWS {
+            local[row][i] = remembered[row];
+        }
+    }
+    for (row, local) in rows.into_iter().zip(local) {
+        *row = local;
+    }
+    for (value, &wide) in value.iter_mut().zip(&wide) {
+        *value = N::narrow(wide);
+    }
+    if let Some(master) = master {
+        *master = wide;
     }
 }

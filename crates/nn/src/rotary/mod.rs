@@ -145,6 +145,46 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// Rotations one after the other, each at `[sequence]` positions of its own, as those of a batch:
+    /// what comes after another in its row, or begins the next one. For rows whose parts turn with
+    /// different frequencies, as documents of different lengths do under some scalings.
+    ///
+    /// # Errors
+    /// If there is no part, the parts are of different widths, or are not `num_rows` rows of one
+    /// length.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_nn::{RotaryEmbedding, Rotation};
+    /// use candle_core::{DType, Device, Tensor};
+    ///
+    /// let positions = Tensor::arange(0u32, 3, &Device::Cpu)?;
+    /// let turned = |theta| {
+    ///     RotaryEmbedding::with_theta(4, theta)?.rotation(&positions, DType::F32)
+    /// };
+    /// let rotation = Rotation::of_rows(&[turned(10_000.)?, turned(500.)?], 1)?;
+    /// let q = Tensor::ones((1, 2, 6, 4), DType::F32, &Device::Cpu)?;
+    /// assert_eq!(rotation.apply(&q)?.dims(), [1, 2, 6, 4]);
+    /// # candle_core::Result::Ok(())
+    /// ```
+    pub fn of_rows(parts: &[Self], num_rows: usize) -> Result<Self> {
+        let joined = |of: fn(&Self) -> &Tensor| {
+            let parts = parts.iter().map(|part| of(part).flatten_to(1));
+            let all = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?;
+            let (num_positions, pairs) = all.dims2()?;
+            if num_rows == 0 || !num_positions.is_multiple_of(num_rows) {
+                return Err(Error::InputShape {
+                    layer: "rotary embedding",
+                    expected: format!("positions of {num_rows} rows of one length"),
+                    actual: all.shape().clone(),
+                }
+                .into());
+            }
+            all.reshape((num_rows, num_positions / num_rows, pairs))
+        };
+        Ok(Self { cos: joined(|part| &part.cos)?, sin: joined(|part| &part.sin)? })
+    }
+
     /// Turns each head of `x`, of shape `[batch, heads, sequence, head_dim]` and any stride.
     ///
     /// With `x = (a, b, rest)`, `a` and `b` of as many numbers as there are frequencies, the result

@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::RotaryEmbedding;
+use super::{RotaryEmbedding, Rotation};
 use crate::Parameters;
 use crate::oracle::{
     ALL_DTYPES, assert_agree, assert_close, assert_derivative, numbers, random, variable,
@@ -48,6 +48,43 @@ fn agrees_with_hugging_faces_form() {
             assert_agree(&[&x], &none, tolerance, || rotation.apply(&view()?), expected);
         }
     }
+}
+
+#[test]
+fn rotations_of_parts_are_those_of_the_rows() {
+    let (slow_turns, fast_turns) = (
+        RotaryEmbedding::with_theta(6, 10_000.).unwrap(),
+        RotaryEmbedding::with_theta(6, 100.).unwrap(),
+    );
+    let positions = |ids: &[u32]| Tensor::new(ids, &Device::Cpu).unwrap();
+    let turn = |by: &RotaryEmbedding, ids: &[u32]| by.rotation(&positions(ids), DType::F64);
+    // The second part begins in the first row and ends with the second one.
+    let parts = [
+        turn(&slow_turns, &[0, 1, 2]).unwrap(),
+        turn(&fast_turns, &[0, 0, 1, 2]).unwrap(),
+        turn(&slow_turns, &[0]).unwrap(),
+    ];
+    let x = random(&[2, 3, 4, 6], 1, DType::F64);
+    let got = Rotation::of_rows(&parts, 2).unwrap().apply(&x).unwrap();
+    let ids = Tensor::new(&[[0u32, 1, 2, 0], [0, 1, 2, 0]], &Device::Cpu).unwrap();
+    let [slowly, fast] =
+        [&slow_turns, &fast_turns].map(|by| by.rotation(&ids, DType::F64).unwrap().apply(&x));
+    let (slowly, fast) = (slowly.unwrap(), fast.unwrap());
+    for (row, token, turned) in
+        [(0, 2, &slowly), (0, 3, &fast), (1, 0, &fast), (1, 2, &fast), (1, 3, &slowly)]
+    {
+        let part = |x: &Tensor| numbers(&x.get(row).unwrap().narrow(1, token, 1).unwrap());
+        assert_eq!(part(&got), part(turned), "row {row}, token {token}");
+    }
+
+    let message =
+        |parts: &[Rotation], rows| Rotation::of_rows(parts, rows).unwrap_err().to_string();
+    assert_eq!(
+        message(&parts, 3),
+        "the rotary embedding takes positions of 3 rows of one length, got [8, 3]"
+    );
+    assert!(message(&parts, 0).contains("0 rows"));
+    assert!(Rotation::of_rows(&[], 1).is_err());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use autopipe::schedule::{Costs, Timeline, simulate};
 use autopipe::{AutoPipeline, Batch, Communicator, StepOptions};
 use autopipe_config::LossName;
-use autopipe_nn::optim::{AdamW, AdamWConfig};
+use autopipe_nn::optim::{AdamWConfig, Optimizer};
 
 use super::{Setup, process};
 use crate::data::{RandomSize, random_batch};
@@ -39,7 +39,7 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
     let table = Some(setup.plan.table.clone());
     let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
     pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy))?;
-    let mut optimizer = AdamW::new(AdamWConfig::default())?;
+    let mut optimizer = Optimizer::new(AdamWConfig::default(), Vec::new())?;
     let mut measured = Measured::default();
     let num_warmup = setup.options.num_warmup_steps;
     for step in 1..=num_warmup.saturating_add(setup.options.num_steps) {
@@ -77,7 +77,7 @@ fn take_step(
     setup: &Setup<'_>,
     step: usize,
     pipeline: &mut AutoPipeline,
-    optimizer: &mut AdamW,
+    optimizer: &mut Optimizer,
 ) -> Result<Taken, Error> {
     #[expect(clippy::cast_precision_loss, reason = "a step has far fewer than 2^53 tokens")]
     let loss_scale = 1.0 / setup.tokens_per_step as f64;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::TokensProblem;
+
 /// One reason why a corpus cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,4 +68,7 @@ pub enum CorpusProblem {
     /// The lengths of the files do not add up to a number.
     #[error("the files are longer together than the {} bytes that can be counted", u64::MAX)]
     TooLong,
+    /// A file of tokens is not in the form that its name says.
+    #[error(transparent)]
+    Tokens(#[from] TokensProblem),
 }

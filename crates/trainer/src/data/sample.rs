@@ -13,7 +13,7 @@ pub struct Sample {
 }
 
 /// Samples by number, read when they are asked for.
-pub trait Samples: std::fmt::Debug + Send {
+pub trait Samples: std::fmt::Debug + Send + Sync {
     /// How many there are.
     fn num_samples(&self) -> u64;
 

@@ -29,6 +29,20 @@ pub(super) fn end_tokens(folder: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32
     Ok(ends)
 }
 
+/// The tokens that the files of a folder name, as far as there are such files.
+pub(crate) fn named_ends(folder: &Path) -> Result<Vec<u32>, GenerateProblem> {
+    for file in [FILE, "config.json"] {
+        let path = folder.join(file);
+        if path.exists() {
+            let ends = tokens(&read(&path)?, &path)?;
+            if !ends.is_empty() {
+                return Ok(ends);
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
 fn read(path: &Path) -> Result<Value, GenerateProblem> {
     let bytes = read_regular(path)
         .map_err(|source| GenerateProblem::Read { path: path.to_owned(), source })?;

@@ -20,6 +20,7 @@ use crate::tokenizer::{TextStream, Tokenizer};
 use crate::whole::build_whole;
 use crate::{Error, Stopwatch};
 use end::end_tokens;
+pub(crate) use end::named_ends;
 pub use problem::{GenerateProblem, SamplingProblem};
 use sample::Picker;
 pub use sample::Sampling;

@@ -92,3 +92,32 @@ fn numbers_that_are_none() {
         assert!(refusal(1e-3, Decay::Linear { min_lr }, 0, 1).starts_with("`min_lr` is "));
     }
 }
+
+#[test]
+fn warm_up_stable_decay() {
+    let wsd = |style| {
+        let decay = Decay::Wsd { min_lr: 0.02, num_decay_steps: 4, style };
+        table(decay, 2, 8)
+    };
+    assert_eq!(wsd(WsdDecayStyle::Linear), [4.0, 8.0, 8.0, 8.0, 6.5, 5.0, 3.5, 2.0]);
+    assert_eq!(wsd(WsdDecayStyle::Cosine), [4.0, 8.0, 8.0, 8.0, 7.1213, 5.0, 2.8787, 2.0]);
+    assert_eq!(wsd(WsdDecayStyle::MinusSqrt), [4.0, 8.0, 8.0, 8.0, 5.0, 3.7574, 2.8038, 2.0]);
+    // 2 + 6 * (2 * 0.5^(k / 4) - 1)
+    assert_eq!(wsd(WsdDecayStyle::Exponential), [4.0, 8.0, 8.0, 8.0, 6.0908, 4.4853, 3.1352, 2.0]);
+}
+
+#[test]
+fn a_warm_up_may_begin_above_0() {
+    let schedule = LrSchedule::new(0.08, Decay::Constant, 4, 8).unwrap();
+    let schedule = schedule.with_init_lr(0.04).unwrap();
+    assert_eq!([1, 2, 3, 4, 5].map(|step| schedule.at(step)), [0.05, 0.06, 0.07, 0.08, 0.08]);
+    let error = schedule.with_init_lr(0.09).unwrap_err().to_string();
+    assert_eq!(error, "`init_lr` is 0.09, it has to lie between 0 and the learning rate 0.08");
+}
+
+#[test]
+fn a_decay_has_to_fit() {
+    let decay = Decay::Wsd { min_lr: 0.0, num_decay_steps: 7, style: WsdDecayStyle::Linear };
+    let error = LrSchedule::new(0.1, decay, 2, 8).unwrap_err().to_string();
+    assert!(error.starts_with("a decay of 7 steps does not fit between a warm-up of 2"), "{error}");
+}

@@ -12,14 +12,8 @@ use super::{EvalRecord, StepRecord};
 pub enum Event {
     /// Everything is checked and built, and the first step begins.
     Planned {
-        /// The pipeline in a few lines: stages, schedule, parameters.
+        /// The run in a few lines: stages, schedule, parameters, data.
         summary: String,
-        /// Files of the corpus.
-        num_documents: usize,
-        /// Files that match and are left out because they are empty.
-        num_empty: usize,
-        /// Sequences in an epoch.
-        num_sequences: u64,
         /// Steps that the run will take.
         num_steps: usize,
     },
@@ -43,12 +37,21 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// When every action of a step happened, in seconds.
+    /// When every action of the last step happened, in seconds.
     Measured {
         /// All ranks' actions.
         timeline: Timeline,
         /// Where it was written; `None` if the run has no folder.
         path: Option<PathBuf>,
+    },
+    /// A step stands beside what was predicted.
+    Traced {
+        /// The step.
+        step: usize,
+        /// The file, for ui.perfetto.dev.
+        path: PathBuf,
+        /// The differences, in a few lines.
+        summary: String,
     },
     /// A checkpoint is being written while training goes on.
     Saving {
@@ -74,7 +77,7 @@ pub enum Event {
         /// Steps taken.
         num_steps: usize,
         /// Label tokens of all steps.
-        tokens: usize,
+        tokens: u64,
         /// How long all of it took.
         seconds: f64,
         /// The last step's loss.

@@ -1,6 +1,6 @@
 //! What a recipe comes to: model, data, plan and run folder, checked before any rank starts.
 
-use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
@@ -11,38 +11,62 @@ use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
 use candle_core::DType;
 
+use super::data::{described, training_data, validation_data};
 use super::from_recipe::{pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
-use crate::data::{Corpus, Loader, VOCAB_SIZE};
+use super::optimizer::idle_groups;
+use super::options::TrainOptions;
+use super::resume::{Origin, Restored, origin, restored_model};
+use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
+use crate::state::TrainingState;
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
 /// Everything that the ranks of a run share.
 pub(super) struct Job<'a> {
     pub(super) recipe: &'a Recipe,
+    pub(super) options: &'a TrainOptions,
     pub(super) config: PipelineConfig,
     pub(super) mesh: DeviceMesh,
-    pub(super) model: AutoModel,
+    /// Those who write a checkpoint while training goes on have it as well.
+    pub(super) model: Arc<AutoModel>,
     pub(super) plan: PipelinePlan,
     pub(super) lr: LrSchedule,
-    /// Where the ranks' loaders are cloned from: what is in the files is found once.
+    /// Where the run begins in the data.
     pub(super) loader: Loader,
-    /// Label tokens of an optimiser step: text has no padding, so all count.
-    pub(super) tokens_per_step: usize,
+    /// Where the ranks' evaluations are cloned from.
+    pub(super) evaluation: Option<Evaluation>,
+    /// Where the run begins.
+    pub(super) state: TrainingState,
+    pub(super) restored: Option<Restored>,
     pub(super) run_dir: Option<RunDir>,
+    /// What is read ahead for each rank, until it takes it.
+    readers: Mutex<Vec<Option<Reader>>>,
 }
 
 impl<'a> Job<'a> {
     /// Looks at everything that can be looked at, so that all problems are told at once.
-    pub(super) fn prepare(recipe: &'a Recipe) -> Result<Self, Vec<Error>> {
+    pub(super) fn prepare(
+        recipe: &'a Recipe,
+        options: &'a TrainOptions,
+    ) -> Result<Self, Vec<Error>> {
         let mut problems: Vec<Error> = Vec::new();
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
         let config = pipeline_config(recipe);
         let mesh = found(&mut problems, mesh_of(pp_size));
-        let model = dtype.and_then(|dtype| found(&mut problems, model_of(recipe, dtype)));
+        let origin = found(&mut problems, origin(recipe, options));
+        let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
+        let model = dtype.and_then(|dtype| {
+            let model = match restored {
+                Some(restored) => restored_model(recipe, restored, dtype),
+                None => model_of(recipe, dtype),
+            };
+            found(&mut problems, model)
+        });
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
+            problems.extend(idle_groups(recipe, &model.as_model().graph()).err());
         }
         let table = found(&mut problems, read_schedule(&config));
         let way = found(&mut problems, split_of(recipe));
@@ -55,46 +79,69 @@ impl<'a> Job<'a> {
             }
             _ => None,
         };
-        let (config, plan) = match decided {
-            Some((config, plan)) => (config, Some(plan)),
-            None => (config, None),
-        };
         let lr = found(&mut problems, learning_rate(recipe));
-        let loader = found(&mut problems, open_data(recipe));
-        let tokens_per_step = found(&mut problems, tokens_per_step(recipe));
-        let run_dir = if problems.is_empty() {
+        let data = model.as_ref().and_then(|model| {
+            let training = found(&mut problems, training_data(recipe, model));
+            let validation = found(&mut problems, validation_data(recipe, model));
+            training.zip(validation)
+        });
+        problems.extend(untraceable(recipe, options));
+        let begun = data.and_then(|(mut loader, evaluation)| {
+            let state = match restored {
+                Some(restored) => restored.state.clone(),
+                None => {
+                    let name = recipe.optimizer.name.as_str();
+                    TrainingState::beginning(name, loader.position())
+                }
+            };
+            found(&mut problems, loader.seek(&state.position))?;
+            let readers = found(&mut problems, readers(recipe, &loader, pp_size))?;
+            Some((loader, evaluation, state, readers))
+        });
+        let run_dir = match &origin {
             // Last, because it leaves a folder behind.
-            let checkpoint = &recipe.checkpoint;
-            let run_dir = checkpoint.enabled.then(|| RunDir::create(&checkpoint.checkpoint_dir));
-            found(&mut problems, run_dir.transpose())
-        } else {
-            None
+            Some(origin) if problems.is_empty() => found(&mut problems, run_dir(recipe, origin)),
+            _ => None,
         };
-        match (mesh, model, plan, lr, loader, tokens_per_step, run_dir) {
+        match (mesh, model, decided, lr, begun, run_dir, origin) {
             (
                 Some(mesh),
                 Some(model),
-                Some(plan),
+                Some((config, plan)),
                 Some(lr),
-                Some(loader),
-                Some(tokens_per_step),
+                Some((loader, evaluation, state, readers)),
                 Some(run_dir),
-            ) => {
-                Ok(Self { recipe, config, mesh, model, plan, lr, loader, tokens_per_step, run_dir })
-            }
+                Some(Origin { restored, .. }),
+            ) => Ok(Self {
+                recipe,
+                options,
+                config,
+                mesh,
+                model: Arc::new(model),
+                plan,
+                lr,
+                loader,
+                evaluation,
+                state,
+                restored,
+                run_dir,
+                readers: Mutex::new(readers),
+            }),
             _ => Err(problems),
         }
     }
 
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
-        Event::Planned {
-            summary: super::summary::summary(self),
-            num_documents: self.loader.corpus().documents().len(),
-            num_empty: self.loader.corpus().num_empty(),
-            num_sequences: self.loader.num_sequences(),
-            num_steps: self.num_steps(),
-        }
+        let summary = super::summary::summary(self);
+        let summary = format!("{summary}\nData {}", described(&self.loader));
+        Event::Planned { summary, num_steps: self.num_steps() }
+    }
+
+    /// What the observer hears of a run that goes on.
+    pub(super) fn resumed(&self) -> Option<Event> {
+        let Restored { folder, state, .. } = self.restored.as_ref()?;
+        Some(Event::Resumed { step: state.step, path: folder.clone() })
     }
 
     pub(super) fn pp_size(&self) -> usize {
@@ -105,10 +152,55 @@ impl<'a> Job<'a> {
         self.recipe.step_scheduler.max_steps
     }
 
-    /// Label tokens of the whole run.
-    pub(super) fn num_tokens(&self) -> usize {
-        self.tokens_per_step.saturating_mul(self.num_steps())
+    /// What is read ahead for a rank, which takes it once.
+    pub(super) fn windows_of(&self, rank: usize) -> Result<Reader, Error> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.get_mut(rank).and_then(Option::take).ok_or(Error::Zero { name: "num_readers" })
     }
+
+    /// What all ranks together could compute at best, in operations per second.
+    pub(super) fn peak_flops(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "there are few ranks")]
+        let num_ranks = self.pp_size() as f64;
+        self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
+    }
+}
+
+/// One thread reads ahead for all ranks of the process.
+fn readers(
+    recipe: &Recipe,
+    loader: &Loader,
+    num_ranks: usize,
+) -> Result<Vec<Option<Reader>>, Error> {
+    let scheduler = &recipe.step_scheduler;
+    let num_batches = scheduler.num_accumulation_steps(1)?;
+    let shape = WindowShape { batch_size: scheduler.local_batch_size, num_batches };
+    let readers = feed(loader.clone(), shape, num_ranks, recipe.dataset.prefetch)?;
+    Ok(readers.into_iter().map(Some).collect())
+}
+
+/// The folder of the run, if it has one.
+fn run_dir(recipe: &Recipe, origin: &Origin) -> Result<Option<RunDir>, Error> {
+    let checkpoint = &recipe.checkpoint;
+    if !checkpoint.enabled {
+        return Ok(None);
+    }
+    let root = &checkpoint.checkpoint_dir;
+    let run_dir = if origin.is_same_run { RunDir::resume(root) } else { RunDir::create(root) };
+    run_dir.map(Some)
+}
+
+/// Why a trace that is asked for would not be written.
+fn untraceable(recipe: &Recipe, options: &TrainOptions) -> Option<Error> {
+    let step = options.trace_step?;
+    let reason = if !recipe.checkpoint.enabled {
+        "the run has no folder; set `checkpoint.enabled`"
+    } else if step == 0 || step > recipe.step_scheduler.max_steps {
+        "steps are counted from 1 to `step_scheduler.max_steps`"
+    } else {
+        return None;
+    };
+    Some(Error::Trace { step, reason })
 }
 
 /// The plan, and the configuration by which every rank comes to the same.
@@ -166,44 +258,40 @@ pub(crate) fn table_of(
     Ok(generate(kind, &extent).map_err(autopipe::Error::from)?)
 }
 
-fn tokens_per_step(recipe: &Recipe) -> Result<usize, Error> {
-    let global_batch_size = recipe.step_scheduler.global_batch_size;
-    let seq_len = recipe.dataset.seq_len;
-    let too_large = Error::StepTooLarge { global_batch_size, seq_len };
-    global_batch_size.checked_mul(seq_len).ok_or(too_large)
-}
-
-fn open_data(recipe: &Recipe) -> Result<Loader, Error> {
-    let corpus = Corpus::open(&recipe.dataset.paths, Path::new("."))?;
-    Loader::new(corpus, recipe.dataset.seq_len, recipe.rng.seed)
-}
-
 /// What of the recipe the model cannot do.
 fn misfits(model: &AutoModel, recipe: &Recipe) -> Vec<Error> {
     let mut problems = Vec::new();
-    let (vocab_size, needed) = (model.vocab_size(), VOCAB_SIZE);
-    if vocab_size < needed {
-        problems.push(Error::Vocabulary { vocab_size, needed });
-    }
-    let (seq_len, max) = (recipe.dataset.seq_len, model.max_position_embeddings());
-    if seq_len > max {
-        problems.push(Error::SequenceTooLong { seq_len, max });
+    let max = model.max_position_embeddings();
+    let lengths = [Some(&recipe.dataset), recipe.validation_dataset.as_ref()];
+    for seq_len in lengths.into_iter().flatten().map(|dataset| dataset.seq_len) {
+        if seq_len > max {
+            problems.push(Error::SequenceTooLong { seq_len, max });
+        }
     }
     problems
 }
 
+/// The way down of `wsd` is this part of all steps, unless the recipe says more.
+const WSD_PART: usize = 10;
+
 fn learning_rate(recipe: &Recipe) -> Result<LrSchedule, Error> {
     let scheduler = &recipe.lr_scheduler;
     let min_lr = scheduler.min_lr;
+    if recipe.step_scheduler.max_steps == 0 {
+        // Nothing is trained, so that nobody asks for a rate.
+        return LrSchedule::new(1.0, Decay::Constant, 0, 1);
+    }
+    let num_steps = scheduler.lr_decay_steps.unwrap_or(recipe.step_scheduler.max_steps);
     let decay = match scheduler.lr_decay_style {
         LrDecayStyle::Constant => Decay::Constant,
         LrDecayStyle::Linear => Decay::Linear { min_lr },
         LrDecayStyle::Cosine => Decay::Cosine { min_lr },
+        LrDecayStyle::Wsd => Decay::Wsd {
+            min_lr,
+            num_decay_steps: scheduler.wsd_decay_steps.unwrap_or(num_steps / WSD_PART),
+            style: scheduler.lr_wsd_decay_style,
+        },
     };
-    LrSchedule::new(
-        recipe.optimizer.lr,
-        decay,
-        scheduler.lr_warmup_steps,
-        recipe.step_scheduler.max_steps,
-    )
+    LrSchedule::new(recipe.optimizer.lr, decay, scheduler.lr_warmup_steps, num_steps)?
+        .with_init_lr(scheduler.init_lr)
 }

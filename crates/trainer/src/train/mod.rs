@@ -1,18 +1,21 @@
 //! From a recipe to a checkpoint: checks everything, starts the ranks, and brings back the result.
 
+mod data;
 mod from_recipe;
 mod job;
 mod model;
+mod optimizer;
+mod options;
 mod rank;
 mod refused;
-mod save;
+mod resume;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
-use autopipe::{RankError, ThreadOptions, threads};
+use autopipe::{RankError, threads};
 use autopipe_config::Recipe;
 
 use crate::{Error, Event, Stopwatch};
@@ -22,16 +25,32 @@ use job::Job;
 pub(crate) use job::{decide, found, mesh_of, split_of_one, table_of, workload};
 pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
 pub use model::{trained_dtype, trained_graph};
+pub use options::{Stop, TrainOptions};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
 
 /// What a run has come to.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Finished {
-    /// The last step's loss, in nats per token.
+    /// The last step's loss, in nats per token; of a run without steps, that of its evaluation.
     pub loss: f64,
+    /// Steps that were taken.
+    pub num_steps: usize,
+    /// Their label tokens.
+    pub num_tokens: u64,
     /// The last checkpoint; `None` if the recipe wants none.
     pub checkpoint: Option<PathBuf>,
+    /// Whether the run has ended before its last step because it was asked to.
+    pub is_stopped: bool,
+}
+
+impl Default for Finished {
+    /// Nothing is done yet.
+    fn default() -> Self {
+        let loss = f64::NAN;
+        Self { loss, num_steps: 0, num_tokens: 0, checkpoint: None, is_stopped: false }
+    }
 }
 
 /// Trains as `recipe` says, each pipeline rank on threads of its own, and tells `observe` what
@@ -42,20 +61,21 @@ pub struct Finished {
 /// Later, the rank that failed first and why.
 pub fn train(
     recipe: &Recipe,
-    options: &ThreadOptions,
+    options: &TrainOptions,
     observe: &(dyn Fn(Event) + Sync),
 ) -> Result<Finished, TrainError> {
     let stopwatch = Stopwatch::start();
-    let job = Job::prepare(recipe).map_err(TrainError::Prepare)?;
+    let job = Job::prepare(recipe, options).map_err(TrainError::Prepare)?;
     observe(job.planned());
-    let ranks = threads(job.pp_size(), options, |world| RankRun::new(&job, world)?.run(observe))
-        .map_err(TrainError::Rank)?;
+    job.resumed().map(observe);
+    let run = |world| RankRun::new(&job, world, observe)?.run();
+    let ranks = threads(job.pp_size(), &options.threads, run).map_err(TrainError::Rank)?;
     // All ranks report the same, and a mesh has at least one.
     let none = || TrainError::Prepare(vec![Error::Zero { name: "pp_size" }]);
     let finished = ranks.into_iter().next().ok_or_else(none)?;
     observe(Event::Finished {
-        num_steps: job.num_steps(),
-        tokens: job.num_tokens(),
+        num_steps: finished.num_steps,
+        tokens: finished.num_tokens,
         seconds: stopwatch.seconds(),
         loss: finished.loss,
     });

@@ -96,7 +96,7 @@ fn made(
     Err(Error::Recipe(RecipeErrors::from(problem)))
 }
 
-fn options_of(recipe: &Recipe, dtype: DType) -> Result<Options, ModelError> {
+pub(super) fn options_of(recipe: &Recipe, dtype: DType) -> Result<Options, ModelError> {
     let lora = recipe.peft.as_ref().map(|peft| lora_of(peft, recipe.rng.seed));
     Ok(Options {
         dtype: candle_dtype(dtype),

@@ -4,11 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::find::find;
 use super::open_files::OpenFiles;
 use super::{CorpusProblem, SEPARATOR};
 use crate::Error;
-
-mod find;
 
 /// One file of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Corpus {
     /// Everything that is wrong at once: malformed patterns, patterns that match no file, files that
     /// cannot be read, or nothing but empty files.
     pub fn open(patterns: &[impl AsRef<str>], base_dir: &Path) -> Result<Self, Error> {
-        let (paths, mut problems) = find::find(patterns, base_dir);
+        let (paths, mut problems) = find(patterns, base_dir);
         let mut documents = Vec::with_capacity(paths.len());
         let mut empty = Vec::new();
         for path in paths {
@@ -63,7 +62,7 @@ impl Corpus {
         if documents.is_empty() && problems.is_empty() {
             problems.extend(empty.into_iter().map(|path| CorpusProblem::Empty { path }));
         }
-        let layout = layout(documents.iter().map(|document| document.num_bytes));
+        let layout = layout(documents.iter().map(|document| document.num_bytes), 1);
         if layout.is_none() {
             problems.push(CorpusProblem::TooLong);
         }
@@ -123,19 +122,23 @@ impl Corpus {
 }
 
 /// The length of a file that can be opened.
-fn measure(path: &Path) -> std::io::Result<u64> {
+pub(super) fn measure(path: &Path) -> std::io::Result<u64> {
     // Opening finds out what the metadata do not say: whether this process may read it.
     File::open(path)?;
     Ok(fs::metadata(path)?.len())
 }
 
-/// Where each document starts and how many tokens there are; `None` if that cannot be counted.
-fn layout(lengths: impl Iterator<Item = u64>) -> Option<(Vec<u64>, u64)> {
+/// Where each file starts and how many tokens there are, with `num_separators` after each file;
+/// `None` if that cannot be counted.
+pub(super) fn layout(
+    lengths: impl Iterator<Item = u64>,
+    num_separators: u64,
+) -> Option<(Vec<u64>, u64)> {
     let mut starts = Vec::new();
     let mut end = 0_u64;
-    for num_bytes in lengths {
+    for len in lengths {
         starts.push(end);
-        end = end.checked_add(num_bytes)?.checked_add(1)?;
+        end = end.checked_add(len)?.checked_add(num_separators)?;
     }
     Some((starts, end))
 }

@@ -196,7 +196,7 @@ fn a_folder_that_is_not_unicode() {
 
 #[test]
 fn lengths_that_cannot_be_counted() {
-    assert_eq!(layout([3, 1].into_iter()), Some((vec![0, 4], 6)));
-    assert_eq!(layout([u64::MAX].into_iter()), None);
-    assert_eq!(layout([u64::MAX / 2, u64::MAX / 2].into_iter()), None);
+    assert_eq!(layout([3, 1].into_iter(), 1), Some((vec![0, 4], 6)));
+    assert_eq!(layout([u64::MAX].into_iter(), 1), None);
+    assert_eq!(layout([u64::MAX / 2, u64::MAX / 2].into_iter(), 1), None);
 }

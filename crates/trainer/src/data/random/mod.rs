@@ -1,10 +1,11 @@
 //! Batches of random tokens, the same for a seed and a step on every rank and machine.
 
-use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::Batch;
+use super::batch::BatchRows;
+use super::row::Row;
 use crate::Error;
 
 /// The size of a random batch.
@@ -21,26 +22,18 @@ pub(crate) struct RandomSize {
 /// Sequences in which every token is as likely as every other; the label of each is the next.
 pub(crate) fn random_batch(size: RandomSize, seed: u64, step: usize) -> Result<Batch, Error> {
     let RandomSize { vocab_size, batch_size, seq_len } = size;
-    let too_large = || Error::BatchTooLarge { batch_size, seq_len };
-    let num_tokens = batch_size.checked_mul(seq_len).ok_or_else(too_large)?;
-    let mut input_ids: Vec<u32> = Vec::new();
-    let mut labels: Vec<i64> = Vec::new();
-    input_ids.try_reserve_exact(num_tokens).map_err(|_| too_large())?;
-    labels.try_reserve_exact(num_tokens).map_err(|_| too_large())?;
-
+    let mut rows = BatchRows::new(batch_size, seq_len, false)?;
     let mut rng = rng(seed, step);
+    let (mut row, mut tokens) = (Row::default(), Vec::new());
     for _ in 0..batch_size {
-        let mut token = draw(&mut rng, vocab_size);
-        for _ in 0..seq_len {
-            input_ids.push(token);
-            token = draw(&mut rng, vocab_size);
-            labels.push(i64::from(token));
-        }
+        tokens.clear();
+        // One more than inputs: the last label.
+        tokens.extend((0..=seq_len).map(|_| draw(&mut rng, vocab_size)));
+        row.clear();
+        row.push(&tokens, std::iter::repeat(true));
+        rows.push(&mut row, 0);
     }
-    Ok(Batch {
-        input_ids: Tensor::from_vec(input_ids, (batch_size, seq_len), &Device::Cpu)?,
-        labels: Tensor::from_vec(labels, (batch_size, seq_len), &Device::Cpu)?,
-    })
+    rows.into_batch()
 }
 
 /// A stream of random numbers that depends on both.

@@ -153,7 +153,7 @@ fn sizes(batch_size: usize, seq_len: usize, num_microbatches: usize) -> Vec<Batc
 /// Random rows. The labels before a random place of each row do not count.
 fn drawn(size: RandomSize, seed: u64) -> Result<Rows, Error> {
     let RandomSize { batch_size, seq_len, .. } = size;
-    let Batch { input_ids, labels } = random_batch(size, seed, 0)?;
+    let Batch { input_ids, labels, .. } = random_batch(size, seed, 0)?;
     let input_ids: Vec<u32> = input_ids.flatten_all()?.to_vec1()?;
     let mut labels: Vec<i64> = labels.flatten_all()?.to_vec1()?;
     let mut places = rng(seed, 1);

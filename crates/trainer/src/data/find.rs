@@ -9,7 +9,7 @@ use glob::Pattern;
 use crate::data::CorpusProblem;
 
 /// The files that the patterns match, in order and each once, and what is wrong with the patterns.
-pub(super) fn find(
+pub(in crate::data) fn find(
     patterns: &[impl AsRef<str>],
     base_dir: &Path,
 ) -> (Vec<PathBuf>, Vec<CorpusProblem>) {

@@ -1,0 +1,81 @@
+//! The optimiser of a recipe.
+
+use std::sync::Arc;
+
+use autopipe::splitter::ModuleGraph;
+use autopipe_config::{OptimizerName, Recipe, RecipeErrors};
+use autopipe_nn::optim::{
+    AdamWConfig, Group, LionConfig, Lookahead, MasterWeights, Optimizer, Rule, SgdConfig,
+};
+use glob::Pattern;
+
+use crate::Error;
+
+/// A new optimiser as the recipe wants it.
+pub(super) fn optimizer_of(recipe: &Recipe) -> Result<Optimizer, Error> {
+    let options = &recipe.optimizer;
+    let ([beta1, beta2], weight_decay) = (options.betas, options.weight_decay);
+    let rule = match options.name {
+        OptimizerName::AdamW => {
+            Rule::AdamW(AdamWConfig { beta1, beta2, eps: options.eps, weight_decay })
+        }
+        OptimizerName::Sgd => Rule::Sgd(SgdConfig {
+            momentum: options.momentum,
+            dampening: options.dampening,
+            lookahead: if options.nesterov { Lookahead::Nesterov } else { Lookahead::None },
+            weight_decay,
+        }),
+        OptimizerName::Lion => Rule::Lion(LionConfig { beta1, beta2, weight_decay }),
+    };
+    let master = if options.master_weights { MasterWeights::Float32 } else { MasterWeights::None };
+    Ok(Optimizer::new(rule, patterns(recipe)?)?.with_master_weights(master))
+}
+
+fn patterns(recipe: &Recipe) -> Result<Vec<Group>, Error> {
+    let mut groups = Vec::new();
+    for (number, group) in recipe.optimizer.param_groups.iter().enumerate() {
+        let mut patterns = Vec::new();
+        for (index, text) in group.params.iter().enumerate() {
+            let pattern = Pattern::new(text).map_err(|error| {
+                let key = format!("optimizer.param_groups[{number}].params[{index}]");
+                let message = format!("the pattern is malformed: {error}");
+                Error::Recipe(RecipeErrors::from(recipe.problem(&key, message, None)))
+            })?;
+            patterns.push(pattern);
+        }
+        let matches = move |name: &str| patterns.iter().any(|pattern| covers(pattern, name));
+        groups.push(Group {
+            matches: Arc::new(matches),
+            weight_decay: group.weight_decay,
+            lr_factor: group.lr_factor,
+        });
+    }
+    Ok(groups)
+}
+
+/// Whether a pattern is that of a parameter, or of a module that it is in.
+fn covers(pattern: &Pattern, name: &str) -> bool {
+    let modules = name.match_indices('.').map(|(end, _)| &name[..end]);
+    modules.chain([name]).any(|name| pattern.matches(name))
+}
+
+/// Groups that no parameter of the model is in.
+pub(super) fn idle_groups(recipe: &Recipe, graph: &ModuleGraph) -> Result<(), Error> {
+    let groups = patterns(recipe)?;
+    let names: Vec<&str> = graph
+        .modules()
+        .flat_map(|module| &module.parameters)
+        .map(|parameter| parameter.name.as_str())
+        .collect();
+    let idle = groups
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| !names.iter().any(|name| (group.matches)(name)));
+    let problems: Vec<_> = idle
+        .map(|(number, _)| {
+            let key = format!("optimizer.param_groups[{number}].params");
+            recipe.problem(&key, "no parameter of the model has such a name", None)
+        })
+        .collect();
+    RecipeErrors::new(problems).map_or(Ok(()), |errors| Err(Error::Recipe(errors)))
+}

@@ -1,0 +1,123 @@
+//! One rank's run: steps of the pipeline and of the optimiser on its own parameters, evaluations and
+//! checkpoints in between.
+
+mod evaluate;
+mod parts;
+mod reporter;
+mod save;
+mod step;
+mod vote;
+
+use autopipe::{AutoPipeline, Communicator};
+use autopipe_nn::Parameter;
+use autopipe_nn::optim::Optimizer;
+
+use super::Finished;
+use super::job::Job;
+use super::optimizer::optimizer_of;
+use crate::data::{Evaluation, Reader};
+use crate::state::{Best, TrainingState};
+use crate::{Error, EvalRecord, Event, Stopwatch};
+pub(crate) use parts::{loss_fn, pipeline};
+use reporter::Reporter;
+use save::Pending;
+
+/// What one rank trains with.
+pub(super) struct RankRun<'a> {
+    job: &'a Job<'a>,
+    pipeline: AutoPipeline,
+    optimizer: Optimizer,
+    /// The batches of each step.
+    windows: Reader,
+    evaluation: Option<Evaluation>,
+    /// Where the run stands; the same on every rank.
+    state: TrainingState,
+    /// A checkpoint that is being written.
+    pending: Option<Pending>,
+    /// On rank 0, who tells of the run.
+    reporter: Option<Reporter<'a>>,
+    stopwatch: Stopwatch,
+}
+
+impl<'a> RankRun<'a> {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        world: Box<dyn Communicator>,
+        observe: &'a (dyn Fn(Event) + Sync),
+    ) -> Result<Self, Error> {
+        let rank = world.rank();
+        let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
+        let mut pipeline = pipeline(&job.config, &job.mesh, table, world)?;
+        pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
+        let mut optimizer = optimizer_of(job.recipe)?;
+        if let Some(restored) = &job.restored {
+            let parts = pipeline.parts()?;
+            for parameter in parts.into_iter().flatten().filter(|p| p.is_trainable()) {
+                restored.optimizer.load(&mut optimizer, parameter)?;
+            }
+        }
+        let reporter = (rank == 0).then(|| Reporter::new(job, observe)).transpose()?;
+        Ok(Self {
+            job,
+            pipeline,
+            optimizer,
+            windows: job.windows_of(rank)?,
+            evaluation: job.evaluation.clone(),
+            state: job.state.clone(),
+            pending: None,
+            reporter,
+            stopwatch: Stopwatch::start(),
+        })
+    }
+
+    pub(super) fn run(mut self) -> Result<Finished, Error> {
+        let num_steps = self.job.num_steps();
+        let mut finished = Finished::default();
+        let first = self.state.step + 1;
+        if num_steps == 0 {
+            finished.loss = self.evaluate(0)?.loss;
+        }
+        for step in first..=num_steps {
+            let (record, is_stopped) = self.step(step)?;
+            finished.loss = record.loss;
+            finished.num_steps += 1;
+            finished.num_tokens += record.tokens as u64;
+            finished.is_stopped = is_stopped && step < num_steps;
+            let is_last = step == num_steps || finished.is_stopped;
+            if let Some(reporter) = &mut self.reporter {
+                reporter.step(record)?;
+                if finished.is_stopped {
+                    reporter.tell(Event::Stopping { step });
+                }
+            }
+            let is_best = self.evaluate_after(step)?;
+            self.save_after(step, is_last, is_best, &mut finished)?;
+            // Neither belongs to the next step's time.
+            self.stopwatch.lap();
+            if is_last {
+                break;
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Evaluates, if that is due, and tells whether it is better than all before.
+    fn evaluate_after(&mut self, step: usize) -> Result<bool, Error> {
+        let every = self.job.recipe.step_scheduler.val_every_steps;
+        let is_due = every.is_some_and(|every| step.is_multiple_of(every));
+        if self.evaluation.is_none() || !(is_due || step == self.job.num_steps()) {
+            return Ok(false);
+        }
+        let EvalRecord { loss, .. } = self.evaluate(step)?;
+        let is_best = self.state.best.is_none_or(|best| loss < best.val_loss);
+        if is_best {
+            self.state.best = Some(Best { step, val_loss: loss });
+        }
+        Ok(is_best)
+    }
+
+    /// This rank's parameters, each that stages share once over all ranks.
+    fn owned(&self) -> Result<Vec<Parameter>, Error> {
+        Ok(self.pipeline.owned_parts()?.iter().flatten().cloned().collect())
+    }
+}

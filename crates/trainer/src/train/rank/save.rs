@@ -1,0 +1,222 @@
+//! Checkpoints: every rank writes what it has from a copy while training goes on, and the whole appears
+//! at once when all have.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use autopipe::communicator::Reduction;
+use autopipe_models::AutoModel;
+use autopipe_models::checkpoint::save::{
+    Content, Writing, begin, commit, finish, partial, write_shard,
+};
+use autopipe_nn::Parameters;
+use candle_core::Tensor;
+
+use super::RankRun;
+use crate::state::{TrainingState, create, optimizer_tensors, write_optimizer};
+use crate::train::Finished;
+use crate::{Error, Event, RunDir};
+
+/// A checkpoint of which this rank's part is being written.
+pub(super) struct Pending {
+    step: usize,
+    is_best: bool,
+    content: Content,
+    writer: JoinHandle<Result<(), Error>>,
+}
+
+/// All that a rank writes, which nobody changes any more.
+struct Part {
+    model: Arc<AutoModel>,
+    content: Content,
+    rank: usize,
+    num_ranks: usize,
+    folder: PathBuf,
+    parameters: Vec<Parameters>,
+    optimizer: Vec<(String, Tensor)>,
+    /// On rank 0.
+    state: Option<TrainingState>,
+}
+
+impl Part {
+    fn write(self) -> Result<(), Error> {
+        let Self { model, content, rank, num_ranks, folder, .. } = self;
+        let writing = Writing { folder: &folder, model: &model, content, num_shards: num_ranks };
+        write_shard(&writing, rank, &self.parameters.iter().collect::<Vec<_>>())?;
+        write_optimizer(&folder, rank, num_ranks, self.optimizer)?;
+        self.state.map_or(Ok(()), |state| state.write(&folder))
+    }
+}
+
+impl RankRun<'_> {
+    /// Saves what is to be saved after a step, and waits for it after the last.
+    pub(super) fn save_after(
+        &mut self,
+        step: usize,
+        is_last: bool,
+        is_best: bool,
+        finished: &mut Finished,
+    ) -> Result<(), Error> {
+        let Some(run_dir) = &self.job.run_dir else { return Ok(()) };
+        let recipe = self.job.recipe;
+        let every = recipe.step_scheduler.ckpt_every_steps;
+        let is_due = every.is_some_and(|every| step.is_multiple_of(every));
+        let is_best = is_best && recipe.checkpoint.save_best;
+        if is_last || is_due || is_best {
+            finished.checkpoint = Some(run_dir.checkpoint(step).path);
+            self.begin_save(run_dir, step, is_best)?;
+        }
+        if self.pending.is_some() && (is_last || !recipe.checkpoint.is_async) {
+            let failed = self.complete_save()?;
+            if let (true, Some((rank, reason))) = (is_last, failed) {
+                return Err(Error::Save { step, rank, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what this rank has, and lets a thread write it.
+    fn begin_save(&mut self, run_dir: &RunDir, step: usize, is_best: bool) -> Result<(), Error> {
+        if self.pending.is_some() {
+            self.complete_save()?;
+        }
+        let path = run_dir.checkpoint(step).path;
+        let world = self.pipeline.world();
+        let (rank, num_ranks) = (world.rank(), world.size());
+        if rank == 0 {
+            let unfinished = begin(&path)?;
+            create(&unfinished)?;
+        }
+        world.barrier().map_err(autopipe::Error::from)?;
+        let parts = self.pipeline.parts()?;
+        let content = self.content(step);
+        let part = Part {
+            model: Arc::clone(&self.job.model),
+            content,
+            rank,
+            num_ranks,
+            folder: partial(&path)?,
+            parameters: parts.iter().map(|part| copy(part)).collect::<Result<_, _>>()?,
+            optimizer: optimizer_tensors(&self.optimizer, &self.owned_parts()?)?,
+            state: (rank == 0).then(|| self.state.clone()),
+        };
+        let writer = thread::Builder::new()
+            .name(format!("checkpoint {rank}"))
+            .spawn(move || part.write())
+            .map_err(|source| Error::WriteRunDir { path: path.clone(), source })?;
+        self.pending = Some(Pending { step, is_best, content, writer });
+        if let Some(reporter) = &self.reporter
+            && self.job.recipe.checkpoint.is_async
+        {
+            reporter.tell(Event::Saving { step, path });
+        }
+        Ok(())
+    }
+
+    /// Whether this rank's part of the pending checkpoint is written.
+    pub(super) fn is_written(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.writer.is_finished())
+    }
+
+    /// Waits for the pending checkpoint and puts it in its place. All ranks call this, and learn
+    /// whether a rank could not write, and why: training goes on without the checkpoint then, and the
+    /// one before stays the newest.
+    pub(super) fn complete_save(&mut self) -> Result<Option<(usize, String)>, Error> {
+        let (Some(pending), Some(run_dir)) = (self.pending.take(), &self.job.run_dir) else {
+            return Ok(None);
+        };
+        let Pending { step, is_best, content, writer } = pending;
+        let written = writer.join().unwrap_or(Err(Error::WriterPanicked { step }));
+        let path = run_dir.checkpoint(step).path;
+        if let Some(failed) = self.first_failure(written.err())? {
+            return self.give_up(step, &path, failed).map(Some);
+        }
+        let completed = match self.pipeline.world().rank() {
+            0 => self.complete(run_dir, step, is_best, content),
+            _ => Ok(()),
+        };
+        if let Some(failed) = self.first_failure(completed.err())? {
+            return self.give_up(step, &path, failed).map(Some);
+        }
+        if let Some(reporter) = &self.reporter {
+            reporter.tell(Event::Saved { step, path });
+        }
+        Ok(None)
+    }
+
+    /// What one rank does for all.
+    fn complete(
+        &self,
+        run_dir: &RunDir,
+        step: usize,
+        is_best: bool,
+        content: Content,
+    ) -> Result<(), Error> {
+        let path = run_dir.checkpoint(step).path;
+        let folder = partial(&path)?;
+        let num_shards = self.pipeline.world().size();
+        finish(&Writing { folder: &folder, model: &self.job.model, content, num_shards })?;
+        commit(&folder, &path)?;
+        run_dir.set_latest(step)?;
+        if is_best {
+            run_dir.set_best(step)?;
+        }
+        self.job.recipe.checkpoint.keep.map_or(Ok(()), |keep| run_dir.prune(keep))
+    }
+
+    /// The first rank that has failed, and why, if any has.
+    fn first_failure(&self, error: Option<Error>) -> Result<Option<(usize, String)>, Error> {
+        let world = self.pipeline.world();
+        let has_failed = f64::from(error.is_some());
+        let num_failed =
+            world.all_reduce(&[has_failed], Reduction::Sum).map_err(autopipe::Error::from)?;
+        if num_failed == [0.0] {
+            return Ok(None);
+        }
+        let reason = error.map(|error| error.to_string()).unwrap_or_default();
+        let all = world.all_gather_text(&reason).map_err(autopipe::Error::from)?;
+        Ok(all.into_iter().enumerate().find(|(_, reason)| !reason.is_empty()))
+    }
+
+    /// Frees what a checkpoint that cannot be finished takes, and says so.
+    fn give_up(
+        &self,
+        step: usize,
+        path: &std::path::Path,
+        failed: (usize, String),
+    ) -> Result<(usize, String), Error> {
+        if let Some(reporter) = &self.reporter {
+            // What cannot be removed either is swept up when the run goes on.
+            let _ = std::fs::remove_dir_all(partial(path)?);
+            let (what, reason) = (format!("the checkpoint {}", path.display()), failed.1.clone());
+            reporter.tell(Event::Skipped { step, what, reason });
+        }
+        Ok(failed)
+    }
+
+    /// What the checkpoint after a step has: adapters, unless they are merged in the last.
+    fn content(&self, step: usize) -> Content {
+        match &self.job.recipe.peft {
+            Some(peft) if !(peft.merge && step == self.job.num_steps()) => Content::Adapter,
+            Some(_) | None => Content::Model,
+        }
+    }
+
+    fn owned_parts(&self) -> Result<Vec<Parameters>, Error> {
+        Ok(self.pipeline.owned_parts()?)
+    }
+}
+
+/// The same parameters with numbers of their own.
+fn copy(part: &Parameters) -> Result<Parameters, Error> {
+    let mut copies = Parameters::new();
+    for parameter in part {
+        let value = parameter.value();
+        // What is frozen never changes.
+        let value = if parameter.is_trainable() { value.copy()? } else { value.clone() };
+        let added = copies.add(parameter.name(), value.detach(), false);
+        added.map_err(candle_core::Error::from)?;
+    }
+    Ok(copies)
+}

@@ -1,0 +1,58 @@
+//! Numbers that are none: the run ends, passes the step over, or goes on more slowly, and says where.
+
+use std::fs;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{Desk, one_thread};
+use crate::Event;
+
+/// A model of which one weight is an infinity, in its last layer.
+fn broken() -> Desk {
+    let desk = Desk::new();
+    let mut tensors = desk.tensors("base/model.safetensors");
+    let norm = tensors.get_mut("model.norm.weight").unwrap();
+    let mut values = norm.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
+    values[3] = f32::INFINITY;
+    *norm = Tensor::new(values, &Device::Cpu).unwrap();
+    let tensors: std::collections::HashMap<String, Tensor> = tensors.into_iter().collect();
+    fs::remove_file(desk.path("base/model.safetensors")).unwrap();
+    candle_core::safetensors::save(&tensors, desk.path("base/model.safetensors")).unwrap();
+    desk
+}
+
+#[test]
+fn a_loss_that_is_none_ends_the_run_and_names_its_place() {
+    let (_, finished) = broken().events(&[], &one_thread());
+    let error = finished.unwrap_err().to_string();
+    assert!(error.contains("the loss is NaN (step 1, rank 1, stage 1)"), "{error}");
+    assert!(error.contains("set `optimizer.on_non_finite`"), "{error}");
+}
+
+#[test]
+fn steps_are_passed_over_until_they_are_too_many() {
+    let overrides = [
+        "optimizer={lr: 0.02, on_non_finite: skip, max_skipped_steps: 3}",
+        "step_scheduler.ckpt_every_steps=none",
+    ];
+    let (events, finished) = broken().events(&overrides, &one_thread());
+    let skipped = |event: &&Event| matches!(event, Event::Skipped { .. });
+    assert_eq!(events.iter().filter(skipped).count(), 2);
+    let error = finished.unwrap_err().to_string();
+    assert!(error.contains("3 steps in a row have changed nothing"), "{error}");
+}
+
+#[test]
+fn the_rate_is_lowered_and_stays_so() {
+    let overrides = ["optimizer={lr: 0.02, on_non_finite: lower_lr}"];
+    let (events, finished) = broken().events(&overrides, &one_thread());
+    finished.unwrap();
+    let rates: Vec<f64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Step(record) => Some(record.lr),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rates, [0.02, 0.01, 0.005, 0.0025]);
+}
