@@ -12,7 +12,7 @@ pub(crate) struct Step {
 }
 
 /// What a plain `cargo test --workspace` leaves out: the tests that need a browser, and downloads.
-const FEATURES: &str = "autopipe-tests/browser,autopipe-models/hub";
+const FEATURES: &str = "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet";
 
 pub(crate) const FMT: Step =
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] };

@@ -6,6 +6,7 @@ mod bench; // autopipe bench
 mod command; // how to run it
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
+mod killed; // runs that end at any moment, and go on
 mod plan; // autopipe plan and schema
 mod report; // a run as a page, and what its ranks tell the log
 mod schedule; // autopipe schedule

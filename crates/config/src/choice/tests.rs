@@ -1,7 +1,10 @@
 //! Tests of named values.
 
 use super::Choice;
-use crate::{DType, LossName, LrDecayStyle, OptimizerName, Rounding, Tokenizer};
+use crate::{
+    Arrange, DType, DataFormat, Learn, LossName, LrDecayStyle, OnError, OnNonFinite, OptimizerName,
+    Rounding, TokenDtype, TooLong, WsdDecayStyle,
+};
 
 fn names_come_back<T: Choice + std::fmt::Display>() {
     for name in T::NAMES {
@@ -17,7 +20,14 @@ fn every_value_prints_as_it_parses() {
     names_come_back::<LrDecayStyle>();
     names_come_back::<OptimizerName>();
     names_come_back::<Rounding>();
-    names_come_back::<Tokenizer>();
+    names_come_back::<Arrange>();
+    names_come_back::<DataFormat>();
+    names_come_back::<Learn>();
+    names_come_back::<OnError>();
+    names_come_back::<OnNonFinite>();
+    names_come_back::<TokenDtype>();
+    names_come_back::<TooLong>();
+    names_come_back::<WsdDecayStyle>();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Tests of whole recipes: what they read as, and what is said about the mistakes in them.
 
 use crate::{
-    ActivationCheckpointing, Adapters, DType, LossName, LrDecayStyle, ModelSource, OptimizerName,
-    Peft, PipelineConfig, Problem, Recipe, RecipeErrors, Rounding, Tokenizer,
+    ActivationCheckpointing, Adapters, Arrange, Checkpoint, DType, DataFormat, Learn, LossName,
+    LrDecayStyle, Metrics, ModelSource, NormType, OnError, OnNonFinite, OptimizerName, Peft,
+    PipelineConfig, Problem, Recipe, RecipeErrors, Rounding, TokenDtype, Tokenizer, TooLong,
 };
 
 const SMALL: &str = include_str!("testdata/small.yaml");
@@ -63,7 +64,7 @@ fn every_key_is_read() {
         modules_to_save: vec!["lm_head".into()],
     };
     assert_eq!(recipe.peft, Some(Peft { adapters, dropout: Some(0.1), merge: true }));
-    assert_eq!(recipe.dataset.paths, ["books/*.txt", "more/**/*.txt"]);
+    assert_eq!(recipe.dataset.sources[0].paths, ["books/*.txt", "more/**/*.txt"]);
     assert_eq!((recipe.dataset.seq_len, recipe.dataset.tokenizer), (256, Tokenizer::Bytes));
     assert_eq!(recipe.optimizer.name, OptimizerName::AdamW);
     assert_eq!((recipe.optimizer.lr, recipe.optimizer.eps), (3e-4, 1e-9));
@@ -71,6 +72,39 @@ fn every_key_is_read() {
     assert_eq!(recipe.lr_scheduler.lr_decay_style, LrDecayStyle::Cosine);
     assert_eq!((recipe.lr_scheduler.lr_warmup_steps, recipe.lr_scheduler.min_lr), (10, 3e-5));
     assert_eq!(recipe.clip_grad_norm.max_norm, Some(1.0));
+    let source = &recipe.dataset.sources[0];
+    assert_eq!((source.format, source.weight), (Some(DataFormat::Jsonl), 1.0));
+    let columns = [
+        &source.text_column,
+        &source.prompt_column,
+        &source.completion_column,
+        &source.messages_column,
+    ];
+    assert_eq!(columns, ["body", "question", "answer", "talk"]);
+    assert_eq!(recipe.dataset.chat_template.as_deref(), Some("chat.jinja"));
+    assert_eq!((recipe.dataset.arrange, recipe.dataset.shuffle), (Some(Arrange::Pack), false));
+    assert_eq!((recipe.dataset.learn, recipe.dataset.too_long), (Learn::All, TooLong::Skip));
+    assert_eq!((recipe.dataset.on_error, recipe.dataset.prefetch), (OnError::Skip, 4));
+    let held_out = recipe.validation_dataset.as_ref().unwrap();
+    let weights: Vec<f64> = held_out.sources.iter().map(|source| source.weight).collect();
+    assert_eq!(weights, [3.0, 1.0]);
+    assert_eq!(held_out.sources[0].token_dtype, Some(TokenDtype::Uint32));
+    assert_eq!((held_out.seq_len, held_out.max_batches), (128, Some(5)));
+    assert_eq!((held_out.learn, held_out.arrange), (Learn::All, Some(Arrange::Pack)));
+    assert!(!recipe.optimizer.master_weights);
+    let optimizer = &recipe.optimizer;
+    let reaction = (optimizer.on_non_finite, optimizer.max_skipped_steps);
+    assert_eq!(reaction, (OnNonFinite::LowerLr, 4));
+    let groups: Vec<_> =
+        optimizer.param_groups.iter().map(|g| (g.weight_decay, g.lr_factor)).collect();
+    assert_eq!(groups, [(Some(0.5), 1.0), (None, 0.1)]);
+    assert_eq!((recipe.lr_scheduler.init_lr, recipe.lr_scheduler.lr_decay_steps), (1e-6, Some(90)));
+    assert_eq!(recipe.clip_grad_norm.norm_type, NormType::Infinity);
+    let Checkpoint { keep, save_best, is_async, restore_from, .. } = &recipe.checkpoint;
+    assert_eq!((keep, save_best, is_async), (&Some(3), &false, &false));
+    assert_eq!(restore_from.as_deref(), Some("LATEST"));
+    let metrics = Metrics { tensorboard: false, measure_every_steps: 7, peak_tflops: Some(0.5) };
+    assert_eq!(recipe.metrics, metrics);
     assert!(recipe.checkpoint.enabled);
     assert_eq!(recipe.checkpoint.checkpoint_dir, "runs/one/checkpoints");
     assert_eq!(recipe.warnings, []);

@@ -22,7 +22,7 @@ fn an_override_takes_the_place_of_a_value() {
     assert_eq!(recipe.distributed.pp_size, 4);
     let pipeline = recipe.distributed.pipeline.as_ref().unwrap();
     assert_eq!(pipeline.pp_schedule.as_deref(), Some("zbvzerobubble"));
-    assert_eq!(recipe.dataset.paths, ["a.txt", "b.txt"]);
+    assert_eq!(recipe.dataset.sources[0].paths, ["a.txt", "b.txt"]);
     assert_eq!((recipe.optimizer.lr, recipe.rng.seed), (3e-4, 6));
 }
 

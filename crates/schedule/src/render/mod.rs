@@ -47,8 +47,16 @@ impl Chart<'_> {
 }
 
 /// Text inside HTML and SVG, in elements and in quoted attributes. Characters that XML has no way
-/// to hold become spaces.
-fn escaped(text: &str) -> String {
+/// to hold, and ends of lines, become spaces.
+///
+/// # Examples
+/// ```
+/// use autopipe_schedule::render::escaped;
+///
+/// assert_eq!(escaped("1F1B <fast>\n"), "1F1B &lt;fast&gt; ");
+/// ```
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -1,5 +1,7 @@
 //! The page itself: head, curves, timeline and tables in one file.
 
+use autopipe::schedule::render::escaped;
+
 use super::chart::charts;
 use super::facts::facts;
 use super::read::Run;
@@ -74,27 +76,11 @@ fn figure(index: usize, title: &str) -> String {
 fn timeline(run: &Run) -> String {
     let Some(timeline) = &run.timeline else { return String::new() };
     let step = step(timeline);
-    let summary = step.summary.map(|text| format!("<pre>{}</pre>\n", escaped(&text)));
+    let summary = step.summary.map(|text| format!("<pre>{text}</pre>\n"));
     format!(
         "<section>\n<h2>Measured step</h2>\n{}<iframe title=\"Timeline of the measured step\" \
          srcdoc=\"{}\"></iframe>\n</section>\n",
         summary.unwrap_or_default(),
         step.page.replace('&', "&amp;").replace('"', "&quot;"),
     )
-}
-
-/// Text inside HTML, in elements and in quoted attributes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            _ if character.is_control() && character != '\n' => escaped.push(' '),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }

@@ -1,10 +1,9 @@
 //! The tables of a page: evaluations, checkpoints, and updates that were skipped.
 
-use autopipe::schedule::render::number;
+use autopipe::schedule::render::{escaped, number};
 use autopipe::splitter::{short_bytes, with_commas};
 
 use super::facts::{digits, duration};
-use super::page::escaped;
 use super::read::Run;
 
 /// How many lines of a table are shown: the newest.

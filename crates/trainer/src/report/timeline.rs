@@ -3,7 +3,7 @@
 use autopipe::schedule::render::{Chart, html};
 use autopipe::schedule::{Costs, Program, Timeline, analyze, simulate, validate};
 
-use crate::trace::{scaled, summary};
+use crate::trace::{scaled, step_and_bubble};
 
 /// The page of the measured step, in milliseconds, and in a few lines what it is to be compared with.
 pub(super) struct Step {
@@ -29,6 +29,8 @@ pub(super) fn step(timeline: &Timeline) -> Step {
         let title = "simulated, with the measured times of each stage";
         charts.push(Chart { title, timeline, analysis });
     }
-    let summary = simulated.as_ref().map(|simulated| summary(timeline, &scaled(simulated, 1e-3)));
+    // By the measured times, so that what differs is waiting that the schedule does not explain.
+    let in_seconds = simulated.as_ref().map(|simulated| scaled(simulated, 1e-3));
+    let summary = in_seconds.map(|simulated| step_and_bubble(timeline, &simulated).join("\n"));
     Step { page: html(&charts), summary }
 }

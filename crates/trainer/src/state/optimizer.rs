@@ -96,15 +96,15 @@ impl SavedOptimizer {
         Ok(Self { files, places })
     }
 
-    /// Gives an optimiser what is remembered of a parameter, if anything is: before its first step
-    /// there is nothing.
+    /// Gives an optimiser what is remembered of a parameter under the name `saved`, if anything is:
+    /// before its first step there is nothing.
     pub(crate) fn load(
         &self,
         optimizer: &mut Optimizer,
         parameter: &Parameter,
+        saved: &str,
     ) -> Result<(), Error> {
-        let name = parameter.name();
-        let prefix = format!("{name}/");
+        let prefix = format!("{saved}/");
         let mut step = None;
         let mut tensors = BTreeMap::new();
         let own = self.places.range(prefix.clone()..);
@@ -121,7 +121,7 @@ impl SavedOptimizer {
             }
         }
         let Some(step) = step else { return Ok(()) };
-        let failed = |source| StateProblem::Tensor { name: name.to_owned(), source };
+        let failed = |source| StateProblem::Tensor { name: saved.to_owned(), source };
         Ok(optimizer.load_state(parameter, &State { step, tensors }).map_err(failed)?)
     }
 }

@@ -4,7 +4,7 @@
 //! RUN/tensorboard/events.out.tfevents.1700000000.autopipe
 //! ```
 //!
-//! An event file is a sequence of records ([`record`]), each of which is one event ([`message`]) in
+//! An event file is a sequence of records (`record`), each of which is one event (`message`) in
 //! protobuf's encoding. This file says which figures become which curves.
 
 mod message;

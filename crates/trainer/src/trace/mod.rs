@@ -8,6 +8,7 @@ use autopipe::schedule::render::{Chart, trace_beside};
 use autopipe::schedule::{Costs, Span, Timeline, analyze};
 use autopipe::{PipelinePlan, Workload};
 
+pub(crate) use summary::step_and_bubble;
 pub use summary::summary;
 
 /// A trace's own unit.

@@ -26,16 +26,21 @@ const NUM_KINDS: usize = 3;
 /// ```
 pub fn summary(timeline: &Timeline, predicted: &Timeline) -> String {
     let comparison = compare(timeline, predicted);
-    let (step, predicted_step) = (timeline.makespan(), predicted.makespan());
-    let [bubble, predicted_bubble] =
-        [timeline, predicted].map(|timeline| 100.0 * timeline.bubble_rate().max(0.0));
-    let mut lines = vec![
-        format!("step {step:.3} s, predicted {predicted_step:.3} s"),
-        format!("bubble {bubble:.1}%, predicted {predicted_bubble:.1}%"),
-    ];
+    let mut lines = step_and_bubble(timeline, predicted).to_vec();
     lines.extend(slowest_kinds(&comparison));
     lines.extend(slowest_rank(&comparison));
     lines.join("\n")
+}
+
+/// How long the step took, and how much of that even the busiest rank waited.
+pub(crate) fn step_and_bubble(timeline: &Timeline, predicted: &Timeline) -> [String; 2] {
+    let (step, predicted_step) = (timeline.makespan(), predicted.makespan());
+    let [bubble, predicted_bubble] =
+        [timeline, predicted].map(|timeline| 100.0 * timeline.bubble_rate().max(0.0));
+    [
+        format!("step {step:.3} s, predicted {predicted_step:.3} s"),
+        format!("bubble {bubble:.1}%, predicted {predicted_bubble:.1}%"),
+    ]
 }
 
 fn slowest_kinds(comparison: &Comparison) -> Option<String> {

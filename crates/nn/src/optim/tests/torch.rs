@@ -15,8 +15,8 @@ const STEPS: [(f64, [f32; 4]); 4] = [
     (0.2, [0.0625, -2.5, 0.375, 1.75]),
 ];
 
-/// The values after all steps and what is remembered, as they come from torch: the same numbers, or
-/// the neighbours of them where torch rounds a product and a sum at once.
+/// The values after all steps and what is remembered, as they come from torch: the same but for the
+/// last bits of what was added up, where torch rounds a product and a sum at once.
 #[track_caller]
 fn check(rule: impl Into<Rule>, value: [f32; 4], rows: &[(&str, [f32; 4])]) {
     let mut set = Parameters::new();
@@ -39,7 +39,7 @@ fn check(rule: impl Into<Rule>, value: [f32; 4], rows: &[(&str, [f32; 4])]) {
 fn near(actual: &Tensor, expected: [f32; 4]) {
     let actual = actual.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     for (a, e) in actual.into_iter().zip(expected) {
-        assert!((a - e).abs() <= 4. * f32::EPSILON * e.abs(), "{a:?}, torch has {e:?}");
+        assert!((a - e).abs() <= 2. * f32::EPSILON * e.abs().max(1.), "{a:?}, torch has {e:?}");
     }
 }
 
@@ -49,7 +49,7 @@ fn adamw() {
         ADAMW,
         [0.695_533_1, -1.538_975_2, 0.292_129_3, 2.517_851_8],
         &[
-            ("exp_avg", [0.127_700_001, -0.451_999_99, 0.187_000_006, 0.210_799_99]),
+            ("exp_avg", [0.127_7, -0.452, 0.187, 0.210_799_99]),
             ("exp_avg_sq", [0.083_795_31, 0.427_687_5, 0.120_437_5, 0.733_693_7]),
         ],
     );

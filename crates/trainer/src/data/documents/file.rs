@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
-use super::parquet::Table;
 use super::record::Columns;
+use super::table::Table;
 use super::{DataFormat, DocumentsProblem, text};
 use crate::data::CorpusProblem;
 

@@ -36,13 +36,13 @@ mod chat;
 mod encoder;
 mod file;
 mod lines;
-#[cfg(feature = "parquet")]
-mod parquet;
-#[cfg(not(feature = "parquet"))]
-#[path = "no_parquet.rs"]
-mod parquet;
 mod problem;
 mod record;
+#[cfg(feature = "parquet")]
+mod table;
+#[cfg(not(feature = "parquet"))]
+#[path = "no_table.rs"]
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -78,7 +78,7 @@ pub struct Documents {
     columns: Arc<Columns>,
     encoder: Arc<Encoder>,
     open: OpenFiles,
-    groups: parquet::Groups,
+    groups: table::Groups,
 }
 
 impl Documents {
@@ -118,7 +118,7 @@ impl Documents {
             columns: Arc::new(columns),
             encoder,
             open: OpenFiles::default(),
-            groups: parquet::Groups::default(),
+            groups: table::Groups::default(),
         })
     }
 

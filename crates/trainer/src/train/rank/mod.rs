@@ -51,9 +51,14 @@ impl<'a> RankRun<'a> {
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let mut optimizer = optimizer_of(job.recipe)?;
         if let Some(restored) = &job.restored {
+            let tied = pipeline.plan()?.partition.tied();
             let parts = pipeline.parts()?;
             for parameter in parts.into_iter().flatten().filter(|p| p.is_trainable()) {
-                restored.optimizer.load(&mut optimizer, parameter)?;
+                let name = parameter.name();
+                // Of a copy the same is remembered as of its owner, which alone is saved.
+                let copy = tied.iter().find(|tied| tied.parameter == name);
+                let saved = copy.map_or(name, |tied| &tied.owner);
+                restored.optimizer.load(&mut optimizer, parameter, saved)?;
             }
         }
         let reporter = (rank == 0).then(|| Reporter::new(job, observe)).transpose()?;

@@ -16,7 +16,7 @@ use candle_core::Tensor;
 use super::RankRun;
 use crate::state::{TrainingState, create, optimizer_tensors, write_optimizer};
 use crate::train::Finished;
-use crate::{Error, Event, RunDir};
+use crate::{Error, Event, RunDir, peak_memory};
 
 /// A checkpoint of which this rank's part is being written.
 pub(super) struct Pending {
@@ -106,6 +106,8 @@ impl RankRun<'_> {
             .spawn(move || part.write())
             .map_err(|source| Error::WriteRunDir { path: path.clone(), source })?;
         self.pending = Some(Pending { step, is_best, content, writer });
+        // The copies are no part of what the next step holds.
+        peak_memory(self.pipeline.world(), None)?;
         if let Some(reporter) = &self.reporter
             && self.job.recipe.checkpoint.is_async
         {

@@ -75,6 +75,21 @@ fn with_every_optimiser_in_half_precision_and_with_adapters() {
 }
 
 #[test]
+fn with_tied_weights_on_two_stages_and_on_one() {
+    let tied = "model={config: {model_type: llama, vocab_size: 256, hidden_size: 16, \
+                intermediate_size: 32, num_hidden_layers: 3, num_attention_heads: 2, \
+                max_position_embeddings: 32, tie_word_embeddings: true}}";
+    for way in [&[][..], &ONE_RANK] {
+        let desk = Desk::new();
+        let whole = desk.losses(&[EIGHT, tied]);
+        assert_eq!(stopped_after(&desk, &[EIGHT, tied], 5), whole[..5]);
+        let (events, finished) = desk.events(&[&[EIGHT, tied], way].concat(), &resumed());
+        finished.unwrap();
+        assert_equal(&losses_of(&events), &whole[5..]);
+    }
+}
+
+#[test]
 fn from_another_run_and_with_nothing_to_go_on_from() {
     let desk = Desk::new();
     let whole = desk.losses(&[EIGHT]);

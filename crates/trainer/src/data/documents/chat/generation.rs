@@ -23,11 +23,11 @@ pub(super) fn as_filter(source: &str) -> (String, bool) {
     while let Some(start) = rest.find("{%") {
         let (before, tag) = rest.split_at(start);
         rewritten.push_str(before);
-        let Some(end) = tag.find("%}") else {
+        let Some(len) = tag[2..].find("%}") else {
             rest = tag;
             break;
         };
-        let inside = &tag[2..end];
+        let (inside, after) = tag[2..].split_at(len);
         let word = inside.trim_matches(['-', '+']).trim();
         let filter = match word {
             "generation" => Some(format!("filter {FILTER}")),
@@ -39,7 +39,7 @@ pub(super) fn as_filter(source: &str) -> (String, bool) {
             Some(filter) => {
                 is_marked = true;
                 rewritten.push_str(&inside.replacen(word, &filter, 1));
-                &tag[end..]
+                after
             }
             None => &tag[2..],
         };
