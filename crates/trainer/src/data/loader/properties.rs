@@ -42,9 +42,9 @@ fn record() -> impl Strategy<Value = Option<Sample>> {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    // One that can be learnt from, so that no epoch is empty.
+    // One that can be learnt from in rows of any length, so that no epoch is empty.
     let records = prop::collection::vec(record(), 0..8).prop_map(|mut records| {
-        records.push(Some(sample(&[1, 2, 3], 0)));
+        records.push(Some(sample(&[1, 2], 0)));
         records
     });
     let arrange = prop_oneof![Just(Arrange::Stream), Just(Arrange::Pad), Just(Arrange::Pack)];
@@ -59,7 +59,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_resumed_run_sees_what_an_unbroken_one_sees(

@@ -11,7 +11,7 @@ use super::*;
 const VOCAB_SIZE: usize = 1000;
 
 fn open(folder: &TempDir, dtype: Option<TokenDtype>) -> Result<TokenFiles, Error> {
-    TokenFiles::open(&["*.bin", "*.safetensors"], folder.path(), dtype, VOCAB_SIZE)
+    TokenFiles::open(&["*"], folder.path(), dtype, VOCAB_SIZE)
 }
 
 /// What opening or reading says, with the folder's own name as `DIR`.
@@ -127,16 +127,13 @@ fn everything_that_is_wrong_is_told() {
         "the tensor `input_ids` of `DIR/e.safetensors` is of type F32; tokens are U8, U16, U32, I32 or \
          I64",
     ];
-    assert_eq!(told.split("; `").count() + told.split("; the").count(), 2 + 2 + 2, "{told}");
     for part in expected {
         assert!(told.contains(part), "{part} is not in {told}");
     }
-    let text = TokenFiles::open(&["*"], folder.path(), None, VOCAB_SIZE);
     fs::write(folder.path().join("f.txt"), "text").unwrap();
-    let with_text = TokenFiles::open(&["f.txt"], folder.path(), None, VOCAB_SIZE);
-    assert!(text.is_err());
+    let text = TokenFiles::open(&["f.txt"], folder.path(), None, VOCAB_SIZE);
     assert_eq!(
-        refusal(&folder, &with_text.unwrap_err()),
+        refusal(&folder, &text.unwrap_err()),
         "`DIR/f.txt` is no file of tokens; their names end in `.bin` or `.safetensors`"
     );
 }
