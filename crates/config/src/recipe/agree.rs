@@ -41,7 +41,7 @@ impl Sections<'_> {
     /// There is something to do, and what it takes.
     pub(super) fn check_purpose(&self) {
         let max_steps = self.steps.and_then(|steps| steps.max_steps.ok());
-        if max_steps.is_some_and(|steps| steps > 0) && !self.root.is_set_below("optimizer.lr") {
+        if max_steps.is_none_or(|steps| steps > 0) && !self.root.is_set_below("optimizer.lr") {
             let message = "missing, and there is no default";
             self.root.refuse("optimizer.lr", message, "");
         }

@@ -291,8 +291,8 @@ fn missing_sections_and_keys() {
         [
             "step_scheduler: missing, and there is no default",
             "model: nothing says which model to train",
-            "optimizer: missing, and there is no default",
-            "dataset.paths: missing, and there is no default",
+            "optimizer.lr: missing, and there is no default",
+            "dataset: nothing says what is read",
             "extra: unknown key",
         ]
     );

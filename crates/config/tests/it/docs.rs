@@ -10,7 +10,10 @@ const PAGE: &str = include_str!("../../../../docs/recipe.md");
 fn the_page_on_recipes_has_every_key() {
     let mut missing = Vec::new();
     walk(&schema(), "", &mut |path, _| {
-        if !is_in_the_recipe(path) && !is_in_a_line(path) {
+        // The page says that the sections have the same keys.
+        let same = &path.replace("validation_dataset.", "dataset.");
+        let is_there = |path: &str| is_in_the_recipe(path) || is_in_a_line(path);
+        if !is_there(path) && !is_there(same) {
             missing.push(path.to_owned());
         }
     });

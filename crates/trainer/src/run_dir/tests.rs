@@ -21,7 +21,7 @@ fn list(folder: &Path) -> Vec<String> {
 #[test]
 fn a_new_folder_has_nothing_but_a_place_for_checkpoints() {
     let (_folder, run) = run_dir();
-    assert_eq!(list(run.root()), ["checkpoints"]);
+    assert_eq!(list(run.root()), ["checkpoints", "lock"]);
     assert_eq!(list(&run.checkpoints()), [""; 0]);
     assert_eq!(run.latest().unwrap(), None);
 }
@@ -157,7 +157,9 @@ fn a_folder_that_cannot_be_written_to_is_found_before_training() {
         // Permissions do not bind whoever runs tests as root; a folder in the way binds everybody.
         let probe = run.root().join(part).join(".write-test");
         fs::create_dir(&probe).unwrap();
-        let error = RunDir::create(run.root()).unwrap_err();
+        let root = run.root().to_owned();
+        drop(run);
+        let error = RunDir::create(root).unwrap_err();
         assert!(matches!(&error, Error::WriteRunDir { path, .. } if *path == probe), "{error}");
     }
 }
@@ -167,4 +169,43 @@ fn metrics_that_cannot_be_written() {
     let (_folder, run) = run_dir();
     fs::create_dir(run.metrics_path()).unwrap();
     assert!(matches!(run.open_metrics(), Err(Error::WriteRunDir { .. })));
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let (_folder, run) = run_dir();
+    let root = run.root().to_owned();
+    assert!(matches!(RunDir::resume(&root), Err(Error::RunInUse { .. })));
+    drop(run);
+    RunDir::resume(&root).unwrap();
+}
+
+#[test]
+fn the_newest_and_the_best_stay() {
+    let (_folder, run) = run_dir();
+    for step in [1, 2, 3, 4, 5] {
+        fs::create_dir(run.checkpoint(step).path).unwrap();
+        run.set_latest(step).unwrap();
+    }
+    run.set_best(2).unwrap();
+    run.prune(2).unwrap();
+    let steps = || run.all_checkpoints().unwrap().into_iter().map(|c| c.step).collect::<Vec<_>>();
+    assert_eq!(steps(), [2, 4, 5]);
+    run.set_best(5).unwrap();
+    run.prune(1).unwrap();
+    assert_eq!(steps(), [5]);
+    assert_eq!(run.best().unwrap(), run.latest().unwrap());
+}
+
+#[test]
+fn what_a_killed_run_has_left_is_swept_up() {
+    let (_folder, run) = run_dir();
+    let checkpoints = run.checkpoints();
+    for name in ["step-000001", "step-000002.partial", "step-000003.removed", "mine.partial"] {
+        fs::create_dir(checkpoints.join(name)).unwrap();
+    }
+    let root = run.root().to_owned();
+    drop(run);
+    RunDir::resume(root).unwrap();
+    assert_eq!(list(&checkpoints), ["mine.partial", "step-000001"]);
 }

@@ -10,14 +10,14 @@ use crate::Error;
 use crate::data::{DataContext, Encoder, EncoderOptions, Evaluation, Loader, SourceSize};
 
 /// The data that the model is trained on.
-pub(super) fn training_data(recipe: &Recipe, model: &AutoModel) -> Result<Loader, Error> {
+pub(super) fn training_data(recipe: &Recipe, model: Option<&AutoModel>) -> Result<Loader, Error> {
     loader(&recipe.dataset, recipe, model)
 }
 
 /// The data that the model is evaluated on, if there is any.
 pub(super) fn validation_data(
     recipe: &Recipe,
-    model: &AutoModel,
+    model: Option<&AutoModel>,
 ) -> Result<Option<Evaluation>, Error> {
     let Some(dataset) = &recipe.validation_dataset else { return Ok(None) };
     let loader = loader(dataset, recipe, model)?;
@@ -25,7 +25,8 @@ pub(super) fn validation_data(
     Evaluation::new(loader, batch_size, dataset.max_batches).map(Some)
 }
 
-fn loader(dataset: &Dataset, recipe: &Recipe, model: &AutoModel) -> Result<Loader, Error> {
+/// Without a model, whose problem is told then, every token is one that it knows.
+fn loader(dataset: &Dataset, recipe: &Recipe, model: Option<&AutoModel>) -> Result<Loader, Error> {
     let base_dir = Path::new(".");
     let folder = match &recipe.model.source {
         ModelSource::Pretrained { folder } | ModelSource::ScratchLike { folder, .. } => {
@@ -40,7 +41,7 @@ fn loader(dataset: &Dataset, recipe: &Recipe, model: &AutoModel) -> Result<Loade
         learn: dataset.learn,
         base_dir,
     })?;
-    let vocab_size = model.vocab_size();
+    let vocab_size = model.map_or(usize::MAX, AutoModel::vocab_size);
     if let Some(needed) = encoder.tokenizer().num_tokens()
         && vocab_size < needed
     {

@@ -80,11 +80,9 @@ impl<'a> Job<'a> {
             _ => None,
         };
         let lr = found(&mut problems, learning_rate(recipe));
-        let data = model.as_ref().and_then(|model| {
-            let training = found(&mut problems, training_data(recipe, model));
-            let validation = found(&mut problems, validation_data(recipe, model));
-            training.zip(validation)
-        });
+        let training = found(&mut problems, training_data(recipe, model.as_ref()));
+        let validation = found(&mut problems, validation_data(recipe, model.as_ref()));
+        let data = training.zip(validation);
         problems.extend(untraceable(recipe, options));
         let begun = data.and_then(|(mut loader, evaluation)| {
             let state = match restored {

@@ -112,20 +112,15 @@ fn expected(recipe: &Recipe, dtype: autopipe_config::DType) -> Result<ModuleGrap
 fn differences(expected: &ModuleGraph, found: &ModuleGraph) -> Vec<String> {
     let parameters = |graph: &ModuleGraph| {
         let all = graph.modules().flat_map(|module| &module.parameters);
-        all.map(|p| (p.name.clone(), (p.shape.clone(), p.trainable)))
-            .collect::<std::collections::BTreeMap<_, _>>()
+        all.map(|p| (p.name.clone(), p.shape.clone())).collect::<std::collections::BTreeMap<_, _>>()
     };
     let (expected, found) = (parameters(expected), parameters(found));
     let mut differences = Vec::new();
-    for (name, (shape, is_trainable)) in &expected {
+    for (name, shape) in &expected {
         match found.get(name) {
             None => differences.push(format!("it has no `{name}`")),
-            Some((other, _)) if other != shape => {
+            Some(other) if other != shape => {
                 differences.push(format!("`{name}` has shape {other:?} instead of {shape:?}"));
-            }
-            Some((_, other)) if other != is_trainable => {
-                let was = if *other { "was trained" } else { "was frozen" };
-                differences.push(format!("`{name}` {was}"));
             }
             Some(_) => {}
         }

@@ -8,7 +8,7 @@ mod save;
 mod step;
 mod vote;
 
-use autopipe::{AutoPipeline, Communicator};
+use autopipe::{AutoPipeline, Communicator, Guard};
 use autopipe_nn::Parameter;
 use autopipe_nn::optim::Optimizer;
 
@@ -18,6 +18,7 @@ use super::optimizer::optimizer_of;
 use crate::data::{Evaluation, Reader};
 use crate::state::{Best, TrainingState};
 use crate::{Error, EvalRecord, Event, Stopwatch};
+use parts::guarded;
 pub(crate) use parts::{loss_fn, pipeline};
 use reporter::Reporter;
 use save::Pending;
@@ -47,7 +48,8 @@ impl<'a> RankRun<'a> {
     ) -> Result<Self, Error> {
         let rank = world.rank();
         let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
-        let mut pipeline = pipeline(&job.config, &job.mesh, table, world)?;
+        // All ranks see a number that is none, once the step is over (`vote`).
+        let mut pipeline = guarded(&job.config, &job.mesh, table, Guard::Off, world)?;
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let mut optimizer = optimizer_of(job.recipe)?;
         if let Some(restored) = &job.restored {

@@ -3,23 +3,38 @@
 use std::sync::Arc;
 
 use autopipe::schedule::Plan;
-use autopipe::{AutoPipeline, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig};
+use autopipe::{
+    AutoPipeline, Communicator, DeviceMesh, Guard, LossFn, PipelineArgs, PipelineConfig,
+};
 use autopipe_config::LossName;
 use autopipe_nn::cross_entropy_sum;
 use candle_core::Device;
 
 use crate::Error;
 
-/// This rank's pipeline on the CPU, before it is built; by `table`, if there is one.
+/// This rank's pipeline on the CPU, before it is built; by `table`, if there is one. A loss that is no
+/// number ends its step.
 pub(crate) fn pipeline(
     config: &PipelineConfig,
     mesh: &DeviceMesh,
     table: Option<Plan>,
     world: Box<dyn Communicator>,
 ) -> Result<AutoPipeline, Error> {
+    guarded(config, mesh, table, Guard::Loss, world)
+}
+
+/// The same, where `guard` says what a number that is none does.
+pub(super) fn guarded(
+    config: &PipelineConfig,
+    mesh: &DeviceMesh,
+    table: Option<Plan>,
+    guard: Guard,
+    world: Box<dyn Communicator>,
+) -> Result<AutoPipeline, Error> {
     let args = PipelineArgs {
         device: Some(Device::Cpu),
         table,
+        guard,
         ..PipelineArgs::new(config.clone(), mesh.clone())
     };
     Ok(AutoPipeline::new(args, world)?)

@@ -37,7 +37,7 @@ fn fifty_steps_of_every_arrangement_and_optimiser() {
     let settings: [&[&str]; 3] = [
         &["dataset.arrange=pad"],
         &["dataset.arrange=pack", "optimizer.name=lion", "optimizer.lr=0.001"],
-        &["dataset.arrange=stream", "optimizer={name: sgd, lr: 0.5, momentum: 0.9}"],
+        &["dataset.arrange=stream", "optimizer={name: sgd, lr: 0.05, momentum: 0.9}"],
     ];
     for (setting, pipeline) in settings.iter().zip(pipelines.iter().cycle()) {
         let unsplit = fifty(&desk, &[setting, &ONE_RANK[..]].concat());

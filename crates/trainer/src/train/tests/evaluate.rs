@@ -30,7 +30,6 @@ fn every_schedule_comes_to_the_same_evaluation() {
             "step_scheduler.val_every_steps=2",
             "step_scheduler.ckpt_every_steps=none",
             "checkpoint.enabled=false",
-            "distributed.split=even:0,0",
             pipeline,
         ];
         let (events, finished) = desk.events(&overrides, &one_thread());

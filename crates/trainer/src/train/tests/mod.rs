@@ -41,7 +41,7 @@ impl Desk {
         fs::create_dir(desk.path("base")).unwrap();
         let config = json!({
             "model_type": "llama", "vocab_size": 256, "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 32,
+            "num_hidden_layers": 4, "num_attention_heads": 2, "max_position_embeddings": 32,
             "initializer_range": 0.2,
         });
         write_whole(&from_config(&config, 1).unwrap(), &desk.path("base")).unwrap();

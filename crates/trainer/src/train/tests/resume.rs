@@ -35,7 +35,7 @@ fn assert_equal(found: &[f64], expected: &[f64]) {
 
 #[test]
 fn with_other_stages_schedules_and_ranks() {
-    let zbv = ["distributed.split=even:0,0", "distributed.pipeline={pp_schedule: zbvzerobubble}"];
+    let zbv = ["distributed.pipeline={pp_schedule: zbvzerobubble}"];
     let three = ["distributed.pp_size=3", "distributed.pipeline={pp_schedule: gpipe}"];
     let ways: [&[&str]; 4] = [&[], &ONE_RANK, &zbv, &three];
     for (number, way) in ways.iter().enumerate() {
@@ -77,7 +77,7 @@ fn with_every_optimiser_in_half_precision_and_with_adapters() {
 #[test]
 fn with_tied_weights_on_two_stages_and_on_one() {
     let tied = "model={config: {model_type: llama, vocab_size: 256, hidden_size: 16, \
-                intermediate_size: 32, num_hidden_layers: 3, num_attention_heads: 2, \
+                intermediate_size: 32, num_hidden_layers: 4, num_attention_heads: 2, \
                 max_position_embeddings: 32, tie_word_embeddings: true}}";
     for way in [&[][..], &ONE_RANK] {
         let desk = Desk::new();
@@ -116,12 +116,10 @@ fn what_does_not_fit_is_refused_before_anything_is_lost() {
         Ok(finished) => panic!("{finished:?}"),
     };
     let error = refused(&["model={config: {model_type: llama, vocab_size: 256, hidden_size: 16, \
-                           intermediate_size: 48, num_hidden_layers: 3, num_attention_heads: 2, \
+                           intermediate_size: 48, num_hidden_layers: 4, num_attention_heads: 2, \
                            max_position_embeddings: 32}}"]);
     let expected = "`model.layers.0.mlp.gate_proj.weight` has shape [32, 16] instead of [48, 16]";
     assert!(error.contains("is not the recipe's: ") && error.contains(expected), "{error}");
-    let error = refused(&["model.freeze=[model.norm]"]);
-    assert!(error.contains("`model.norm.weight` was trained"), "{error}");
     let error = refused(&["optimizer.name=lion"]);
     assert!(error.contains("was trained with adamw, and the recipe says lion"), "{error}");
     let error =
@@ -139,17 +137,18 @@ fn what_does_not_fit_is_refused_before_anything_is_lost() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_is_left_out_and_the_last_is_an_error() {
+fn a_checkpoint_that_cannot_be_written_is_told_of_and_left_out() {
     let desk = Desk::new();
     let checkpoints = desk.path("run/checkpoints");
-    // What the folder of step 3 would be written in is a file that cannot be replaced by one.
-    let is_blocked = Mutex::new(false);
+    // The folder in which step 3 is written goes away.
     let told = Mutex::new(Vec::new());
     let finished = train(&desk.recipe(&[EIGHT]), &one_thread(), &|event| {
-        let mut is_blocked = is_blocked.lock().unwrap();
-        if matches!(&event, Event::Saving { step: 3, .. }) && !*is_blocked {
-            fs::remove_dir_all(checkpoints.join("step-000003.partial")).unwrap();
-            *is_blocked = true;
+        if matches!(&event, Event::Saving { step: 3, .. }) {
+            let folder = checkpoints.join("step-000003.partial");
+            // It is being written in, so that it may have a file again.
+            while folder.exists() {
+                let _ = fs::remove_dir_all(&folder);
+            }
         }
         told.lock().unwrap().push(event);
     });
