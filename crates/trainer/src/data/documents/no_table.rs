@@ -24,10 +24,9 @@ impl Table {
 
 /// What is held of tables.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Groups;
+pub(super) struct Groups {}
 
 impl Groups {
-    #[expect(clippy::unused_self, reason = "as where there are tables")]
     pub(super) fn row(
         &mut self,
         table: &Table,
