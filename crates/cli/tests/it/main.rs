@@ -4,6 +4,7 @@
 
 mod bench; // autopipe bench
 mod command; // how to run it
+mod examples; // the recipes in examples/, cut short
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
 mod killed; // runs that end at any moment, and go on

@@ -156,7 +156,7 @@ pub(super) fn read(section: &mut Section<'_>, role: Role<'_>) -> Result<Dataset,
         Role::Training | Role::Validation(None) => None,
         Role::Validation(Some(base)) => Some(base),
     };
-    let sources = Source::read_all(section);
+    let sources = Source::read_all(section, role);
     let seq_len = match role {
         Role::Training => section.field("seq_len", "Tokens in one row.", Size.required()),
         Role::Validation(base) => {

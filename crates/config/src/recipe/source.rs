@@ -1,5 +1,6 @@
 //! Where text comes from: files of one kind, and how much they weigh among others.
 
+use super::dataset::Role;
 use crate::{
     choice::choices,
     section::{Kind as _, ListOf, Name, Positive, Reported, Section, Text},
@@ -52,7 +53,12 @@ pub struct Source {
 
 impl Source {
     /// The sources of a data section: a list of them, or one whose keys stand in the section itself.
-    pub(super) fn read_all(section: &mut Section<'_>) -> Result<Vec<Source>, Reported> {
+    /// A section that may be left out, and is, has none.
+    pub(super) fn read_all(
+        section: &mut Section<'_>,
+        role: Role<'_>,
+    ) -> Result<Vec<Source>, Reported> {
+        let is_left_out = matches!(role, Role::Validation(_)) && !section.is_written();
         let doc = "Several sources with their weights, in place of `paths`.";
         let several = section.each("sources", doc, |item| {
             item.describe("Files of one kind, and how much they weigh among others.");
@@ -70,6 +76,7 @@ impl Source {
                 let message = "stands beside `sources`, each of which has its own";
                 Err(section.refuse("paths", message, "remove one of the two"))
             }
+            (_, false, false) if is_left_out => Ok(Vec::new()),
             (_, false, false) => {
                 let message = "nothing says what is read";
                 let help = "give patterns of files as `paths`, or several `sources` with weights";

@@ -74,7 +74,7 @@ impl ChatTemplate {
             }
             return generation::unmark(&render(&messages, Turn::Nobody)?);
         }
-        turns::write(conversation, &messages, &self.end_token, &render)
+        turns::write(conversation, &messages, &self.end_token, render)
     }
 
     fn render(&self, messages: &[Value], tools: &Value, turn: Turn) -> Result<String, RecordFault> {

@@ -26,7 +26,7 @@ pub(super) fn write(
     conversation: &Conversation,
     messages: &[Value],
     end_token: &str,
-    render: &dyn Fn(&[Value], Turn) -> Result<String, RecordFault>,
+    render: impl Fn(&[Value], Turn) -> Result<String, RecordFault>,
 ) -> Result<Written, RecordFault> {
     let text = render(messages, Turn::Nobody)?;
     // How many bytes of the text a template writes of the first messages.
