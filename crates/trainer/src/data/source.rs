@@ -2,7 +2,7 @@
 
 use super::order::Order;
 use super::row::Row;
-use super::sample_rows::SampleRows;
+use super::sample_rows::{Cursor, SampleRows};
 use super::token_rows::TokenRows;
 use super::{LoaderProblem, Skipped, SourcePosition, SourceSize};
 use crate::Error;
@@ -99,7 +99,10 @@ impl Source {
             return Err(LoaderProblem::Index { source_number, index, len, what }.into());
         }
         let max = match &mut self.rows {
-            Rows::Samples(rows) if offset > 0 => rows.max_offset(&mut self.order, position)?,
+            Rows::Samples(rows) if offset > 0 => {
+                let mut position = *position;
+                rows.max_offset(&mut Cursor { order: &mut self.order, position: &mut position })?
+            }
             Rows::Tokens(_) | Rows::Samples(_) => 0,
         };
         if offset > max {
@@ -135,7 +138,10 @@ impl Source {
                 true
             }
             // How many samples a row takes is known when they have been read.
-            Rows::Samples(rows) => rows.next_of_epoch(&mut self.order, &mut self.position, row)?,
+            Rows::Samples(rows) => {
+                let cursor = &mut Cursor { order: &mut self.order, position: &mut self.position };
+                rows.next_of_epoch(cursor, row)?
+            }
         };
         match &mut self.rows {
             Rows::Samples(rows) if !found && before.is_epoch_start() => {

@@ -25,6 +25,27 @@ impl SampleOptions {
     }
 }
 
+/// Where in the samples a source stands.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    pub(super) order: &'a mut Order,
+    pub(super) position: &'a mut SourcePosition,
+}
+
+impl Cursor<'_> {
+    /// The number of the sample that it stands at; `None` at the end of the epoch.
+    fn number(&mut self) -> Option<u64> {
+        let SourcePosition { epoch, index, .. } = *self.position;
+        (index < self.order.len()).then(|| self.order.at(epoch, index))
+    }
+
+    /// Goes to the next sample.
+    fn advance(&mut self) {
+        self.position.index += 1;
+        self.position.offset = 0;
+    }
+}
+
 /// Samples that become rows.
 #[derive(Debug)]
 pub(super) struct SampleRows {
@@ -58,23 +79,22 @@ impl SampleRows {
     /// epoch has no more. After an error the position is of no use.
     pub(super) fn next_of_epoch(
         &mut self,
-        order: &mut Order,
-        position: &mut SourcePosition,
+        cursor: &mut Cursor<'_>,
         row: &mut Row,
     ) -> Result<bool, Error> {
-        if position.is_epoch_start() {
+        if cursor.position.is_epoch_start() {
             self.first_bad = None;
         }
         row.clear();
         match self.options.arrange {
-            Arrange::Stream => self.stream(order, position, row)?,
+            Arrange::Stream => self.stream(cursor, row)?,
             Arrange::Pad => {
-                if let Some(sample) = self.next_sample(order, position)? {
+                if let Some(sample) = self.next_sample(cursor)? {
                     push(row, sample);
-                    position.index += 1;
+                    cursor.advance();
                 }
             }
-            Arrange::Pack => self.pack(order, position, row)?,
+            Arrange::Pack => self.pack(cursor, row)?,
         }
         Ok(row.num_tokens() > 0)
     }
@@ -86,45 +106,34 @@ impl SampleRows {
 
     /// How many tokens lie before the end of the sample that a stream stands in, or in other
     /// arrangements before any that it could stand at: none.
-    pub(super) fn max_offset(
-        &mut self,
-        order: &mut Order,
-        position: &SourcePosition,
-    ) -> Result<u64, Error> {
-        match self.options.arrange {
-            Arrange::Stream if position.index < order.len() => {
-                let number = order.at(position.epoch, position.index);
+    pub(super) fn max_offset(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Error> {
+        match (self.options.arrange, cursor.number()) {
+            (Arrange::Stream, Some(number)) => {
                 let num_tokens = self.samples.read(number)?.tokens.len();
                 Ok((num_tokens as u64).saturating_sub(1))
             }
-            Arrange::Stream | Arrange::Pad | Arrange::Pack => Ok(0),
+            (Arrange::Stream, None) | (Arrange::Pad | Arrange::Pack, _) => Ok(0),
         }
     }
 
     /// Samples until there is one token more than inputs: the last label is the next row's first input.
-    fn stream(
-        &mut self,
-        order: &mut Order,
-        position: &mut SourcePosition,
-        row: &mut Row,
-    ) -> Result<(), Error> {
+    fn stream(&mut self, cursor: &mut Cursor<'_>, row: &mut Row) -> Result<(), Error> {
         let max_tokens = self.options.max_tokens();
         let mut stream = std::mem::take(&mut self.stream);
         stream.tokens.clear();
         stream.is_label.clear();
-        while let Some(sample) = self.next_sample(order, position)? {
-            let start = usize::try_from(position.offset).unwrap_or(usize::MAX);
+        while let Some(sample) = self.next_sample(cursor)? {
+            let start = usize::try_from(cursor.position.offset).unwrap_or(usize::MAX);
             let rest = sample.tokens.get(start..).unwrap_or_default();
             let taken = rest.len().min(max_tokens - stream.tokens.len());
             stream.tokens.extend(&rest[..taken]);
             let is_label = sample.is_label.iter().copied().chain(std::iter::repeat(false));
             stream.is_label.extend(is_label.skip(start).take(taken));
             if stream.tokens.len() == max_tokens {
-                position.offset += taken.saturating_sub(1) as u64;
+                cursor.position.offset += taken.saturating_sub(1) as u64;
                 break;
             }
-            position.index += 1;
-            position.offset = 0;
+            cursor.advance();
         }
         push(row, &stream);
         self.stream = stream;
@@ -133,32 +142,22 @@ impl SampleRows {
 
     /// Samples until one does not fit. No later one is tried in its place, so that the position is one
     /// number.
-    fn pack(
-        &mut self,
-        order: &mut Order,
-        position: &mut SourcePosition,
-        row: &mut Row,
-    ) -> Result<(), Error> {
+    fn pack(&mut self, cursor: &mut Cursor<'_>, row: &mut Row) -> Result<(), Error> {
         let max_tokens = self.options.max_tokens();
-        while let Some(sample) = self.next_sample(order, position)? {
+        while let Some(sample) = self.next_sample(cursor)? {
             if row.num_tokens() + sample.tokens.len() > max_tokens {
                 break;
             }
             push(row, sample);
-            position.index += 1;
+            cursor.advance();
         }
         Ok(())
     }
 
     /// The sample that the position stands at, or the next that can be learnt from, to which the
     /// position then moves; `None` at the end of the epoch.
-    fn next_sample(
-        &mut self,
-        order: &mut Order,
-        position: &mut SourcePosition,
-    ) -> Result<Option<&Sample>, Error> {
-        while position.index < order.len() {
-            let number = order.at(position.epoch, position.index);
+    fn next_sample(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<&Sample>, Error> {
+        while let Some(number) = cursor.number() {
             if self.last.as_ref().is_none_or(|(last, _)| *last != number) {
                 self.last = None;
                 let why = match self.samples.read(number) {
@@ -172,14 +171,14 @@ impl SampleRows {
                 match why {
                     Ok(sample) => self.last = Some((number, sample)),
                     Err(why) => {
-                        let skipped = &mut position.skipped;
+                        let skipped = &mut cursor.position.skipped;
                         let count = match why {
                             Unusable::Bad => &mut skipped.bad,
                             Unusable::TooLong => &mut skipped.too_long,
                             Unusable::Unlabelled => &mut skipped.unlabelled,
                         };
                         *count = count.saturating_add(1);
-                        position.index += 1;
+                        cursor.advance();
                         continue;
                     }
                 }
