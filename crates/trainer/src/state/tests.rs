@@ -41,7 +41,7 @@ fn an_optimiser_comes_back_by_names() {
             assert_eq!(numbers(tensor), numbers(&states[1].tensors[name]), "{name}");
         }
     }
-    std::fs::remove_file(folder(checkpoint.path()).join("optimizer-00001-of-00002.safetensors"))
+    fs::remove_file(folder(checkpoint.path()).join("optimizer-00001-of-00002.safetensors"))
         .unwrap();
     let error = SavedOptimizer::open(checkpoint.path()).unwrap_err().to_string();
     assert!(error.contains("has 1 files of the optimiser, which belong to 2"), "{error}");
@@ -57,8 +57,8 @@ fn a_state_comes_back() {
     state.write(checkpoint.path()).unwrap();
     assert_eq!(TrainingState::read(checkpoint.path()).unwrap(), state);
     let path = folder(checkpoint.path()).join(FILE);
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"step\": 7", "\"steps\": 7")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"step\": 7", "\"steps\": 7")).unwrap();
     let error = TrainingState::read(checkpoint.path()).unwrap_err().to_string();
     assert!(error.contains("is damaged: ") && error.contains("steps"), "{error}");
 }

@@ -26,7 +26,8 @@ impl RankRun<'_> {
         for (number, batch) in (1..).zip(&window.batches) {
             let seed = batch_seed(self.job.recipe.rng.seed, step, number);
             let batch = pipeline_batch(batch)
-                .with_loss_scale(1.0 / float(tokens))
+                // Where nothing is to be learnt, nothing is.
+                .with_loss_scale(1.0 / float(tokens.max(1)))
                 .with_share(1.0 / float(num_batches))
                 .with_seed(seed);
             // By the last one, caches and allocators are warm.
