@@ -17,8 +17,8 @@ use crate::{
 ///
 /// ```
 /// let schema = autopipe_config::schema();
-/// let lr = &schema["properties"]["optimizer"]["properties"]["lr"];
-/// assert_eq!(lr["minimum"], 0);
+/// let size = &schema["properties"]["step_scheduler"]["properties"]["global_batch_size"];
+/// assert_eq!(size["minimum"], 1);
 /// ```
 #[must_use]
 pub fn schema() -> Value {
