@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     let finished = train(&recipe, &options, &|event| progress.show(event))?;
     match finished.checkpoint {
         Some(path) => output::result(&format!("checkpoint  {}\n", path.display()))?,
-        None if recipe.checkpoint.enabled => {}
+        None if recipe.checkpoint.enabled => output::message("no step was left to take"),
         None => output::result("no checkpoint was saved: checkpoint.enabled is false\n")?,
     }
     Ok(if finished.is_stopped { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })

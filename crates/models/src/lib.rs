@@ -25,5 +25,5 @@ pub use error::Error;
 pub use family::Family;
 pub use hub::{Hub, HubProblem};
 pub use lora::{Adapter, Lora};
-pub use options::{Options, Recompute};
+pub use options::{Options, Pattern, Recompute};
 pub use weights::{AdapterWeights, WeightSource};

@@ -96,9 +96,16 @@ impl Progress {
                     path.display()
                 ));
             }
-            Event::Finished { num_steps, tokens, seconds, loss } => {
+            Event::Finished { num_steps, tokens, seconds, loss, left_out } => {
                 if let Some(bar) = state.bar.take() {
                     bar.finish_and_clear();
+                }
+                if left_out.total() > 0 {
+                    output::message(&format!(
+                        "Left out {} records that cannot be read, {} samples that are too long and {} \
+                         of which nothing is learnt",
+                        left_out.bad, left_out.too_long, left_out.unlabelled
+                    ));
                 }
                 let rate = tokens as f64 / seconds;
                 output::message(&format!(

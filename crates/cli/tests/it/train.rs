@@ -287,3 +287,19 @@ fn a_table_that_cannot_train_is_refused() {
         assert!(err.contains(expected), "{table}: {err}");
     }
 }
+
+#[test]
+fn records_that_are_left_out_are_counted_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "{\"text\": \"the quick brown fox jumps over the lazy dog\"}\n";
+    fs::write(folder.path().join("r.jsonl"), format!("{good}{{\n{good}")).unwrap();
+    let recipe = RECIPE.replace("['*.txt']", "[r.jsonl]");
+    let output = train(folder.path(), &recipe);
+    assert_eq!(output.code, 1);
+    assert!(output.err.contains("r.jsonl:2:"), "{}", output.err);
+    fs::remove_dir_all(folder.path().join("run")).unwrap();
+    let output =
+        train(folder.path(), &recipe.replace("seq_len: 16", "seq_len: 16, on_error: skip"));
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert!(output.err.contains("records that cannot be read, 0 samples"), "{}", output.err);
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::source::{DataFormat, Source};
+use super::source::Source;
 use crate::{
     choice::choices,
     document::{Node, Value},
@@ -220,17 +220,4 @@ pub(super) fn read(section: &mut Section<'_>, role: Role<'_>) -> Result<Dataset,
         prefetch: prefetch?,
         max_batches: max_batches?,
     })
-}
-
-impl Dataset {
-    /// How samples become rows, where `format` tells what a source's files are.
-    #[must_use]
-    pub fn arrangement(&self, format: impl Fn(&Source) -> DataFormat) -> Arrange {
-        let is_plain = |source: &Source| match format(source) {
-            DataFormat::Text | DataFormat::Tokens => true,
-            DataFormat::Jsonl | DataFormat::Parquet => false,
-        };
-        let usual = if self.sources.iter().all(is_plain) { Arrange::Stream } else { Arrange::Pad };
-        self.arrange.unwrap_or(usual)
-    }
 }

@@ -26,7 +26,7 @@ pub(crate) use shape::DecoderShape;
 
 use crate::lora::targets;
 use crate::nearest::nearest;
-use crate::options::{Options, Pattern, matches_end, matches_start};
+use crate::options::{Options, Pattern, matches_end};
 use crate::{AdapterWeights, Checkpoint, Error, Lora};
 use part::{Part, parts};
 
@@ -152,7 +152,7 @@ impl Decoder {
         }
         let names: Vec<String> = self.planned().into_iter().map(|p| p.declared.name).collect();
         for pattern in &self.frozen {
-            if !names.iter().any(|name| matches_start(pattern, name)) {
+            if !names.iter().any(|name| pattern.covers(name)) {
                 let modules: Vec<String> = self.parts().map(Part::name).collect();
                 let known = names.iter().chain(&modules).map(String::as_str);
                 return Err(Error::NothingToFreeze {

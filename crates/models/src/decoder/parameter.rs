@@ -6,7 +6,7 @@ use super::part::Part;
 use super::{Decoder, EMBEDDING, HEAD};
 use crate::blocks::{Declared, Init};
 use crate::lora::{LORA_A, LORA_B};
-use crate::options::{matches_end, matches_start};
+use crate::options::matches_end;
 
 /// One parameter of a stage.
 #[derive(Clone, Debug)]
@@ -81,6 +81,6 @@ impl Decoder {
     }
 
     fn is_frozen(&self, name: &str) -> bool {
-        self.frozen.iter().any(|pattern| matches_start(pattern, name))
+        self.frozen.iter().any(|pattern| pattern.covers(name))
     }
 }

@@ -7,7 +7,8 @@ mod tests;
 
 use candle_core::DType;
 
-pub(crate) use pattern::{Pattern, matches_end, matches_start};
+pub use pattern::Pattern;
+pub(crate) use pattern::matches_end;
 
 use crate::Lora;
 

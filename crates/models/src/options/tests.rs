@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Options, Pattern, Recompute, matches_end, matches_start};
+use super::{Options, Pattern, Recompute, matches_end};
 use crate::{AutoModel, Error, Lora, from_config_with};
 
 fn model(options: Options) -> Result<AutoModel, Error> {
@@ -20,7 +20,7 @@ fn trained(options: Options) -> Vec<String> {
 
 #[test]
 fn patterns_begin_at_the_start_or_end_at_the_end() {
-    let start = |pattern, name| matches_start(&Pattern::new(pattern).unwrap(), name);
+    let start = |pattern, name| Pattern::new(pattern).unwrap().covers(name);
     assert!(start("model.layers.1", "model.layers.1.mlp.up_proj.weight"));
     assert!(!start("model.layers.1", "model.layers.11.mlp.up_proj.weight"));
     assert!(start("*norm*", "model.layers.1.input_layernorm.weight"));

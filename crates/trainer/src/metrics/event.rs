@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use autopipe::schedule::Timeline;
 
 use super::{EvalRecord, StepRecord};
+use crate::data::Skipped;
 
 /// What a run tells its observer; the only way in which it says anything.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,5 +83,7 @@ pub enum Event {
         seconds: f64,
         /// The last step's loss.
         loss: f64,
+        /// Samples that were left out, since the data were first read.
+        left_out: Skipped,
     },
 }

@@ -12,7 +12,7 @@ use crate::{EvalRecord, MetricsWriter, RunDir, StepRecord};
 /// A folder of a run of six steps, with everything.
 fn run(folder: &Path) {
     let run = RunDir::create(folder).unwrap();
-    let mut metrics = MetricsWriter::new(run.open_metrics().unwrap());
+    let mut metrics = MetricsWriter::resume_after(&run.metrics_path(), 0).unwrap();
     for step in 1..=6 {
         let part = step as f64;
         let record = StepRecord {

@@ -11,7 +11,7 @@
 //! RUN/checkpoints/best             likewise the one after the best evaluation
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -134,15 +134,6 @@ impl RunDir {
     /// Where the metrics are.
     pub fn metrics_path(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
-    }
-
-    /// Opens the metrics to add lines.
-    ///
-    /// # Errors
-    /// If the file cannot be written to.
-    pub fn open_metrics(&self) -> Result<File, Error> {
-        let path = self.metrics_path();
-        OpenOptions::new().create(true).append(true).open(&path).map_err(cannot_write(&path))
     }
 
     /// Writes when every action of a step happened, and returns where. Times are in seconds.

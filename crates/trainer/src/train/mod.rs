@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use autopipe::{RankError, threads};
 use autopipe_config::Recipe;
 
+use crate::data::Skipped;
 use crate::{Error, Event, Stopwatch};
 pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
 pub(crate) use from_recipe::{read_regular, read_table};
@@ -41,6 +42,8 @@ pub struct Finished {
     pub num_tokens: u64,
     /// The last checkpoint; `None` if the recipe wants none.
     pub checkpoint: Option<PathBuf>,
+    /// Samples that were left out, since the data were first read.
+    pub left_out: Skipped,
     /// Whether the run has ended before its last step because it was asked to.
     pub is_stopped: bool,
 }
@@ -49,7 +52,8 @@ impl Default for Finished {
     /// Nothing is done yet.
     fn default() -> Self {
         let loss = f64::NAN;
-        Self { loss, num_steps: 0, num_tokens: 0, checkpoint: None, is_stopped: false }
+        let left_out = Skipped::default();
+        Self { loss, num_steps: 0, num_tokens: 0, checkpoint: None, left_out, is_stopped: false }
     }
 }
 
@@ -78,6 +82,7 @@ pub fn train(
         tokens: finished.num_tokens,
         seconds: stopwatch.seconds(),
         loss: finished.loss,
+        left_out: finished.left_out,
     });
     Ok(finished)
 }

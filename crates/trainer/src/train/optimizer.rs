@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use autopipe::splitter::ModuleGraph;
 use autopipe_config::{OptimizerName, Recipe, RecipeErrors};
+use autopipe_models::Pattern;
 use autopipe_nn::optim::{
     AdamWConfig, Group, LionConfig, Lookahead, MasterWeights, Optimizer, Rule, SgdConfig,
 };
-use glob::Pattern;
 
 use crate::Error;
 
@@ -34,29 +34,22 @@ pub(super) fn optimizer_of(recipe: &Recipe) -> Result<Optimizer, Error> {
 fn patterns(recipe: &Recipe) -> Result<Vec<Group>, Error> {
     let mut groups = Vec::new();
     for (number, group) in recipe.optimizer.param_groups.iter().enumerate() {
-        let mut patterns = Vec::new();
-        for (index, text) in group.params.iter().enumerate() {
-            let pattern = Pattern::new(text).map_err(|error| {
+        let pattern = |(index, text): (usize, &String)| {
+            Pattern::new(text).map_err(|error| {
                 let key = format!("optimizer.param_groups[{number}].params[{index}]");
-                let message = format!("the pattern is malformed: {error}");
-                Error::Recipe(RecipeErrors::from(recipe.problem(&key, message, None)))
-            })?;
-            patterns.push(pattern);
-        }
-        let matches = move |name: &str| patterns.iter().any(|pattern| covers(pattern, name));
+                let problem = recipe.problem(&key, error.to_string(), None);
+                Error::Recipe(RecipeErrors::from(problem))
+            })
+        };
+        let patterns: Vec<Pattern> =
+            group.params.iter().enumerate().map(pattern).collect::<Result<_, _>>()?;
         groups.push(Group {
-            matches: Arc::new(matches),
+            matches: Arc::new(move |name| patterns.iter().any(|pattern| pattern.covers(name))),
             weight_decay: group.weight_decay,
             lr_factor: group.lr_factor,
         });
     }
     Ok(groups)
-}
-
-/// Whether a pattern is that of a parameter, or of a module that it is in.
-fn covers(pattern: &Pattern, name: &str) -> bool {
-    let modules = name.match_indices('.').map(|(end, _)| &name[..end]);
-    modules.chain([name]).any(|name| pattern.matches(name))
 }
 
 /// Groups that no parameter of the model is in.

@@ -105,6 +105,7 @@ impl<'a> RankRun<'a> {
                 break;
             }
         }
+        finished.left_out = self.state.position.skipped();
         Ok(finished)
     }
 

@@ -28,9 +28,7 @@ impl RankRun<'_> {
         let world = self.pipeline.world();
         let sums = world.all_reduce(&[squares, is_stopped, is_written], Reduction::Sum);
         let sums = sums.map_err(autopipe::Error::from)?;
-        let &[squares, num_stopped, num_written] = sums.as_slice() else {
-            return Err(Error::Zero { name: "ranks" });
-        };
+        let (squares, num_stopped, num_written) = (sums[0], sums[1], sums[2]);
         let grad_norm = match self.job.recipe.clip_grad_norm.norm_type {
             NormType::L2 => squares.sqrt(),
             NormType::Infinity => {

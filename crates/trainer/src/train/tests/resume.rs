@@ -3,7 +3,9 @@
 use std::fs;
 use std::sync::Mutex;
 
-use super::{Desk, ONE_RANK, TrainOptions, losses_of, one_thread, resumed, train};
+use super::{
+    Desk, Finished, ONE_RANK, TrainError, TrainOptions, losses_of, one_thread, resumed, train,
+};
 use crate::{Event, RunDir, Stop};
 
 const EIGHT: &str = "step_scheduler={global_batch_size: 8, local_batch_size: 4, max_steps: 8, \
@@ -136,15 +138,12 @@ fn what_does_not_fit_is_refused_before_anything_is_lost() {
     assert_eq!(RunDir::at(desk.path("run")).latest().unwrap().unwrap().step, 4);
 }
 
-#[test]
-fn a_checkpoint_that_cannot_be_written_is_told_of_and_left_out() {
-    let desk = Desk::new();
-    let checkpoints = desk.path("run/checkpoints");
-    // The folder in which step 3 is written goes away.
+/// A run in which the folder goes away where the checkpoint after a step is written.
+fn without_checkpoint(desk: &Desk, lost: usize) -> (Vec<Event>, Result<Finished, TrainError>) {
     let told = Mutex::new(Vec::new());
     let finished = train(&desk.recipe(&[EIGHT]), &one_thread(), &|event| {
-        if matches!(&event, Event::Saving { step: 3, .. }) {
-            let folder = checkpoints.join("step-000003.partial");
+        if matches!(&event, Event::Saving { step, .. } if *step == lost) {
+            let folder = desk.path(&format!("run/checkpoints/step-{lost:06}.partial"));
             // It is being written in, so that it may have a file again.
             while folder.exists() {
                 let _ = fs::remove_dir_all(&folder);
@@ -152,8 +151,14 @@ fn a_checkpoint_that_cannot_be_written_is_told_of_and_left_out() {
         }
         told.lock().unwrap().push(event);
     });
+    (told.into_inner().unwrap(), finished)
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_is_told_of_and_left_out() {
+    let desk = Desk::new();
+    let (events, finished) = without_checkpoint(&desk, 3);
     finished.unwrap();
-    let events = told.into_inner().unwrap();
     assert_eq!(losses_of(&events).len(), 8);
     let skipped: Vec<usize> = events
         .iter()
@@ -166,4 +171,13 @@ fn a_checkpoint_that_cannot_be_written_is_told_of_and_left_out() {
     let run = RunDir::at(desk.path("run"));
     let steps: Vec<usize> = run.all_checkpoints().unwrap().iter().map(|c| c.step).collect();
     assert_eq!(steps, [6, 8]);
+}
+
+#[test]
+fn the_last_checkpoint_has_to_be_written() {
+    let desk = Desk::new();
+    let (_, finished) = without_checkpoint(&desk, 8);
+    let error = finished.unwrap_err().to_string();
+    assert!(error.contains("cannot write the checkpoint after step 8: "), "{error}");
+    assert_eq!(RunDir::at(desk.path("run")).latest().unwrap().unwrap().step, 6);
 }
