@@ -107,6 +107,9 @@ impl Progress {
                         left_out.bad, left_out.too_long, left_out.unlabelled
                     ));
                 }
+                if num_steps == 0 {
+                    return;
+                }
                 let rate = tokens as f64 / seconds;
                 output::message(&format!(
                     "{num_steps} steps in {}: loss {loss:.3}, {rate:.0} tokens/s with start and saving",
