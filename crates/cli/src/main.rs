@@ -11,6 +11,7 @@ mod bench;
 mod export;
 mod generate;
 mod hub;
+mod init;
 mod interrupt;
 mod log;
 mod model;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     log::install(&args.log);
     let result = match args.command {
         args::Command::Train(args) => train::run(&args),
+        args::Command::Init(args) => init::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Plan(args) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         args::Command::Verify(args) => verify::run(&args),

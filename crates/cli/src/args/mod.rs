@@ -4,6 +4,7 @@ mod bench;
 mod costs;
 mod export;
 mod generate;
+mod init;
 mod lower;
 mod placement;
 mod plan;
@@ -25,6 +26,7 @@ pub(crate) use bench::Bench;
 pub(crate) use costs::{CostsArgs, CostsOf, Timing};
 pub(crate) use export::Export;
 pub(crate) use generate::GenerateText;
+pub(crate) use init::Init;
 pub(crate) use lower::{
     Lookahead, Lower, OptimizerSteps, Passes, Receives, Recompute, ReduceGrads, Tie,
 };
@@ -64,6 +66,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50"
     )]
     Train(Train),
+    /// Write a recipe for a model and data
+    #[command(after_help = init::EXAMPLES)]
+    Init(Init),
     /// Show what a run would do and take: stages, memory, time, and what could be better
     #[command(after_help = plan::EXAMPLES)]
     Plan(Box<Plan>),

@@ -103,7 +103,7 @@ pub(crate) struct Machine {
     pub(crate) bytes: Option<ParameterBytes>,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     // Far beyond any machine, and so that what is computed stays a number.
     if (1e-6..=1e12).contains(&number) {

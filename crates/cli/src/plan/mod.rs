@@ -11,18 +11,19 @@ use autopipe::splitter::Picture;
 use autopipe::{
     Forecast, PipelinePlan, Suggestion, Warning, forecast, plan, split, suggest, warnings,
 };
+use autopipe_config::Recipe;
 
-use crate::args::Plan;
+use crate::args::{Machine, Plan};
 use crate::output;
 use request::Request;
 
 /// What is found of a request.
-struct Planned {
+pub(crate) struct Planned {
     request: Request,
     plan: PipelinePlan,
-    forecast: Forecast,
+    pub(crate) forecast: Forecast,
     warnings: Vec<Warning>,
-    suggestion: Option<Suggestion>,
+    pub(crate) suggestion: Option<Suggestion>,
 }
 
 /// `autopipe plan`.
@@ -41,6 +42,11 @@ pub(crate) fn run(args: &Plan) -> anyhow::Result<()> {
 }
 
 impl Planned {
+    /// What `autopipe plan` finds of a recipe.
+    pub(crate) fn of_recipe(recipe: &Recipe, machine: Machine) -> anyhow::Result<Self> {
+        Self::of(Request::of_recipe(recipe, machine)?)
+    }
+
     fn of(request: Request) -> anyhow::Result<Self> {
         let Request { config, table, pp_size, model, split: way, workload, .. } = &request;
         let graph = &model.graph;
@@ -55,7 +61,7 @@ impl Planned {
     }
 
     /// Whether some rank has less memory than the plan takes.
-    fn is_too_large(&self) -> bool {
+    pub(crate) fn is_too_large(&self) -> bool {
         let limit = self.request.workload.memory_limit;
         limit.is_some_and(|limit| self.forecast.peak_bytes() > limit)
     }

@@ -69,7 +69,7 @@ impl Request {
         }
     }
 
-    fn of_recipe(recipe: &Recipe, machine: Machine) -> anyhow::Result<Self> {
+    pub(super) fn of_recipe(recipe: &Recipe, machine: Machine) -> anyhow::Result<Self> {
         let config = pipeline_config(recipe);
         let distributed = &recipe.distributed;
         let json = model_config(&recipe.model.source)?;

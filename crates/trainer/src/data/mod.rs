@@ -61,7 +61,7 @@ mod window;
 
 pub use batch::Batch;
 pub use corpus::{Corpus, Document};
-pub use documents::{Documents, DocumentsProblem, Encoder, EncoderOptions};
+pub use documents::{Documents, DocumentsProblem, Encoder, EncoderOptions, format_by_name};
 pub use evaluation::{Batches, Evaluation};
 pub use loader::{Content, DataContext, Loader, LoaderOptions, LoaderProblem, SourceSize};
 pub use position::{Position, Skipped, SourcePosition};

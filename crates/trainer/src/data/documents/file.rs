@@ -38,7 +38,7 @@ impl DataFile {
         let unreadable = |source| CorpusProblem::Unreadable { path: path.clone(), source };
         let mut file = File::open(&path).map_err(unreadable)?;
         let num_bytes = fs::metadata(&path).map_err(unreadable)?.len();
-        let content = match format.unwrap_or_else(|| by_name(&path)) {
+        let content = match format.unwrap_or_else(|| format_by_name(&path)) {
             DataFormat::Text => {
                 Content::Text(text::pieces(&mut file, num_bytes).map_err(unreadable)?)
             }
@@ -59,7 +59,7 @@ impl DataFile {
 }
 
 /// The format that the end of a name tells; that of any other is text.
-pub(in crate::data) fn by_name(path: &Path) -> DataFormat {
+pub fn format_by_name(path: &Path) -> DataFormat {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "jsonl" | "json" | "ndjson" => DataFormat::Jsonl,

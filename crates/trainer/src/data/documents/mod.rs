@@ -60,7 +60,7 @@ use super::{RecordFault, RecordPlace, RecordProblem, Sample, Samples};
 use crate::Error;
 pub use encoder::{Encoder, EncoderOptions};
 use encoder::{Fault, Piece};
-pub(super) use file::by_name;
+pub use file::format_by_name;
 use file::{Content, DataFile};
 pub use problem::DocumentsProblem;
 use record::{Columns, Record};

@@ -7,7 +7,7 @@ use autopipe_config::{Arrange, DataFormat, Dataset, Source};
 
 use super::{Content, Loader, LoaderOptions, LoaderProblem};
 use crate::Error;
-use crate::data::documents::by_name;
+use crate::data::documents::format_by_name;
 use crate::data::find::find;
 use crate::data::tokens::is_token_file;
 use crate::data::{Corpus, Documents, Encoder, TokenFiles};
@@ -123,7 +123,7 @@ fn format_of(source: &Source, base_dir: &Path) -> Result<DataFormat, Error> {
         }
         (Some(_), None) => Ok(DataFormat::Tokens),
         (None, _) => {
-            let mut formats = others.iter().map(|path| by_name(path));
+            let mut formats = others.iter().map(|path| format_by_name(path));
             let records = formats.find(|format| *format != DataFormat::Text);
             Ok(records.unwrap_or(DataFormat::Text))
         }
