@@ -118,13 +118,13 @@ dataset:
 
 optimizer:
   name: adamw
-  lr: {lr:e}  # {}
+  lr: {lr:.1e}  # {}
   weight_decay: {}
 
 lr_scheduler:
   lr_decay_style: cosine
   lr_warmup_steps: {warmup}
-  min_lr: {:e}
+  min_lr: {:.1e}
 
 clip_grad_norm:
   max_norm: 1.0

@@ -70,7 +70,7 @@ pub(super) fn measure(recipe: &Recipe, form: &Form, vocab_size: usize) -> anyhow
         learn: dataset.learn,
         base_dir,
     })?;
-    let needed = encoder.tokenizer().num_tokens().unwrap_or(VOCAB_SIZE);
+    let needed = encoder.tokenizer().num_tokens().unwrap_or(0);
     if vocab_size < needed {
         return Err(Error::Vocabulary { vocab_size, needed }.into());
     }
@@ -80,7 +80,7 @@ pub(super) fn measure(recipe: &Recipe, form: &Form, vocab_size: usize) -> anyhow
     let (mut read, mut sum) = (Vec::new(), 0);
     for number in 0..num_read {
         // From all over the file, the first among them.
-        let sample = documents.read(u64_part(num_samples, number, num_read))?;
+        let sample = documents.read(spread(num_samples, number, num_read))?;
         sum += sample.tokens.len();
         read.push(sample.tokens.len());
         if sum > MAX_TOKENS {
@@ -94,7 +94,7 @@ pub(super) fn measure(recipe: &Recipe, form: &Form, vocab_size: usize) -> anyhow
 }
 
 /// `all * number / parts`, which fits because it is below `all`.
-fn u64_part(all: u64, number: u64, parts: u64) -> u64 {
+fn spread(all: u64, number: u64, parts: u64) -> u64 {
     let part = u128::from(all) * u128::from(number) / u128::from(parts.max(1));
     u64::try_from(part).unwrap_or(all)
 }

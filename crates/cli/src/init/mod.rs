@@ -33,7 +33,6 @@ pub(crate) fn run(args: &Init) -> anyhow::Result<()> {
         bail!(exists(&args.output));
     }
     let starting = Starting::of(&args.model)?;
-    let text = |path: &Path| quoted(path);
     let mut draft = Draft {
         name: name(&args.output)?,
         file: args.output.display().to_string(),
@@ -42,7 +41,7 @@ pub(crate) fn run(args: &Init) -> anyhow::Result<()> {
         model: starting.section,
         paths: data::pattern(&args.data)?,
         form: data::form(&args.data)?,
-        chat_template: args.chat_template.as_deref().map(text).transpose()?,
+        chat_template: args.chat_template.as_deref().map(quoted).transpose()?,
         seq_len: 1,
         batch_size: choose::batch_size(args.pp),
         steps: Steps::LEAST,

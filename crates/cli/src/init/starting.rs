@@ -50,8 +50,8 @@ impl Starting {
             return Self::like(folder.unwrap_or(Path::new(".")));
         }
         // What is JSON is YAML.
-        let config = serde_json::to_string_pretty(&config)?.replace('\n', "\n  ");
-        let section = format!("  config: # random weights\n    {}\n", config.replace('\n', "\n  "));
+        let config = serde_json::to_string_pretty(&config)?.replace('\n', "\n    ");
+        let section = format!("  config: # random weights\n    {config}\n");
         Ok(Self { section, has_weights: false })
     }
 

@@ -7,6 +7,7 @@ mod command; // how to run it
 mod examples; // the recipes in examples/, cut short
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
+mod init; // autopipe init
 mod killed; // runs that end at any moment, and go on
 mod plan; // autopipe plan and schema
 mod report; // a run as a page, and what its ranks tell the log
