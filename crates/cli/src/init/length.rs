@@ -8,9 +8,7 @@ use anyhow::Context as _;
 use autopipe::splitter::short;
 use autopipe_config::{ModelSource, Recipe};
 use autopipe_trainer::Error;
-use autopipe_trainer::data::{
-    Documents, Encoder, EncoderOptions, Samples as _, TokenFiles, VOCAB_SIZE,
-};
+use autopipe_trainer::data::{Documents, Encoder, EncoderOptions, Samples as _, TokenFiles};
 
 use super::data::Form;
 use super::draft::{Draft, Steps};

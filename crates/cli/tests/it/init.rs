@@ -141,7 +141,7 @@ fn what_cannot_be_written_down_is_refused() {
         ("--model model --data model", "`model` is no regular file"),
         ("--model model --data keys.jsonl", "line 1 of `keys.jsonl` has the keys `a`, `b`"),
         ("--model model --data list.json", "line 1 of `list.json` is no record"),
-        ("--model model --data chats.jsonl", "chat template"),
+        ("--model model --data chats.jsonl", "no chat template"),
         ("--model small.json --data text.txt", "bytes need a vocabulary of 256"),
         ("--model torch --data text.txt", "only safetensors are read"),
         ("--model model --data text.txt --pp 8", "8 stages"),
