@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use autopipe::Split;
+use autopipe_config::DType;
 use autopipe_schedule::Kind;
 
 pub(super) const EXAMPLES: &str = "\
@@ -12,6 +13,7 @@ A step clears gradients, sends the batch through the pipeline and updates all we
 Examples:
   autopipe bench --model models/llama --pp 2 --batch 8 --seq 256
   autopipe bench --model models/llama --pp 2 --batch 8 --seq 256 --schedule zbv --json
+  autopipe bench --model models/llama --pp 2 --batch 8 --seq 256 --dtype bf16
   autopipe bench --model models/llama --pp 1 --batch 8 --seq 256 --threads 2 --steps 3";
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +55,9 @@ pub(crate) struct Bench {
     /// What random weights and tokens depend on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// The type of weights and activations
+    #[arg(long, value_name = "TYPE", default_value = "float32")]
+    pub(crate) dtype: DType,
     /// Print the figures as JSON
     #[arg(long)]
     pub(crate) json: bool,

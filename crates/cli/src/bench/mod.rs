@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         num_steps: args.steps,
         num_warmup_steps: args.warmup,
         seed: args.seed,
+        dtype: args.dtype,
     };
     let ranks = ThreadOptions {
         threads_per_rank: args.threads.and_then(|num| NonZeroUsize::new(num.into())),

@@ -8,7 +8,8 @@ use autopipe::{
 };
 use autopipe_config::{ActivationCheckpointing, DType, Recipe, Strategy};
 use autopipe_trainer::{
-    Error, model_config, pipeline_config, read_schedule, split_of, trained_dtype, trained_graph,
+    Error, model_config, parameter_bytes, pipeline_config, read_schedule, split_of, trained_dtype,
+    trained_graph,
 };
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ impl Request {
         let parts = Parts {
             json,
             dtype: Some(dtype),
-            weights: Some(weights),
+            weights: Some(parameter_bytes(recipe, weights)?),
             ranks: Ranks {
                 sizes,
                 strategy: distributed.strategy,
@@ -145,7 +146,7 @@ impl Request {
         let parts = Parts {
             json: read_config(path)?,
             dtype: ask.dtype,
-            weights: ask.dtype,
+            weights: ask.dtype.map(|dtype| ParameterBytes::adamw(size_in_bytes(dtype))),
             ranks: Ranks { sizes, strategy: Strategy::Fsdp2, defer_grad_sync: true },
             seq_len: ask.seq.ok_or_else(|| missing("seq"))?,
             split: ask.split.clone().unwrap_or_default(),
@@ -160,8 +161,8 @@ struct Parts {
     json: Value,
     /// Of what is computed and sent; the model's own if nothing is said.
     dtype: Option<DType>,
-    /// Of the parameters as they are kept.
-    weights: Option<DType>,
+    /// Of the parameters as they are trained; AdamW's if nothing is said.
+    weights: Option<ParameterBytes>,
     ranks: Ranks,
     seq_len: usize,
     split: Split,
@@ -194,10 +195,10 @@ impl Parts {
         let table = read_schedule(&config)?;
         let workload = Workload {
             microbatch: BatchShape { batch_size: config.pp_microbatch_size, seq_len: self.seq_len },
-            parameter_bytes: machine.bytes.unwrap_or_else(|| {
-                let weight = self.weights.map(size_in_bytes);
-                ParameterBytes::adamw(weight.unwrap_or(model.dtype.size_in_bytes()))
-            }),
+            parameter_bytes: machine
+                .bytes
+                .or(self.weights)
+                .unwrap_or_else(|| ParameterBytes::adamw(model.dtype.size_in_bytes())),
             shards: self.ranks.shards(),
             speed: machine.tflops.map(|tflops| Speed {
                 flops: 1e12 * tflops,

@@ -120,7 +120,7 @@ fn per_parameter(bytes: ParameterBytes, shards: Shards) -> String {
     let ParameterBytes { weight, gradient, optimizer } = bytes;
     let among = |num: usize| if num > 1 { format!(" over {num} ranks") } else { String::new() };
     format!(
-        "{} bytes a parameter: weight {weight}{}, gradient {gradient}{}, AdamW {optimizer}{}",
+        "{} bytes a parameter: weight {weight}{}, gradient {gradient}{}, optimizer {optimizer}{}",
         weight + gradient + optimizer,
         among(shards.weights),
         among(shards.gradients),

@@ -11,11 +11,15 @@ mod report;
 mod tests;
 
 use autopipe::schedule::{Kind, Plan};
-use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
-use autopipe_config::{LossName, ModelSource};
-use autopipe_models::AutoModel;
+use autopipe::{
+    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads,
+};
+use autopipe_config::{DType, LossName, ModelSource};
+use autopipe_models::{self as models, AutoModel};
 
-use crate::train::{decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload};
+use crate::train::{
+    candle_dtype, decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload,
+};
 use crate::{Error, TrainError};
 use rank::Measured;
 pub use report::{Model, Report, Versions, Weights};
@@ -45,6 +49,9 @@ pub struct Options {
     pub num_warmup_steps: usize,
     /// What random weights and tokens depend on.
     pub seed: u64,
+    /// The type of weights and activations; anything but float64. Gradients are float32, and beside
+    /// weights of half precision AdamW keeps float32 ones.
+    pub dtype: DType,
 }
 
 /// Trains for some steps, and tells how long they took.
@@ -85,12 +92,17 @@ impl<'a> Setup<'a> {
         let config = PipelineConfig {
             pp_microbatch_size: options.microbatch_size,
             pp_batch_size: options.batch_size,
+            dtype: Some(options.dtype),
             loss_fn: Some(LossName::MaskedCrossEntropy),
             ..PipelineConfig::default()
         };
         let mesh = found(&mut problems, mesh_of(options.pp_size));
-        let model =
-            found(&mut problems, load_or_draw(&options.model, options.seed, Default::default()));
+        if options.dtype == DType::Float64 {
+            problems.push(Error::Precision { dtype: options.dtype });
+        }
+        let training =
+            models::Options { dtype: candle_dtype(options.dtype), ..models::Options::default() };
+        let model = found(&mut problems, load_or_draw(&options.model, options.seed, training));
         let table = found(&mut problems, table(options, &config));
         let tokens_per_step = found(&mut problems, tokens_per_step(options));
         problems.extend(split_of_one(table.as_ref(), &options.split));
@@ -126,7 +138,8 @@ fn planned(
     table: &Plan,
     model: &AutoModel,
 ) -> Result<(PipelineConfig, PipelinePlan), Error> {
-    let workload = workload(config, options.seq_len, model.dtype());
+    let workload =
+        workload(config, options.seq_len, ParameterBytes::adamw(model.dtype().size_in_bytes()));
     let graph = model.as_model().graph();
     let (pp_size, way) = (options.pp_size, &options.split);
     Ok(decide(config, Some(table), pp_size, &graph, way, &workload)?)

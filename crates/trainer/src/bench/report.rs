@@ -143,7 +143,7 @@ impl Report {
             simulated_peak_bytes: measured.simulated_peaks.clone(),
             loss: measured.loss,
             model: Model::of(model),
-            dtype: "float32",
+            dtype: setup.options.dtype.as_str(),
             optimizer: "adamw",
             schedule: options.schedule.class_name().unwrap_or(options.schedule.name()).to_owned(),
             pp_size: options.pp_size,

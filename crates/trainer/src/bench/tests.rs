@@ -2,7 +2,7 @@
 
 use autopipe::schedule::Kind;
 use autopipe::{Split, ThreadOptions};
-use autopipe_config::ModelSource;
+use autopipe_config::{DType, ModelSource};
 use serde_json::{Value, json};
 
 use super::report::median;
@@ -29,6 +29,7 @@ fn options(pp_size: usize, schedule: Kind) -> Options {
         num_steps: 3,
         num_warmup_steps: 1,
         seed: 7,
+        dtype: DType::Float32,
     }
 }
 
@@ -83,6 +84,17 @@ fn every_pipeline_trains_on_the_same() {
 }
 
 #[test]
+fn half_precision_trains_on_the_same() {
+    let expected = report(&options(2, Kind::ZbvZeroBubble)).loss;
+    for (dtype, name) in [(DType::BFloat16, "bfloat16"), (DType::Float16, "float16")] {
+        let report = report(&Options { dtype, ..options(2, Kind::ZbvZeroBubble) });
+        assert_eq!(report.dtype, name);
+        let difference = (report.loss - expected).abs();
+        assert!(difference > 0.0 && difference < 0.02, "{name}: {} for {expected}", report.loss);
+    }
+}
+
+#[test]
 fn a_folder_without_weights_is_a_config() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), config().to_string()).unwrap();
@@ -106,6 +118,7 @@ fn all_mistakes_are_told_at_once() {
         assert!(problem.contains(part), "{part}: {problem}");
     }
     for (wrong, part) in [
+        (Options { dtype: DType::Float64, ..base.clone() }, "float64"),
         (Options { pp_size: 0, ..base.clone() }, "0"),
         (Options { pp_size: 8, batch_size: 8, ..base.clone() }, "8 stages need at least 8 layers"),
         (Options { stages_per_rank: Some(2), ..base.clone() }, "1 stage"),

@@ -9,12 +9,11 @@ use autopipe::{
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
-use candle_core::DType;
 
 use super::data::{described, training_data, validation_data};
 use super::from_recipe::{pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
-use super::optimizer::idle_groups;
+use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
@@ -30,6 +29,8 @@ pub(super) struct Job<'a> {
     /// Those who write a checkpoint while training goes on have it as well.
     pub(super) model: Arc<AutoModel>,
     pub(super) plan: PipelinePlan,
+    /// What predictions are made of.
+    pub(super) workload: Workload,
     pub(super) lr: LrSchedule,
     /// Where the run begins in the data.
     pub(super) loader: Loader,
@@ -70,12 +71,14 @@ impl<'a> Job<'a> {
         }
         let table = found(&mut problems, read_schedule(&config));
         let way = found(&mut problems, split_of(recipe));
-        let decided = match (&model, &table, &way) {
-            (Some(model), Some(table), Some(way)) => {
+        let bytes = dtype.and_then(|dtype| found(&mut problems, parameter_bytes(recipe, dtype)));
+        let decided = match (&model, &table, &way, bytes) {
+            (Some(model), Some(table), Some(way), Some(bytes)) => {
                 let graph = model.as_model().graph();
-                let workload = workload(&config, recipe.dataset.seq_len, model.dtype());
+                let workload = workload(&config, recipe.dataset.seq_len, bytes);
                 let decided = decide(&config, table.as_ref(), pp_size, &graph, way, &workload);
-                found(&mut problems, decided.map_err(Error::from))
+                let decided = found(&mut problems, decided.map_err(Error::from));
+                decided.map(|(config, plan)| (config, plan, workload))
             }
             _ => None,
         };
@@ -105,7 +108,7 @@ impl<'a> Job<'a> {
             (
                 Some(mesh),
                 Some(model),
-                Some((config, plan)),
+                Some((config, plan, workload)),
                 Some(lr),
                 Some((loader, evaluation, state, readers)),
                 Some(run_dir),
@@ -117,6 +120,7 @@ impl<'a> Job<'a> {
                 mesh,
                 model: Arc::new(model),
                 plan,
+                workload,
                 lr,
                 loader,
                 evaluation,
@@ -215,11 +219,15 @@ pub(crate) fn decide(
     Ok((config, plan))
 }
 
-/// What goes through the pipeline: weights of this type, trained with AdamW.
-pub(crate) fn workload(config: &PipelineConfig, seq_len: usize, dtype: DType) -> Workload {
+/// What goes through the pipeline, and what it takes to train its parameters.
+pub(crate) fn workload(
+    config: &PipelineConfig,
+    seq_len: usize,
+    parameter_bytes: ParameterBytes,
+) -> Workload {
     Workload {
         microbatch: BatchShape { batch_size: config.pp_microbatch_size, seq_len },
-        parameter_bytes: ParameterBytes::adamw(dtype.size_in_bytes()),
+        parameter_bytes,
         shards: Shards::NONE,
         speed: None,
         memory_limit: None,

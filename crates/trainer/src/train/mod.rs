@@ -26,6 +26,7 @@ use job::Job;
 pub(crate) use job::{decide, found, mesh_of, split_of_one, table_of, workload};
 pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
 pub use model::{trained_dtype, trained_graph};
+pub use optimizer::parameter_bytes;
 pub use options::{Stop, TrainOptions};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};

@@ -2,17 +2,36 @@
 
 use std::sync::Arc;
 
+use autopipe::ParameterBytes;
 use autopipe::splitter::ModuleGraph;
-use autopipe_config::{OptimizerName, Recipe, RecipeErrors};
+use autopipe_config::{DType, OptimizerName, Recipe, RecipeErrors};
 use autopipe_models::Pattern;
 use autopipe_nn::optim::{
     AdamWConfig, Group, LionConfig, Lookahead, MasterWeights, Optimizer, Rule, SgdConfig,
 };
 
+use super::model::candle_dtype;
 use crate::Error;
 
 /// A new optimiser as the recipe wants it.
 pub(super) fn optimizer_of(recipe: &Recipe) -> Result<Optimizer, Error> {
+    with_groups(recipe, patterns(recipe)?)
+}
+
+/// What a parameter of this type takes while the recipe's optimiser trains it: its own bytes, its
+/// gradient in float32, and what is remembered of it.
+///
+/// # Errors
+/// If a constant of the optimiser is out of its range.
+pub fn parameter_bytes(recipe: &Recipe, dtype: DType) -> Result<ParameterBytes, Error> {
+    let dtype = candle_dtype(dtype);
+    let num_remembered = with_groups(recipe, Vec::new())?.state_names(dtype).len();
+    let float = size_of::<f32>();
+    let optimizer = float * num_remembered;
+    Ok(ParameterBytes { weight: dtype.size_in_bytes(), gradient: float, optimizer })
+}
+
+fn with_groups(recipe: &Recipe, groups: Vec<Group>) -> Result<Optimizer, Error> {
     let options = &recipe.optimizer;
     let ([beta1, beta2], weight_decay) = (options.betas, options.weight_decay);
     let rule = match options.name {
@@ -28,7 +47,7 @@ pub(super) fn optimizer_of(recipe: &Recipe) -> Result<Optimizer, Error> {
         OptimizerName::Lion => Rule::Lion(LionConfig { beta1, beta2, weight_decay }),
     };
     let master = if options.master_weights { MasterWeights::Float32 } else { MasterWeights::None };
-    Ok(Optimizer::new(rule, patterns(recipe)?)?.with_master_weights(master))
+    Ok(Optimizer::new(rule, groups)?.with_master_weights(master))
 }
 
 fn patterns(recipe: &Recipe) -> Result<Vec<Group>, Error> {

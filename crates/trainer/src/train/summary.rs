@@ -7,14 +7,13 @@ use autopipe::schedule::table;
 use autopipe::splitter::with_commas;
 use autopipe_models::{AutoModel, Recompute};
 
-use super::job::{Job, workload};
+use super::job::Job;
 
 /// Mesh, stages, what of the model is trained and how, schedule and predicted bubble.
 pub(super) fn summary(job: &Job<'_>) -> String {
     let mut text = String::new();
     let plan = &job.plan;
-    let predicted =
-        forecast(plan, &workload(&job.config, job.recipe.dataset.seq_len, job.model.dtype()));
+    let predicted = forecast(plan, &job.workload);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Mesh\n{}", indented(&job.mesh.to_string()));
     let _ = writeln!(text, "Stages\n{}", indented(&plan.partition.to_string()));

@@ -16,7 +16,9 @@ mod unsplit;
 use std::path::PathBuf;
 
 use autopipe::schedule::{Kind, Plan};
-use autopipe::{DeviceMesh, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads};
+use autopipe::{
+    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads,
+};
 use autopipe_config::{ActivationCheckpointing, DType, LossName, ModelSource};
 use autopipe_models::{self as models, AutoModel, Lora};
 
@@ -232,7 +234,8 @@ fn planned(
         loss_fn: Some(LossName::MaskedCrossEntropy),
         ..PipelineConfig::default()
     };
-    let workload = workload(&config, batch.seq_len, model.dtype());
+    let workload =
+        workload(&config, batch.seq_len, ParameterBytes::adamw(model.dtype().size_in_bytes()));
     let graph = model.as_model().graph();
     if graph.modules().all(|module| module.num_trainable() == 0) {
         let num_parameters = graph.modules().map(|module| module.parameters.len()).sum();

@@ -6,7 +6,7 @@ use autopipe::schedule::Timeline;
 
 use crate::clock::wall_time;
 use crate::tensorboard::EventWriter;
-use crate::train::job::{Job, workload};
+use crate::train::job::Job;
 use crate::{Error, EvalRecord, Event, MetricsWriter, StepRecord, trace};
 
 /// Rank 0's.
@@ -72,9 +72,7 @@ impl<'a> Reporter<'a> {
         let run_dir = self.job.run_dir.as_ref();
         let path = run_dir.map(|run_dir| run_dir.write_timeline(&timeline)).transpose()?;
         if let (Some(run_dir), true) = (run_dir, self.job.options.trace_step == Some(step)) {
-            let seq_len = self.job.recipe.dataset.seq_len;
-            let workload = workload(&self.job.config, seq_len, self.job.model.dtype());
-            let predicted = trace::predicted(&self.job.plan, &workload, &timeline);
+            let predicted = trace::predicted(&self.job.plan, &self.job.workload, &timeline);
             let path = run_dir.write_trace(step, &trace::perfetto(&timeline, &predicted))?;
             let summary = trace::summary(&timeline, &predicted);
             self.tell(Event::Traced { step, path, summary });
