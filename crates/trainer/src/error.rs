@@ -13,7 +13,7 @@ use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::state::StateProblem;
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
-use crate::{LrProblem, NonFinite};
+use crate::{LrProblem, NoSpace, NonFinite};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -301,6 +301,9 @@ pub enum Error {
         /// What was asked for.
         asked: usize,
     },
+    /// The disk has no room for what the run is to save.
+    #[error(transparent)]
+    NoSpace(#[from] NoSpace),
     /// A batch that the model cannot compute.
     #[error(transparent)]
     Batch(#[from] BatchProblem),

@@ -32,6 +32,6 @@ pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, pea
 pub use run_dir::{Checkpoint, RunDir};
 pub use state::{Best, StateProblem, TrainingState};
 pub use train::{
-    Finished, Stop, TrainError, TrainOptions, model_config, parameter_bytes, pipeline_config,
-    read_schedule, split_of, train, trained_dtype, trained_graph,
+    Finished, NoSpace, Stop, TrainError, TrainOptions, model_config, parameter_bytes,
+    pipeline_config, read_schedule, split_of, train, trained_dtype, trained_graph,
 };

@@ -124,6 +124,28 @@ fn the_first_interrupt_saves_and_leaves() {
     assert_eq!(losses(&desk, "run").len(), step);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_second_interrupt_leaves_at_once() {
+    let desk = desk();
+    write_recipe(&desk, "recipe.yaml", "run", 1_000_000);
+    // A step that would take minutes.
+    let long = ["step_scheduler.global_batch_size=200000", "step_scheduler.local_batch_size=2"];
+    let set: Vec<&str> = long.iter().flat_map(|long| ["--set", long]).collect();
+    let mut child = start(&desk, &[&["recipe.yaml"], &set[..]].concat());
+    wait_for(&mut child, "Data ");
+    let pid = child.id().to_string();
+    let interrupt = || {
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    };
+    interrupt();
+    wait_for(&mut child, "a second Ctrl-C leaves at once");
+    interrupt();
+    wait_for(&mut child, "leaving at once");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(latest(&desk, "run"), 0, "nothing is saved");
+}
+
 #[test]
 fn a_folder_that_is_trained_in_is_not_trained_in_twice() {
     let desk = desk();

@@ -94,12 +94,26 @@ impl RunDir {
         Ok(self)
     }
 
+    /// Bytes that can still be written there.
+    ///
+    /// # Errors
+    /// If the system does not tell, or the folder is not there.
+    pub fn free_bytes(&self) -> Result<u64, Error> {
+        let unreadable = |source| Error::ReadRunDir { path: self.root.clone(), source };
+        fs4::available_space(&self.root).map_err(unreadable)
+    }
+
+    /// What is in the folder of checkpoints.
+    fn in_checkpoints(&self) -> Result<Vec<PathBuf>, Error> {
+        let checkpoints = self.checkpoints();
+        let paths = fs::read_dir(&checkpoints)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+        paths.map_err(|source| Error::ReadRunDir { path: checkpoints, source })
+    }
+
     /// Removes what a run that was killed has left of checkpoints that it was writing or removing.
     fn sweep(&self) -> Result<(), Error> {
-        let checkpoints = self.checkpoints();
-        let unreadable = |source| Error::ReadRunDir { path: checkpoints.clone(), source };
-        for entry in fs::read_dir(&checkpoints).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
+        for path in self.in_checkpoints()? {
             let is_rest = path
                 .extension()
                 .is_some_and(|end| end == "partial" || end == "former" || end == REMOVED);
@@ -209,11 +223,8 @@ impl RunDir {
     /// # Errors
     /// If their folder cannot be read.
     pub fn all_checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
-        let folder = self.checkpoints();
-        let unreadable = |source| Error::ReadRunDir { path: folder.clone(), source };
         let mut all = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
+        for path in self.in_checkpoints()? {
             if let Some(step) = path.file_name().and_then(|name| step_of(name.to_str()?)) {
                 all.push(Checkpoint { step, path });
             }

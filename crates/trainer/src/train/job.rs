@@ -16,6 +16,7 @@ use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
+use super::space::{NoSpace, checkpoint_bytes, num_at_once};
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
 use crate::state::TrainingState;
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
@@ -99,9 +100,12 @@ impl<'a> Job<'a> {
             let readers = found(&mut problems, readers(recipe, &loader, pp_size))?;
             Some((loader, evaluation, state, readers))
         });
-        let run_dir = match &origin {
+        let run_dir = match (&origin, &model, bytes) {
             // Last, because it leaves a folder behind.
-            Some(origin) if problems.is_empty() => found(&mut problems, run_dir(recipe, origin)),
+            (Some(origin), Some(model), Some(bytes)) if problems.is_empty() => {
+                let bytes = checkpoint_bytes(recipe, &model.as_model().graph(), bytes);
+                found(&mut problems, run_dir(recipe, origin, bytes))
+            }
             _ => None,
         };
         match (mesh, model, decided, lr, begun, run_dir, origin) {
@@ -181,15 +185,23 @@ fn readers(
     Ok(readers.into_iter().map(Some).collect())
 }
 
-/// The folder of the run, if it has one.
-fn run_dir(recipe: &Recipe, origin: &Origin) -> Result<Option<RunDir>, Error> {
+/// The folder of the run, if it has one, with room for checkpoints of so many bytes.
+fn run_dir(recipe: &Recipe, origin: &Origin, bytes_each: u64) -> Result<Option<RunDir>, Error> {
     let checkpoint = &recipe.checkpoint;
     if !checkpoint.enabled {
         return Ok(None);
     }
     let root = &checkpoint.checkpoint_dir;
     let run_dir = if origin.is_same_run { RunDir::resume(root) } else { RunDir::create(root) };
-    run_dir.map(Some)
+    let run_dir = run_dir?;
+    let done = origin.restored.as_ref().map_or(0, |restored| restored.state.step);
+    let num_at_once = num_at_once(recipe, done, run_dir.all_checkpoints()?.len());
+    let free = run_dir.free_bytes()?;
+    if bytes_each.saturating_mul(num_at_once) > free {
+        let root = root.into();
+        return Err(NoSpace { root, free, num_at_once, bytes_each }.into());
+    }
+    Ok(Some(run_dir))
 }
 
 /// Why a trace that is asked for would not be written.

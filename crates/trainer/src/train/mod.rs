@@ -9,6 +9,7 @@ mod options;
 mod rank;
 mod refused;
 mod resume;
+mod space;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use optimizer::parameter_bytes;
 pub use options::{Stop, TrainOptions};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
+pub use space::NoSpace;
 
 /// What a run has come to.
 #[derive(Clone, Debug, PartialEq)]
