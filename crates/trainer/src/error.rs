@@ -301,6 +301,9 @@ pub enum Error {
         /// What was asked for.
         asked: usize,
     },
+    /// What is wrong with several sources of data; holds at least two problems.
+    #[error("{}", joined(.0))]
+    Sources(Vec<Error>),
     /// The disk has no room for what the run is to save.
     #[error(transparent)]
     NoSpace(#[from] NoSpace),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::plan::positive;
 
 pub(super) const EXAMPLES: &str = "\
-A few samples of the data are read for their length, and schedules and microbatches are compared by their
-predicted step; no weights are read. The recipe is a page with comments, to be changed by hand.
+A few samples of the data are read for their length, and schedules and microbatches are compared
+by their predicted step; no weights are read. The recipe is a page with comments, to be changed by
+hand.
 
 Examples:
   autopipe init --model models/llama --data train.jsonl --pp 2

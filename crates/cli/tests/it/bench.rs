@@ -105,7 +105,7 @@ fn help_and_its_examples() {
     let help = desk.run("bench --help").out;
     insta::assert_snapshot!(help);
     let examples = examples(&help, "bench");
-    assert_eq!(examples.len(), 3, "{help}");
+    assert_eq!(examples.len(), 4, "{help}");
     for example in examples {
         let Output { code, err, .. } = desk.run(&format!("bench {example}"));
         assert_eq!(code, 0, "{example}: {err}");

@@ -189,6 +189,10 @@ pub(super) fn read(section: &mut Section<'_>, role: Role<'_>) -> Result<Dataset,
     let doc = "What happens to samples that are longer than a row.";
     let default = base.map_or(TooLong::Truncate, |base| base.too_long);
     let too_long = section.field("too_long", doc, Name::OF.or(default));
+    if let (Ok(Some(Arrange::Stream)), true) = (arrange, section.is_set("too_long")) {
+        let message = "has no effect, a stream goes over the ends of rows";
+        section.refuse("too_long", message, "choose `arrange: pad` or `pack`, or leave it out");
+    }
     let doc = "What happens at a record that cannot be read.";
     let default = base.map_or(OnError::Stop, |base| base.on_error);
     let on_error = section.field("on_error", doc, Name::OF.or(default));

@@ -253,6 +253,17 @@ fn a_pipeline_needs_its_section_and_the_section_a_pipeline() {
 }
 
 #[test]
+fn in_a_stream_nothing_is_too_long() {
+    let with = |arrange: &str| {
+        let keys = format!("seq_len: 32\n  too_long: skip\n  arrange: {arrange}");
+        small_with("seq_len: 32", &keys)
+    };
+    let expected = "dataset.too_long: has no effect, a stream goes over the ends of rows";
+    assert_eq!(messages(with("stream")), [expected]);
+    assert!(with("pad").is_ok());
+}
+
+#[test]
 fn a_key_in_the_wrong_section_is_told_the_right_one() {
     let text = format!("{SMALL}  dtypes: 1\n  loss_fn: masked_cross_entropy\npp_size: 2\nlr: 1\n");
     let text =

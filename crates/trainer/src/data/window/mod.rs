@@ -22,19 +22,12 @@ pub struct Window {
     pub batches: Vec<Batch>,
     /// Where the next window starts.
     pub position: Position,
-    /// Samples that were left out on the way.
-    pub num_skipped: u64,
 }
 
 impl Window {
     /// Labels that count, of all batches: by how many the loss of the step is divided.
     pub fn num_label_tokens(&self) -> usize {
         self.batches.iter().map(Batch::num_label_tokens).sum()
-    }
-
-    /// Tokens that are no padding, of all batches.
-    pub fn num_tokens(&self) -> usize {
-        self.batches.iter().map(Batch::num_tokens).sum()
     }
 }
 
@@ -54,9 +47,7 @@ impl Loader {
         match batches {
             Ok(batches) => {
                 let position = self.position();
-                let total = position.skipped().total();
-                let num_skipped = total.saturating_sub(before.skipped().total());
-                Ok(Window { batches, position, num_skipped })
+                Ok(Window { batches, position })
             }
             Err(error) => {
                 self.go_to(&before);

@@ -45,7 +45,9 @@ impl Part {
         let writing = Writing { folder: &folder, model: &model, content, num_shards: num_ranks };
         write_shard(&writing, rank, &self.parameters.iter().collect::<Vec<_>>())?;
         write_optimizer(&folder, rank, num_ranks, self.optimizer)?;
-        self.state.map_or(Ok(()), |state| state.write(&folder))
+        self.state.map_or(Ok(()), |state| state.write(&folder))?;
+        tracing::debug!(rank, folder = %folder.display(), "this rank's part of a checkpoint is written");
+        Ok(())
     }
 }
 
@@ -105,6 +107,7 @@ impl RankRun<'_> {
             .name(format!("checkpoint {rank}"))
             .spawn(move || part.write())
             .map_err(|source| Error::WriteRunDir { path: path.clone(), source })?;
+        tracing::debug!(step, "what a checkpoint has is copied, and training goes on");
         self.pending = Some(Pending { step, is_best, content, writer });
         // The copies are no part of what the next step holds.
         peak_memory(self.pipeline.world(), None)?;

@@ -36,14 +36,11 @@ impl Loader {
     /// Tokens are cut into rows as they come, whatever the arrangement of samples beside them is.
     ///
     /// # Errors
-    /// If files cannot be found or opened, or what is asked for them does not suit them, or as
-    /// [`of`](Self::of).
+    /// If files cannot be found or opened, or what is asked for them does not suit them, of all
+    /// sources at once, or as [`of`](Self::of).
     pub fn open(dataset: &Dataset, context: &DataContext<'_>) -> Result<Self, Error> {
-        let formats = dataset
-            .sources
-            .iter()
-            .map(|source| format_of(source, context.base_dir))
-            .collect::<Result<Vec<_>, _>>()?;
+        let formats =
+            all(dataset.sources.iter().map(|source| format_of(source, context.base_dir)))?;
         let options = LoaderOptions {
             seq_len: dataset.seq_len,
             seed: context.seed,
@@ -54,16 +51,32 @@ impl Loader {
             too_long: dataset.too_long,
             on_error: dataset.on_error,
         };
-        let mut sources = Vec::with_capacity(formats.len());
-        for ((source, format), source_number) in dataset.sources.iter().zip(formats).zip(1..) {
+        let sources = dataset.sources.iter().zip(formats).zip(1..);
+        let sources = all(sources.map(|((source, format), source_number)| {
             let content = open(source, format, options.arrange, context)?;
             let has_raw = matches!(&content, Content::Tokens(files) if files.has_raw());
             if source.token_dtype.is_some() && !has_raw {
                 return Err(LoaderProblem::UnusedDtype { source_number }.into());
             }
-            sources.push((content, source.weight));
-        }
+            Ok((content, source.weight))
+        }))?;
         Self::of(sources, &options)
+    }
+}
+
+/// All values, or the problems of all that have none.
+fn all<T>(results: impl Iterator<Item = Result<T, Error>>) -> Result<Vec<T>, Error> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match problems.len() {
+        0 => Ok(values),
+        1 => Err(problems.remove(0)),
+        _ => Err(Error::Sources(problems)),
     }
 }
 

@@ -141,6 +141,8 @@ fn what_does_not_suit_the_files() {
         refused(vec![source("*.md")], None),
         "the file pattern `*.md` matches nothing in `DIR`, where relative patterns start"
     );
+    let both = refused(vec![source("*.md"), source("a.txt"), source("*.rs")], None);
+    assert!(both.contains("`*.md` matches nothing") && both.contains("`*.rs` matches"), "{both}");
     let long = Dataset { seq_len: 50, ..dataset(vec![source("*.bin")], None) };
     assert_eq!(
         open(&folder(), &long).unwrap_err().to_string(),
