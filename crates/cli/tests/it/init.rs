@@ -31,7 +31,7 @@ fn init(desk: &Desk, args: &str) -> Recipe {
     let output = desk.run(&format!("init {args}"));
     assert_eq!((output.code, output.out.as_str()), (0, "recipe  recipe.yaml\n"), "{}", output.err);
     let recipe = Recipe::parse(&desk.read("recipe.yaml"), "recipe.yaml");
-    let recipe = recipe.unwrap_or_else(|errors| panic!("{errors}"));
+    let recipe = recipe.unwrap();
     assert!(recipe.warnings.is_empty(), "{:?}", recipe.warnings);
     recipe
 }
