@@ -128,6 +128,7 @@ impl AutoPipeline {
             stages,
             routes: Some(plan.routes.clone()),
             ties: plan.ties.clone(),
+            replicas: None,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,

@@ -16,5 +16,6 @@ pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, threads};
 pub use model::{BoxError, Model, StageModel};
 pub use worker::{
-    Guard, LossFn, Outputs, Programs, Recovered, StepOptions, StepOutput, Tie, Worker, WorkerParts,
+    Guard, LossFn, Outputs, Programs, Recovered, Replicas, StepOptions, StepOutput, Tie, Worker,
+    WorkerParts,
 };

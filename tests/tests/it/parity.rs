@@ -12,7 +12,8 @@ use crate::pipeline::{
 use crate::reference::Reference;
 
 /// Keeps the logits on the rank that has them.
-const KEEP: StepOptions = StepOptions { outputs: Outputs::Keep, measure: false };
+const KEEP: StepOptions =
+    StepOptions { outputs: Outputs::Keep, measure: false, more_to_come: false };
 
 fn config(schedule: &str, batch_size: usize, microbatch_size: usize) -> PipelineConfig {
     PipelineConfig {

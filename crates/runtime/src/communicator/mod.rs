@@ -1,14 +1,16 @@
 //! How ranks talk: one trait, and its implementation between the threads of a process.
 
-use autopipe_schedule::{Direction, Transfer};
+use autopipe_schedule::{Direction, Stage, Transfer};
 use candle_core::Tensor;
 
 use crate::{Error, Failure};
 
+mod all_reduce;
 mod in_process;
 mod mailbox;
 mod text;
 
+pub(crate) use all_reduce::AllReduce;
 pub use in_process::{InProcess, in_process};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.
@@ -31,6 +33,11 @@ impl Tag {
     /// number either.
     pub(crate) fn of_tie(group: u16) -> Self {
         Self((u64::from(group) << 32) | u64::from(u32::MAX - 1))
+    }
+
+    /// The tag of a stage's gradients on their way to its replicas.
+    pub(crate) fn of_grads(stage: Stage) -> Self {
+        Self(((stage.index() as u64) << 32) | u64::from(u32::MAX - 2))
     }
 
     /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.

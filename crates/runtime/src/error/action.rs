@@ -59,6 +59,20 @@ pub enum ActionError {
         /// How long this rank waited.
         waited: Duration,
     },
+    /// A replica has other parameters.
+    #[error(
+        "rank {rank} has {got} tensors for {awaited}, this rank {expected}; all replicas have to be built alike"
+    )]
+    SumOf {
+        /// The sum.
+        awaited: Action,
+        /// The world rank that has another number.
+        rank: usize,
+        /// What came from there.
+        got: usize,
+        /// What this rank has.
+        expected: usize,
+    },
     /// A rank did not come to what all ranks do together.
     #[error(
         "waited {waited:?} for rank {rank} to do the same; if its work takes longer than that, raise the timeout"

@@ -136,6 +136,15 @@ pub enum Error {
         /// Stages with a copy.
         tied: Vec<usize>,
     },
+    /// The program leaves the gradients of a stage that is trained on several ranks as they are.
+    #[error(
+        "stage {stage} has replicas, and the program does not sum its gradients; lower the schedule with \
+         `reduce_grads`"
+    )]
+    NotReduced {
+        /// The stage.
+        stage: usize,
+    },
     /// A stage has no copy of a tied parameter, or several.
     #[error(
         "stage {stage} has {found} trainable parameters named {}; it needs one, which all its modules \

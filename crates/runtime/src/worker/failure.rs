@@ -64,5 +64,8 @@ impl Worker {
             let _ = (0..=NUM_HELD).find(|_| catch(|| StageRun::clear(stage)).is_ok());
         }
         self.ties.values_mut().for_each(Tied::forget);
+        if let Some(replicas) = &mut self.replicas {
+            let _ = catch(|| replicas.forget());
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) outputs: BTreeMap<MicroBatch, Vec<Tensor>>,
     /// How many actions of each tie group this rank has come to.
     pub(super) ties_reached: BTreeMap<u16, usize>,
+    /// Whether a rank of the pipeline has gradients that were summed over replicas before.
+    pub(super) has_sums: bool,
     /// Notes when things happen, if somebody wants to know.
     pub(super) trace: Option<Trace>,
 }
@@ -39,7 +41,17 @@ impl<'a> Run<'a> {
     ) -> Self {
         let (losses, outputs) = (BTreeMap::new(), BTreeMap::new());
         let ties_reached = BTreeMap::new();
-        Self { program, batch, rows, wanted, losses, outputs, ties_reached, trace: None }
+        Self {
+            program,
+            batch,
+            rows,
+            wanted,
+            losses,
+            outputs,
+            ties_reached,
+            has_sums: false,
+            trace: None,
+        }
     }
 
     fn keywords_of(&self, index: MicroBatch) -> candle_core::Result<Keywords> {
@@ -85,11 +97,14 @@ impl Worker {
             Action::Recv(transfer) => self.recv(run, transfer),
             // A communicator takes what is sent at once and frees it when it is through.
             Action::WaitSend(_) => Ok(()),
-            // Each rank has its parameters whole and alone: nothing is to be gathered or summed.
-            Action::Unshard(_)
-            | Action::Reshard(_)
-            | Action::ReduceGrad(_)
-            | Action::WaitReduceGrad(_) => Ok(()),
+            // Each rank has its parameters whole: nothing is to be gathered.
+            Action::Unshard(_) | Action::Reshard(_) => Ok(()),
+            Action::ReduceGrad(stage) => {
+                self.replicas.as_mut().map_or(Ok(()), |replicas| replicas.reduce(stage))
+            }
+            Action::WaitReduceGrad(stage) => {
+                self.replicas.as_mut().map_or(Ok(()), |replicas| replicas.wait(stage))
+            }
             Action::ReduceTied { group, .. } => self.reduce_tied(run, group),
             Action::OptimizerStep(_) => unreachable!("refused by `new`: {action}"),
         }
@@ -104,10 +119,19 @@ impl Worker {
         let at = self.at(compute);
         let done = job.run(self.stage(compute.stage), at)?;
         self.settle(run, compute, done);
+        self.after(compute)?;
         if let Some(trace) = &mut run.trace {
             trace.part_done();
         }
         Ok(())
+    }
+
+    /// What a computation is followed by at once.
+    pub(super) fn after(&mut self, Compute { op, stage, .. }: Compute) -> Result<(), ActionError> {
+        match &mut self.replicas {
+            Some(replicas) if op.frees() => replicas.after_backward(stage),
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(super) fn at(&self, Compute { stage, microbatch, .. }: Compute) -> At {

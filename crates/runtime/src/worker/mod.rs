@@ -12,6 +12,7 @@ mod outcome;
 mod overlap;
 mod parts;
 mod recover;
+mod replicas;
 mod stage;
 mod ties;
 mod trace;
@@ -21,20 +22,23 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use autopipe_nn::Parameters;
+use autopipe_nn::{Parameter, Parameters};
 use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
 use crate::{Batch, Communicator, Error, Place, StageModel, StepPart};
 use failure::Failed;
 use interpret::{Run, communication};
+use replicas::Synced;
 use stage::{Grads, StageRun};
 use ties::Tied;
 use trace::Trace;
+use vote::Agreed;
 
 pub use guard::Guard;
 pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
 pub use recover::Recovered;
+pub use replicas::Replicas;
 pub use ties::Tie;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
@@ -48,6 +52,7 @@ pub struct Worker {
     recomputed: BTreeSet<(Stage, MicroBatch)>,
     /// By the number of their group.
     ties: BTreeMap<u16, Tied>,
+    replicas: Option<Synced>,
     guard: Guard,
     /// The sequence length that batches are held to, if any.
     seq_len: Option<usize>,
@@ -71,10 +76,20 @@ impl Worker {
     ///
     /// # Errors
     /// If the programs are for another number of ranks or for other stages, have an action that a
-    /// rank cannot run, or sum other gradients than those of the tied parameters.
+    /// rank cannot run, sum other gradients than those of the tied parameters, or do not sum those of
+    /// a stage over its replicas.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
-        let WorkerParts { programs, stages, routes, ties, trained_from, loss, scale_grads, guard } =
-            parts;
+        let WorkerParts {
+            programs,
+            stages,
+            routes,
+            ties,
+            replicas,
+            trained_from,
+            loss,
+            scale_grads,
+            guard,
+        } = parts;
         let (train, eval) = (&programs.train, &programs.eval);
         let (backward, forward) = (train.has_backward(), !eval.has_backward());
         if !backward || !forward || train.num_microbatches() != eval.num_microbatches() {
@@ -114,6 +129,13 @@ impl Worker {
         let parameters = |id| stages.get(&id).map(|stage| stage.parameters());
         ties::check(&[], eval)?;
         let ties = Tied::of_rank(&ties, train, comm.rank(), parameters)?;
+        let tied: Vec<Parameter> = ties.values().flat_map(Tied::parameters).cloned().collect();
+        let replicas = replicas
+            .map(|replicas| {
+                let stages = stages.iter().map(|(&id, stage)| (id, stage.parameters()));
+                Synced::new(replicas, train, stages, tied)
+            })
+            .transpose()?;
         let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
         check_trained(trained_from, train, &stages)?;
         let grads = |id: Stage| match id.cmp(&trained_from) {
@@ -133,6 +155,7 @@ impl Worker {
             loss,
             scale_grads,
             ties,
+            replicas,
             guard,
             recomputed,
             seq_len: None,
@@ -212,11 +235,11 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        let rows = self.agree(program, batch, options)?;
+        let Agreed { rows, has_sums } = self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let result =
-            self.run_actions(Run::new(program, batch, rows, options.outputs), options, step);
+        let run = Run { has_sums, ..Run::new(program, batch, rows, options.outputs) };
+        let result = self.run_actions(run, options, step);
         if let Err(error) = &result {
             self.note_failure(error, program.has_backward());
         }
@@ -250,12 +273,16 @@ impl Worker {
             run.trace = Some(Trace::start());
         }
         if trains {
+            if let Some(replicas) = &mut self.replicas {
+                replicas.begin_step(options.more_to_come, run.has_sums);
+            }
             self.ties.values_mut().for_each(Tied::begin_step);
         }
         for &action in program.row(Rank::new(self.comm.rank())) {
             tracing::trace!(step, %action);
             self.guarded(at(StepPart::Action(action)), |rank| {
                 rank.comm.check().map_err(communication)?;
+                rank.advance_sums()?;
                 rank.run_action(&mut run, action)
             })?;
         }
@@ -266,6 +293,9 @@ impl Worker {
         })?;
         // Last: this ends on all ranks or on none, and with it the step.
         let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;
+        if let (true, Some(replicas)) = (trains, &mut self.replicas) {
+            replicas.end_step();
+        }
         tracing::debug!(step, "a step of the pipeline is done");
         Ok(StepOutput { losses, outputs, timeline })
     }

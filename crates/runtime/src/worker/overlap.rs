@@ -61,7 +61,7 @@ impl Worker {
         );
         self.settle(run, forward, forwarded?);
         self.settle(run, backward, backwarded?);
-        Ok(())
+        self.after(backward)
     }
 
     /// Whether what a computation takes from other ranks is here.

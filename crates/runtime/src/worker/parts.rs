@@ -7,7 +7,7 @@ use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
-use super::{Guard, Tie};
+use super::{Guard, Replicas, Tie};
 use crate::StageModel;
 
 /// The loss of one microbatch: `(outputs of the last stage, target)` to a scalar.
@@ -29,6 +29,9 @@ pub struct StepOptions {
     pub outputs: Outputs,
     /// Whether to measure when every action of every rank happened.
     pub measure: bool,
+    /// Whether more steps come before the gradients are used, so that they need not be summed over
+    /// the replicas yet: the step after which they are used sums all of them.
+    pub more_to_come: bool,
 }
 
 /// What becomes of the last stage's outputs when their loss is computed.
@@ -94,6 +97,9 @@ pub struct WorkerParts {
     /// The parameters of which several stages of the pipeline hold a copy, all of them on every rank:
     /// by the number of the group with which the program sums their gradients.
     pub ties: Vec<Tie>,
+    /// The ranks with which this one shares its stages, if gradients are to be summed over several
+    /// pipelines.
+    pub replicas: Option<Replicas>,
     /// The first stage with trainable parameters, the same on every rank. No stage before it computes
     /// any gradient, and it none of its inputs: what the program sends back there is empty. The
     /// first stage of all is never wrong.
@@ -112,6 +118,7 @@ impl std::fmt::Debug for WorkerParts {
         f.debug_struct("WorkerParts")
             .field("stages", &self.stages.keys().collect::<Vec<_>>())
             .field("ties", &self.ties)
+            .field("replicas", &self.replicas)
             .field("trained_from", &self.trained_from)
             .field("scale_grads", &self.scale_grads)
             .field("guard", &self.guard)

@@ -64,6 +64,11 @@ impl Tied {
         Ok(own)
     }
 
+    /// The copies themselves.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.copies.iter().map(|copy| &copy.parameter)
+    }
+
     /// Puts aside what former steps have left, so that no gradient is summed twice.
     pub(super) fn begin_step(&mut self) {
         for copy in &mut self.copies {
@@ -82,6 +87,12 @@ impl Tied {
     /// The sum of the step's gradients of this rank's copies, none if none has any.
     fn own(&self) -> candle_core::Result<Option<Tensor>> {
         self.copies.iter().try_fold(None, |sum, copy| add(sum, copy.parameter.grad()))
+    }
+
+    /// What former steps have left, the same of each copy; none from now on.
+    fn take_before(&mut self) -> Option<Tensor> {
+        let before: Vec<_> = self.copies.iter_mut().map(|copy| copy.before.take()).collect();
+        before.into_iter().next().flatten()
     }
 
     /// Ends the step with the sum over all copies.
@@ -127,6 +138,15 @@ impl Worker {
             sum = add(sum, part)?;
         }
         let tied = self.ties.get_mut(&group).expect("found above");
+        if let Some(replicas) = self.replicas.as_ref().filter(|replicas| replicas.is_active()) {
+            if !replicas.was_summed() {
+                sum = add(tied.take_before(), sum)?;
+            }
+            let stage = tied.holders[&here];
+            let copy = tied.copies.first().expect("a rank has a copy of what it sums");
+            let (awaited, shape) = (Action::ReduceTied { stage, group }, copy.parameter.shape());
+            sum = replicas.sum(tag, awaited, shape, sum)?;
+        }
         Ok(tied.end_step(sum.as_ref())?)
     }
 }

@@ -4,10 +4,20 @@ use autopipe_schedule::ValidProgram;
 
 use super::Worker;
 use super::interpret::{communication, purpose};
+use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
 use crate::communicator::Reduction;
 use crate::{Batch, Error, Place, StepPart};
+
+/// What all ranks of a pipeline know before a step.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    /// The rows of the step's microbatches.
+    pub(super) rows: Rows,
+    /// Whether a rank has gradients that were summed over replicas before.
+    pub(super) has_sums: bool,
+}
 
 impl Worker {
     /// Whether all ranks take the same step, and how many rows its microbatches have. If not, all
@@ -17,7 +27,7 @@ impl Worker {
         program: &ValidProgram,
         batch: &Batch,
         options: StepOptions,
-    ) -> Result<Rows, Error> {
+    ) -> Result<Agreed, Error> {
         let own = batch.check(&self.needs(program)).err().map(Box::new);
         let unusable = self.failed.as_ref().map(|failed| Error::Unusable(failed.words.clone()));
         let objection = unusable.as_ref().map(ToString::to_string);
@@ -26,16 +36,20 @@ impl Worker {
         // Only the rank of the first stage is sure to have the inputs.
         let num_microbatches = program.num_microbatches();
         let rows = self.local(program, 0).map(|_| Rows::of(batch, num_microbatches));
-        let own_vote = Vote {
+        let mut own_vote = Vote {
             call: Call::new(program, batch, options),
             objection,
             rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
+            has_sums: self.replicas.as_ref().is_some_and(Synced::has_sums),
         };
-        let outcome = self.guarded(place, |worker| worker.vote(&own_vote).map_err(communication));
+        let outcome = self.guarded(place, |worker| {
+            worker.hear_replicas(&mut own_vote).map_err(communication)?;
+            worker.vote(&own_vote).map_err(communication)
+        });
         match (unusable, outcome) {
             // After a failure it is also how the vote ends that is no news.
             (Some(unusable), _) => Err(unusable),
-            (None, Ok(Ok(rows))) => Ok(rows),
+            (None, Ok(Ok(agreed))) => Ok(agreed),
             (None, Ok(Err(Dissent::Refusals(refusals)))) => Err(Error::Refused { refusals, own }),
             (None, Ok(Err(Dissent::Calls(calls)))) => Err(Error::DifferentCalls { calls }),
             (None, Err(error)) => {
@@ -45,25 +59,57 @@ impl Worker {
         }
     }
 
-    /// The rows of the step's microbatches, or what stands against it, on all ranks the same.
-    fn vote(&self, own: &Vote) -> Result<Result<Rows, Dissent>, Error> {
-        let mut numbers = vec![f64::from(u8::from(own.objection.is_some()))];
+    /// Makes what stands against the step on a replica an objection of this rank too, so that its
+    /// pipeline hears of it, and likewise what it has of sums.
+    fn hear_replicas(&self, own: &mut Vote) -> Result<(), Error> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let (comm, code) = (replicas.comm(), f64::from(own.call.code()));
+        let flags = [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag)));
+        let most = comm.all_reduce(&[flags[0], flags[1], code, -code], Reduction::Max)?;
+        own.has_sums = most[1] > 0.0;
+        let is_other_call = most[2] != -most[3];
+        if most[0] == 0.0 && !is_other_call {
+            return Ok(());
+        }
+        let said = if is_other_call {
+            own.call.to_string()
+        } else {
+            own.objection.clone().unwrap_or_default()
+        };
+        let all = comm.all_gather_text(&said)?;
+        let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
+        let heard = if is_other_call {
+            others.find(|(_, text)| *text != said).map(|(rank, text)| {
+                format!("its replica, rank {rank}, takes another step: {text}; this one: {said}")
+            })
+        } else {
+            others.next().map(|(rank, text)| format!("its replica, rank {rank}, does not: {text}"))
+        };
+        own.objection = own.objection.take().or(heard);
+        Ok(())
+    }
+
+    /// What all ranks know, or what stands against the step, on all ranks the same.
+    fn vote(&self, own: &Vote) -> Result<Result<Agreed, Dissent>, Error> {
+        let mut numbers =
+            [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag))).to_vec();
         for word in own.call.words().map(f64::from) {
             numbers.extend([word, -word]);
         }
         #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^53 rows")]
         numbers.extend(own.rows.iter().map(|&rows| rows as f64));
         let most = self.comm.all_reduce(&numbers, Reduction::Max)?;
-        let (votes, rows) = most.split_at(1 + 2 * NUM_WORDS);
+        let (votes, rows) = most.split_at(2 + 2 * NUM_WORDS);
         let by_rank = |texts: Vec<String>| self.comm.members().iter().copied().zip(texts);
-        if votes[1..].chunks(2).any(|word| word[0] != -word[1]) {
+        if votes[2..].chunks(2).any(|word| word[0] != -word[1]) {
             let calls = by_rank(self.comm.all_gather_text(&own.call.to_string())?).collect();
             return Ok(Err(Dissent::Calls(calls)));
         }
         if votes[0] == 0.0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
             let counts: Vec<usize> = rows.iter().map(|&rows| rows as usize).collect();
-            return Ok(Ok(Rows::new(counts, rows.len())));
+            let rows = Rows::new(counts, rows.len());
+            return Ok(Ok(Agreed { rows, has_sums: votes[1] > 0.0 }));
         }
         let said =
             by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
@@ -77,6 +123,8 @@ struct Vote {
     objection: Option<String>,
     /// The rows of each microbatch; none of a rank that does not count them.
     rows: Vec<usize>,
+    /// Whether there are gradients that were summed over replicas before.
+    has_sums: bool,
 }
 
 /// Why there is no step, with the ranks in the world's numbers.
@@ -104,16 +152,22 @@ impl Call {
         Self { purpose, options, share: batch.share, seed }
     }
 
-    /// Words of its own for each: small enough that a number of a reduction holds one exactly.
-    fn words(self) -> [u32; NUM_WORDS] {
+    /// What kind of step it is.
+    fn code(self) -> u32 {
         let bits = [
             self.purpose == Purpose::Training,
             self.options.outputs == Outputs::Keep,
             self.options.outputs == Outputs::Everywhere,
             self.options.measure,
+            self.options.more_to_come,
             self.seed.is_some(),
         ];
-        let code = bits.into_iter().fold(0, |code, bit| 2 * code + u32::from(bit));
+        bits.into_iter().fold(0, |code, bit| 2 * code + u32::from(bit))
+    }
+
+    /// Words of its own for each: small enough that a number of a reduction holds one exactly.
+    fn words(self) -> [u32; NUM_WORDS] {
+        let code = self.code();
         let [share, seed] = [self.share.to_bits(), self.seed.unwrap_or_default()].map(halves);
         [code, share[0], share[1], seed[0], seed[1]]
     }
@@ -136,6 +190,7 @@ impl std::fmt::Display for Call {
             Outputs::Everywhere => " with outputs everywhere",
         })?;
         f.write_str(if self.options.measure { ", measured" } else { "" })?;
+        f.write_str(if self.options.more_to_come { ", more to come" } else { "" })?;
         if self.share != 1.0 {
             write!(f, ", a share of {}", self.share)?;
         }

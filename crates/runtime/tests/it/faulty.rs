@@ -276,6 +276,7 @@ pub(crate) fn bench<T: Send>(
             stages: program.placement().stages_of(rank).iter().map(stage).collect(),
             routes: None,
             ties: vec![tie(program)],
+            replicas: None,
             trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,

@@ -16,6 +16,7 @@ mod net;
 mod predicted;
 mod random;
 mod recovery;
+mod replicas;
 mod skips;
 mod tied;
 mod tied_net;

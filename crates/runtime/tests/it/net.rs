@@ -186,6 +186,7 @@ pub(crate) fn plain_parts(
         stages,
         routes: None,
         ties: Vec::new(),
+        replicas: None,
         trained_from: Stage::new(0),
         loss: loss(),
         scale_grads: false,

@@ -142,6 +142,7 @@ fn pipelines_of_one_world_recover_together() {
             stages,
             routes: None,
             ties: Vec::new(),
+            replicas: None,
             trained_from: Stage::new(0),
             loss,
             scale_grads: false,

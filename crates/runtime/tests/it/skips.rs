@@ -81,6 +81,7 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             stages: mine.iter().map(|&stage| (stage, short(stage))).collect(),
             routes: Some(routes.clone()),
             ties: Vec::new(),
+            replicas: None,
             trained_from: Stage::new(0),
             loss: Arc::clone(&loss()),
             scale_grads: false,

@@ -140,6 +140,7 @@ impl Web {
                 stages: stages.collect(),
                 routes: Some(routes.clone()),
                 ties: Vec::new(),
+                replicas: None,
                 trained_from: Stage::new(partition.trained_from().unwrap()),
                 loss: loss(),
                 scale_grads: false,

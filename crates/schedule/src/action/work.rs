@@ -32,7 +32,7 @@ impl ComputeOp {
     }
 
     /// Whether it is the last to need the activations of its microbatch.
-    pub(crate) fn frees(self) -> bool {
+    pub fn frees(self) -> bool {
         match self {
             Self::Backward | Self::BackwardWeight => true,
             Self::Forward | Self::BackwardInput | Self::Recompute => false,

@@ -1,0 +1,233 @@
+//! Gradients of a rank's stages, summed over the ranks of other pipelines that have the same stages.
+
+use std::collections::BTreeMap;
+
+use autopipe_nn::{Parameter, Parameters};
+use autopipe_schedule::{Action, Stage, ValidProgram};
+use candle_core::{Shape, Tensor};
+
+use super::Worker;
+use crate::communicator::{AllReduce, Tag};
+use crate::{ActionError, Communicator, Error};
+
+/// The ranks that have the same stages as this one in pipelines of their own, each of which trains on
+/// batches of its own.
+pub struct Replicas {
+    /// This rank's end of their group.
+    pub comm: Box<dyn Communicator>,
+    /// Whether gradients are summed after every microbatch's backward, instead of once a stage's are
+    /// complete: the same sums, sent as many times as there are microbatches.
+    pub each_microbatch: bool,
+}
+
+impl std::fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replicas")
+            .field("members", &self.comm.members())
+            .field("each_microbatch", &self.each_microbatch)
+            .finish()
+    }
+}
+
+/// What a rank knows of the sums over its replicas.
+pub(super) struct Synced {
+    replicas: Replicas,
+    stages: BTreeMap<Stage, StageGrads>,
+    /// What several stages share, which is summed with their copies.
+    tied: Vec<Parameter>,
+    /// Whether what the parameters have was summed by former steps.
+    is_summed: bool,
+    /// Whether this step sums.
+    is_active: bool,
+}
+
+/// The gradients of a stage. Those that are summed have left the parameters, into which the next
+/// backward adds, and come back when all are.
+struct StageGrads {
+    parameters: Vec<Parameter>,
+    pending: Option<AllReduce>,
+    summed: Vec<Option<Tensor>>,
+}
+
+impl StageGrads {
+    fn take(&self) -> Vec<Option<Tensor>> {
+        let take = |parameter: &Parameter| {
+            let grad = parameter.grad();
+            parameter.set_grad(None);
+            grad
+        };
+        self.parameters.iter().map(take).collect()
+    }
+
+    /// Adds a sum to those before.
+    fn add(&mut self, sums: Vec<Option<Tensor>>) -> candle_core::Result<()> {
+        if self.summed.is_empty() {
+            self.summed = sums;
+            return Ok(());
+        }
+        for (summed, sum) in self.summed.iter_mut().zip(sums) {
+            *summed = match (summed.take(), sum) {
+                (Some(summed), Some(sum)) => Some((summed + sum)?),
+                (summed, sum) => summed.or(sum),
+            };
+        }
+        Ok(())
+    }
+}
+
+impl Synced {
+    /// # Errors
+    /// If the program does not sum the gradients of a stage that is trained.
+    pub(super) fn new<'a>(
+        replicas: Replicas,
+        program: &ValidProgram,
+        stages: impl Iterator<Item = (Stage, &'a Parameters)>,
+        tied: Vec<Parameter>,
+    ) -> Result<Self, Error> {
+        let is_tied =
+            |parameter: &Parameter| tied.iter().any(|tied| tied.name() == parameter.name());
+        let mut own = BTreeMap::new();
+        for (stage, parameters) in stages {
+            // What several stages share is summed when they have told each other.
+            let parameters: Vec<Parameter> = parameters
+                .iter()
+                .filter(|parameter| parameter.is_trainable() && !is_tied(parameter))
+                .cloned()
+                .collect();
+            let wanted = [Action::ReduceGrad(stage), Action::WaitReduceGrad(stage)];
+            let mut actions = program.rows().iter().flatten();
+            let has = |wanted: &Action| actions.any(|action| action == wanted);
+            if !parameters.is_empty() && !wanted.iter().all(has) {
+                return Err(Error::NotReduced { stage: stage.index() });
+            }
+            own.insert(stage, StageGrads { parameters, pending: None, summed: Vec::new() });
+        }
+        Ok(Self { replicas, stages: own, tied, is_summed: false, is_active: false })
+    }
+
+    pub(super) fn comm(&self) -> &dyn Communicator {
+        &*self.replicas.comm
+    }
+
+    /// Whether this step sums.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    /// Whether what the parameters had before the step was summed already.
+    pub(super) fn was_summed(&self) -> bool {
+        self.is_summed
+    }
+
+    /// Whether the parameters have gradients that were summed already.
+    pub(super) fn has_sums(&self) -> bool {
+        let own = self.stages.values().flat_map(|stage| &stage.parameters);
+        self.is_summed && own.chain(&self.tied).any(|parameter| parameter.grad().is_some())
+    }
+
+    /// Puts aside what former steps have summed, if any rank of the pipeline has such sums. A step
+    /// after which more are to come does not sum; but what it adds to sums is summed in any case, for
+    /// nobody could tell them apart.
+    pub(super) fn begin_step(&mut self, more_to_come: bool, has_sums: bool) {
+        self.is_summed = has_sums;
+        self.is_active = !more_to_come || self.replicas.each_microbatch || self.is_summed;
+        if self.is_summed {
+            for stage in self.stages.values_mut() {
+                stage.summed = stage.take();
+            }
+        }
+    }
+
+    pub(super) fn end_step(&mut self) {
+        self.is_summed = self.is_active;
+    }
+
+    /// Drops what a failed step has put aside: its gradients are lost anyway.
+    pub(super) fn forget(&mut self) {
+        for stage in self.stages.values_mut() {
+            stage.pending = None;
+            stage.summed.clear();
+        }
+        self.is_summed = false;
+    }
+
+    /// A microbatch has gone backward.
+    pub(super) fn after_backward(&mut self, stage: Stage) -> Result<(), ActionError> {
+        if self.replicas.each_microbatch && self.is_active {
+            self.begin(stage)?;
+        }
+        Ok(())
+    }
+
+    /// All microbatches have gone backward.
+    pub(super) fn reduce(&mut self, stage: Stage) -> Result<(), ActionError> {
+        if !self.replicas.each_microbatch && self.is_active {
+            self.begin(stage)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, id: Stage) -> Result<(), ActionError> {
+        self.settle(id)?;
+        let Some(stage) = self.stages.get_mut(&id).filter(|s| !s.parameters.is_empty()) else {
+            return Ok(());
+        };
+        let shapes: Vec<Shape> = stage.parameters.iter().map(|p| p.shape().clone()).collect();
+        let (tag, awaited) = (Tag::of_grads(id), Action::ReduceGrad(id));
+        let own = stage.take();
+        let begun = AllReduce::begin(&*self.replicas.comm, tag, awaited, shapes, own)?;
+        stage.pending = Some(begun);
+        Ok(())
+    }
+
+    /// Waits for the sum that is under way, if one is.
+    fn settle(&mut self, id: Stage) -> Result<(), ActionError> {
+        let Some(stage) = self.stages.get_mut(&id) else { return Ok(()) };
+        let Some(pending) = stage.pending.take() else { return Ok(()) };
+        let sums = pending.finish(&*self.replicas.comm)?;
+        Ok(stage.add(sums)?)
+    }
+
+    /// Waits for a stage's gradients and gives them back to the parameters.
+    pub(super) fn wait(&mut self, id: Stage) -> Result<(), ActionError> {
+        if !self.is_active {
+            return Ok(());
+        }
+        self.settle(id)?;
+        let Some(stage) = self.stages.get_mut(&id) else { return Ok(()) };
+        for (parameter, sum) in stage.parameters.iter().zip(stage.summed.drain(..)) {
+            parameter.set_grad(sum);
+        }
+        Ok(())
+    }
+
+    /// Brings the sums under way on as far as nobody has to wait.
+    pub(super) fn advance(&mut self) -> Result<(), ActionError> {
+        for stage in self.stages.values_mut() {
+            if let Some(pending) = &mut stage.pending {
+                pending.advance(&*self.replicas.comm)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sum of one tensor over all replicas, waited for.
+    pub(super) fn sum(
+        &self,
+        tag: Tag,
+        awaited: Action,
+        shape: &Shape,
+        own: Option<Tensor>,
+    ) -> Result<Option<Tensor>, ActionError> {
+        let comm = self.comm();
+        let sum = AllReduce::begin(comm, tag, awaited, vec![shape.clone()], vec![own])?;
+        Ok(sum.finish(comm)?.pop().flatten())
+    }
+}
+
+impl Worker {
+    /// Brings what goes on beside the computations on.
+    pub(super) fn advance_sums(&mut self) -> Result<(), ActionError> {
+        self.replicas.as_mut().map_or(Ok(()), Synced::advance)
+    }
+}
