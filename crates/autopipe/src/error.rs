@@ -65,7 +65,8 @@ pub enum Error {
     Unsupported(Vec<Unsupported>),
     /// An axis that this version cannot use.
     #[error(
-        "the mesh's axis `{axis}` has size {size}; only the pipeline's axis can be larger than 1 so far"
+        "the mesh's axis `{axis}` has size {size}; only the pipeline's axis and one of replicas, \
+         `dp_replicate`, can be larger than 1 so far"
     )]
     Axis {
         /// The axis.

@@ -19,8 +19,8 @@ pub use forecast::{
 };
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};
-pub use pipeline::AutoPipeline;
-pub use plan::{PipelinePlan, plan};
+pub use pipeline::{AutoPipeline, Replica};
+pub use plan::{PipelinePlan, lowering_of, plan, plan_with};
 pub use split::{Split, SplitError, split};
 
 // The one place where names of other crates are gathered: what a program that trains needs.

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
-use autopipe_mesh::{AxisNames, DeviceMesh};
+use autopipe_mesh::{Axis, AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, LossFn, Model, Parameters, Recovered, StageModel, StepOptions, StepOutput,
-    Worker, WorkerParts,
+    Batch, Communicator, LossFn, Model, Parameters, Recovered, Replicas, StageModel, StepOptions,
+    StepOutput, Worker, WorkerParts,
 };
 use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{ElementType, ModuleGraph};
 use candle_core::Device;
 
-use crate::plan::plan;
+use crate::plan::{lowering_of, plan_with};
 use crate::{Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan};
 
 /// One rank's pipeline: every rank makes its own from the same arguments, builds it, and then takes
@@ -21,8 +21,18 @@ pub struct AutoPipeline {
     args: PipelineArgs,
     axis_names: AxisNames,
     device: Device,
+    replica: Replica,
     world: Box<dyn Communicator>,
     built: Option<Built>,
+}
+
+/// One of the pipelines that train side by side, each on batches of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Which one, counted from 0: its rank's index on the axis of replicas.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// What `build` makes.
@@ -48,25 +58,21 @@ impl AutoPipeline {
     ///
     /// # Errors
     /// If options contradict each other or would do nothing, the mesh lacks the pipeline axis or
-    /// another one that is named, axes other than the pipeline's are larger than one, or mesh and
-    /// world differ.
+    /// another one that is named, axes are larger than one along which nothing is shared out yet, or
+    /// mesh and world differ.
     pub fn new(args: PipelineArgs, world: Box<dyn Communicator>) -> Result<Self, Error> {
         args.config.check().map_err(Error::Config)?;
         args.config.check_supported().map_err(Error::Unsupported)?;
-        check_runnable(&args)?;
         let axis_names = args.names()?;
         let mesh = &args.world_mesh;
         if mesh.world_size() != world.size() {
             return Err(Error::WorldSize { mesh: mesh.world_size(), world: world.size() });
         }
         mesh.coord_from_rank(world.rank())?;
-        for (axis, size) in mesh.axes() {
-            if *axis != axis_names.pp_axis_name && size > 1 {
-                return Err(Error::Axis { axis: axis.to_string(), size });
-            }
-        }
+        let replica = replica_of(mesh, &axis_names, world.rank())?;
+        check_runnable(&args, replica)?;
         let device = args.device()?;
-        Ok(Self { args, axis_names, device, world, built: None })
+        Ok(Self { args, axis_names, device, replica, world, built: None })
     }
 
     /// Splits the model, proves the schedule, and builds this rank's stages. The same call has to be
@@ -91,7 +97,8 @@ impl AutoPipeline {
         let graph = model.graph();
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
-        let plan = plan(config, table.as_ref(), world_mesh.size(pp)?, &graph)?;
+        let lowering = lowering_of(self.replica.count);
+        let plan = plan_with(config, table.as_ref(), world_mesh.size(pp)?, &graph, lowering)?;
         let trained_from = plan.partition.trained_from().ok_or_else(|| Error::NothingToTrain {
             num_parameters: graph.modules().map(|module| module.parameters.len()).sum(),
         })?;
@@ -100,6 +107,14 @@ impl AutoPipeline {
         let group = world_mesh.group(pp, rank)?;
         // The group's first rank names it.
         let comm = self.world.split(group[0], world_mesh.index(pp, rank)?)?;
+        let replicas = match replicated(world_mesh, &self.axis_names).first() {
+            Some(axis) => {
+                let group = world_mesh.group(axis, rank)?;
+                let comm = self.world.split(group[0], world_mesh.index(axis, rank)?)?;
+                Some(Replicas { comm, each_microbatch: !self.args.defer_fsdp_grad_sync })
+            }
+            None => None,
+        };
 
         let num_stages = plan.partition.num_stages();
         let context = |stage| PartContext {
@@ -128,7 +143,7 @@ impl AutoPipeline {
             stages,
             routes: Some(plan.routes.clone()),
             ties: plan.ties.clone(),
-            replicas: None,
+            replicas,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,
@@ -285,16 +300,48 @@ impl AutoPipeline {
         &self.axis_names
     }
 
+    /// The pipeline of this rank, among those that train side by side.
+    pub fn replica(&self) -> Replica {
+        self.replica
+    }
+
     /// This rank's end of the whole world.
     pub fn world(&self) -> &dyn Communicator {
         &*self.world
     }
 }
 
+/// The axes larger than one whose ranks have the same parameters and batches of their own: the
+/// data-parallel ones, but for those that share parameters out.
+fn replicated(mesh: &DeviceMesh, names: &AxisNames) -> Vec<Axis> {
+    let own = mesh.axes().filter(|(axis, size)| {
+        *size > 1 && names.dp_axis_names.contains(axis) && !Axis::DP_SHARD.eq(*axis)
+    });
+    own.map(|(axis, _)| axis.clone()).collect()
+}
+
+/// The pipeline of a rank.
+///
+/// # Errors
+/// For axes along which nothing is shared out yet.
+fn replica_of(mesh: &DeviceMesh, names: &AxisNames, rank: usize) -> Result<Replica, Error> {
+    let replicated = replicated(mesh, names);
+    let allowed = [Some(&names.pp_axis_name), replicated.first()];
+    for (axis, size) in mesh.axes() {
+        if size > 1 && !allowed.contains(&Some(axis)) {
+            return Err(Error::Axis { axis: axis.to_string(), size });
+        }
+    }
+    Ok(match replicated.first() {
+        Some(axis) => Replica { index: mesh.index(axis, rank)?, count: mesh.size(axis)? },
+        None => Replica { index: 0, count: 1 },
+    })
+}
+
 /// What can be planned but not run yet.
-fn check_runnable(args: &PipelineArgs) -> Result<(), Error> {
+fn check_runnable(args: &PipelineArgs, replica: Replica) -> Result<(), Error> {
     let mut unsupported = Vec::new();
-    if !args.defer_fsdp_grad_sync {
+    if !args.defer_fsdp_grad_sync && replica.count == 1 {
         let reason = "without data parallelism there are no gradients to sum over ranks";
         unsupported.push(Unsupported::new("defer_fsdp_grad_sync", false, reason));
     }

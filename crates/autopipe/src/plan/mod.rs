@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use autopipe_config::{Invalid, PipelineConfig, Rounding, Unsupported};
 use autopipe_runtime::{Programs, Tie};
-use autopipe_schedule::lower::{Lowering, lower_with};
+use autopipe_schedule::lower::{Lowering, ReduceGrads, lower_with};
 use autopipe_schedule::{Extent, Kind, Plan, generate, validate};
 use autopipe_splitter::{
     ModuleGraph, Partition, RoundTo, Routes, ScheduleStyle, calculate_virtual_stages, routes,
@@ -49,16 +49,38 @@ pub fn plan(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
+    plan_with(config, table, pp_size, graph, Lowering::default())
+}
+
+/// As [`plan`], with what else the programs are to have beside sends and receives: [`lowering_of`]
+/// says what several pipelines need. The groups of tied parameters are the model's.
+///
+/// # Errors
+/// As [`plan`], and if the options do not fit the schedule.
+pub fn plan_with(
+    config: &PipelineConfig,
+    table: Option<&Plan>,
+    pp_size: usize,
+    graph: &ModuleGraph,
+    lowering: Lowering,
+) -> Result<PipelinePlan, Error> {
     let Decided { partition, routes, table, schedule } = decide(config, table, pp_size, graph)?;
     let ties = ties::ties(graph, &partition)?;
     let groups = ties.iter().map(|tie| tie.copies.keys().copied().collect());
-    let lowering = Lowering { tied: groups.collect(), ..Lowering::default() };
+    let lowering = Lowering { tied: groups.collect(), ..lowering };
     let programs = Programs {
         train: Arc::new(validate(lower_with(&table, &lowering)?)?),
         eval: Arc::new(validate(lower_with(&table.forward_only(), &lowering)?)?),
     };
     let without_effect = config.without_effect();
     Ok(PipelinePlan { partition, routes, ties, table, programs, schedule, without_effect })
+}
+
+/// What the programs of so many pipelines side by side need: the gradients of each stage are summed
+/// over all of them, while its rank computes on.
+pub fn lowering_of(num_replicas: usize) -> Lowering {
+    let reduce_grads = if num_replicas > 1 { ReduceGrads::Deferred } else { ReduceGrads::Never };
+    Lowering { reduce_grads, ..Lowering::default() }
 }
 
 /// What a plan is before its schedule is proved.

@@ -31,7 +31,9 @@ impl Sections<'_> {
             return;
         };
         // Where the number of ranks is not known, one has to do at least.
-        let dp_size = distributed.and_then(|draft| draft.dp_size.ok().flatten()).unwrap_or(1);
+        let replicas = distributed.and_then(|draft| draft.dp_replicate_size.ok());
+        let dp_size = distributed.and_then(|draft| draft.dp_size.ok().flatten()).or(replicas);
+        let dp_size = dp_size.unwrap_or(1);
         if let Err(uneven) = accumulation_steps(global, local, dp_size) {
             let help = "gradients are accumulated over whole local batches";
             self.root.refuse("step_scheduler.global_batch_size", uneven.to_string(), help);

@@ -3,21 +3,18 @@
 use autopipe::Communicator;
 use autopipe::communicator::Reduction;
 use autopipe::memory::Account;
-use autopipe::schedule::Timeline;
+use autopipe::schedule::Span;
 
 use crate::Error;
 
 /// By rank, the most bytes held since the last call of this on the rank: weights, gradients,
-/// moments, activations. All ranks call it at the end of a step, with the step's timeline if it was
-/// measured, for measuring starts the count anew at every action. Empty if the program's allocator
-/// counts nothing ([`CountingAllocator`](autopipe::memory::CountingAllocator)).
+/// moments, activations. All ranks call it at the end of a step, each with its own row of the timeline
+/// if it was measured, for measuring starts the count anew at every action. Empty if the program's
+/// allocator counts nothing ([`CountingAllocator`](autopipe::memory::CountingAllocator)).
 ///
 /// # Errors
 /// If another rank has failed.
-pub fn peak_memory(
-    world: &dyn Communicator,
-    timeline: Option<&Timeline>,
-) -> Result<Vec<u64>, Error> {
+pub fn peak_memory(world: &dyn Communicator, measured: &[Span]) -> Result<Vec<u64>, Error> {
     let account = Account::of_thread();
     let mine = account.and_then(Account::peak);
     if let Some(account) = account {
@@ -26,7 +23,8 @@ pub fn peak_memory(
     // Of a rank without a count the sum knows nothing, so that the last figure tells how many count.
     let mut figures = vec![0.0; world.size() + 1];
     if let Some(bytes) = mine {
-        figures[world.rank()] = float(bytes);
+        let held = measured.iter().filter_map(|span| span.held).map(|held| held.peak);
+        figures[world.rank()] = held.fold(float(bytes), f64::max);
         figures[world.size()] = 1.0;
     }
     let mut figures = world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
@@ -34,12 +32,7 @@ pub fn peak_memory(
     if num_counting < float(world.size() as u64) {
         return Ok(Vec::new());
     }
-    let measured = |rank: usize| {
-        let row =
-            timeline.and_then(|timeline| timeline.rows().get(rank)).map_or(&[][..], |row| row);
-        row.iter().filter_map(|span| span.held).map(|held| held.peak).fold(0.0, f64::max)
-    };
-    Ok(figures.iter().enumerate().map(|(rank, &bytes)| whole(bytes.max(measured(rank)))).collect())
+    Ok(figures.into_iter().map(whole).collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]

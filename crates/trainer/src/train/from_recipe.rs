@@ -6,7 +6,7 @@ use std::path::Path;
 
 use autopipe::schedule::{Plan, Program, csv};
 use autopipe::{PipelineConfig, Split};
-use autopipe_config::{ModelSource, Recipe, RecipeErrors};
+use autopipe_config::{ModelSource, Recipe, RecipeErrors, Strategy};
 use autopipe_models::read_config;
 use serde_json::Value;
 
@@ -21,6 +21,17 @@ pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
         loss_fn: Some(recipe.loss_fn),
         ..PipelineConfig::default()
     })
+}
+
+/// How many pipelines with all parameters train side by side: with `ddp` all data-parallel ranks, and
+/// else the copies among them.
+pub(crate) fn num_replicas(recipe: &Recipe) -> usize {
+    let distributed = &recipe.distributed;
+    let copies = distributed.dp_replicate_size;
+    match distributed.strategy {
+        Strategy::Ddp => distributed.dp_size.unwrap_or(copies),
+        Strategy::Fsdp2 => copies,
+    }
 }
 
 /// What stands in the `config.json` of the model, or would.

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
-    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Shards, Split, Workload, plan, split,
+    Axis, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards, Split,
+    Workload, lowering_of, plan, plan_with, split,
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
 
 use super::data::{described, training_data, validation_data};
-use super::from_recipe::{pipeline_config, read_schedule, split_of};
+use super::from_recipe::{num_replicas, pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
@@ -45,6 +46,9 @@ pub(super) struct Job<'a> {
     readers: Mutex<Vec<Option<Reader>>>,
 }
 
+/// The axis of pipelines that train side by side.
+const REPLICAS: Axis = Axis::DP_REPLICATE;
+
 impl<'a> Job<'a> {
     /// Looks at everything that can be looked at, so that all problems are told at once.
     pub(super) fn prepare(
@@ -55,8 +59,9 @@ impl<'a> Job<'a> {
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
+        let num_replicas = num_replicas(recipe);
         let config = pipeline_config(recipe);
-        let mesh = found(&mut problems, mesh_of(pp_size));
+        let mesh = found(&mut problems, mesh_with(pp_size, num_replicas));
         let origin = found(&mut problems, origin(recipe, options));
         let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
         let model = dtype.and_then(|dtype| {
@@ -77,9 +82,13 @@ impl<'a> Job<'a> {
             (Some(model), Some(table), Some(way), Some(bytes)) => {
                 let graph = model.as_model().graph();
                 let workload = workload(&config, recipe.dataset.seq_len, bytes);
-                let decided = decide(&config, table.as_ref(), pp_size, &graph, way, &workload);
-                let decided = found(&mut problems, decided.map_err(Error::from));
-                decided.map(|(config, plan)| (config, plan, workload))
+                let decided = split(&config, table.as_ref(), pp_size, &graph, way, &workload);
+                let decided = decided.and_then(|config| {
+                    let lowering = lowering_of(num_replicas);
+                    let plan = plan_with(&config, table.as_ref(), pp_size, &graph, lowering)?;
+                    Ok((config, plan, workload))
+                });
+                found(&mut problems, decided.map_err(Error::from))
             }
             _ => None,
         };
@@ -97,7 +106,7 @@ impl<'a> Job<'a> {
                 }
             };
             found(&mut problems, loader.seek(&state.position))?;
-            let readers = found(&mut problems, readers(recipe, &loader, pp_size))?;
+            let readers = found(&mut problems, readers(recipe, &loader, num_replicas, pp_size))?;
             Some((loader, evaluation, state, readers))
         });
         let run_dir = match (&origin, &model, bytes) {
@@ -150,7 +159,7 @@ impl<'a> Job<'a> {
         Some(Event::Resumed { step: state.step, path: folder.clone() })
     }
 
-    pub(super) fn pp_size(&self) -> usize {
+    pub(super) fn num_ranks(&self) -> usize {
         self.mesh.world_size()
     }
 
@@ -158,7 +167,14 @@ impl<'a> Job<'a> {
         self.recipe.step_scheduler.max_steps
     }
 
-    /// What is read ahead for a rank, which takes it once.
+    /// What a pipeline's ranks evaluate on: its part of the rows.
+    pub(super) fn evaluation_of(&self, replica: Replica) -> Result<Option<Evaluation>, Error> {
+        let Replica { index, count } = replica;
+        let part = |evaluation: &Evaluation| evaluation.clone().with_shard(index, count);
+        self.evaluation.as_ref().map(part).transpose()
+    }
+
+    /// What is read ahead for a rank of the world, which takes it once.
     pub(super) fn windows_of(&self, rank: usize) -> Result<Reader, Error> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.get_mut(rank).and_then(Option::take).ok_or(Error::Zero { name: "num_readers" })
@@ -167,22 +183,32 @@ impl<'a> Job<'a> {
     /// What all ranks together could compute at best, in operations per second.
     pub(super) fn peak_flops(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "there are few ranks")]
-        let num_ranks = self.pp_size() as f64;
+        let num_ranks = self.num_ranks() as f64;
         self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
     }
 }
 
-/// One thread reads ahead for all ranks of the process.
+/// One thread for each pipeline reads ahead for all its ranks, and comes back by rank of the world.
 fn readers(
     recipe: &Recipe,
     loader: &Loader,
-    num_ranks: usize,
+    num_replicas: usize,
+    pp_size: usize,
 ) -> Result<Vec<Option<Reader>>, Error> {
     let scheduler = &recipe.step_scheduler;
-    let num_batches = scheduler.num_accumulation_steps(1)?;
+    let num_batches = scheduler.num_accumulation_steps(num_replicas)?;
     let shape = WindowShape { batch_size: scheduler.local_batch_size, num_batches };
-    let readers = feed(loader.clone(), shape, num_ranks, recipe.dataset.prefetch)?;
-    Ok(readers.into_iter().map(Some).collect())
+    let mut by_rank: Vec<Option<Reader>> = (0..pp_size * num_replicas).map(|_| None).collect();
+    for replica in 0..num_replicas {
+        let part = loader.clone().with_shard(replica, num_replicas)?;
+        let readers = feed(part, shape, pp_size, recipe.dataset.prefetch)?;
+        // As the mesh numbers them: the replicas of a stage stand side by side.
+        let ranks = by_rank.iter_mut().skip(replica).step_by(num_replicas);
+        for (place, reader) in ranks.zip(readers) {
+            *place = Some(reader);
+        }
+    }
+    Ok(by_rank)
 }
 
 /// The folder of the run, if it has one, with room for checkpoints of so many bytes.
@@ -249,6 +275,15 @@ pub(crate) fn workload(
 /// The value, or its problem with the others.
 pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// The mesh of pipelines that train side by side; of one there is nothing else.
+fn mesh_with(pp_size: usize, num_replicas: usize) -> Result<DeviceMesh, Error> {
+    if num_replicas == 1 {
+        return mesh_of(pp_size);
+    }
+    let mesh = DeviceMesh::new([(Axis::PP, pp_size), (REPLICAS, num_replicas)]);
+    Ok(mesh.map_err(autopipe::Error::from)?)
 }
 
 /// The mesh of a pipeline and nothing else.

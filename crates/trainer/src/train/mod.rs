@@ -76,7 +76,7 @@ pub fn train(
     observe(job.planned());
     job.resumed().map(observe);
     let run = |world| RankRun::new(&job, world, observe)?.run();
-    let ranks = threads(job.pp_size(), &options.threads, run).map_err(TrainError::Rank)?;
+    let ranks = threads(job.num_ranks(), &options.threads, run).map_err(TrainError::Rank)?;
     // All ranks report the same, and a mesh has at least one.
     let none = || TrainError::Prepare(vec![Error::Zero { name: "pp_size" }]);
     let finished = ranks.into_iter().next().ok_or_else(none)?;

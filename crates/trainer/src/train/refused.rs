@@ -2,19 +2,26 @@
 
 use autopipe_config::{DType, Problem, Recipe, RecipeErrors};
 
+use super::from_recipe::num_replicas;
+
 /// Everything that is asked for and would not happen, where the model is trained in `trained`.
 pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeErrors> {
     let distributed = &recipe.distributed;
+    let replicas = num_replicas(recipe);
+    let sharded = distributed.dp_size.filter(|dp_size| *dp_size > replicas).map(|dp_size| {
+        let message =
+            format!("{dp_size} ranks that share parameters out can be planned, but not run yet");
+        let help = "set `strategy: ddp`, with which every rank has its stages' parameters whole";
+        recipe.problem("distributed.dp_size", message, Some(help))
+    });
     let sizes = [
-        ("distributed.dp_size", distributed.dp_size.unwrap_or(1)),
-        ("distributed.dp_replicate_size", distributed.dp_replicate_size),
         ("distributed.tp_size", distributed.tp_size),
         ("distributed.cp_size", distributed.cp_size),
         ("distributed.ep_size", distributed.ep_size),
     ];
     let sizes = sizes.into_iter().filter(|(_, size)| *size > 1).map(|(key, size)| {
         let message = format!("{size} ranks can be planned, but not run yet");
-        recipe.problem(key, message, Some("only `pp_size` can be greater than 1; leave this out"))
+        recipe.problem(key, message, Some("leave this out; `pp_size` and `dp_size` can be run"))
     });
     let policy = distributed.mp_policy.as_ref();
     let dtypes = [
@@ -44,7 +51,7 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let help = "leave it out, or write `float32`";
         recipe.problem("distributed.mp_policy.reduce_dtype", message, Some(help))
     });
-    let sync = (!distributed.defer_fsdp_grad_sync).then(|| {
+    let sync = (!distributed.defer_fsdp_grad_sync && replicas == 1).then(|| {
         let message = "without data parallelism there are no gradients to sum over ranks";
         recipe.problem("distributed.defer_fsdp_grad_sync", message, Some("leave it out"))
     });
@@ -52,7 +59,14 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let message = "without a pipeline there is one stage, which has everything";
         recipe.problem("distributed.split", message, Some("leave it out, or set `pp_size`"))
     });
-    let problems: Vec<Problem> =
-        sizes.chain(model).chain(dtypes).chain(sums).chain(sync).chain(split).collect();
+    let problems: Vec<Problem> = sharded
+        .into_iter()
+        .chain(sizes)
+        .chain(model)
+        .chain(dtypes)
+        .chain(sums)
+        .chain(sync)
+        .chain(split)
+        .collect();
     RecipeErrors::new(problems)
 }

@@ -34,6 +34,17 @@ impl Evaluation {
         Ok(Self { loader, batch_size, max_batches })
     }
 
+    /// One part of the batches, of a loader that has no parts: where there is a limit, all parts
+    /// together have as many batches, rounded up to the next that are shared out evenly.
+    ///
+    /// # Errors
+    /// If there is no such part.
+    pub fn with_shard(self, index: usize, count: usize) -> Result<Self, Error> {
+        let loader = self.loader.with_shard(index, count)?;
+        let max_batches = self.max_batches.map(|max| max.div_ceil(count));
+        Ok(Self { loader, max_batches, ..self })
+    }
+
     /// All batches from the first one on, whatever has been read before. The last is filled up with
     /// rows without labels; all parts of a loader have as many. After an error there are no more.
     pub fn batches(&mut self) -> Batches<'_> {

@@ -8,7 +8,8 @@ mod save;
 mod step;
 mod vote;
 
-use autopipe::{AutoPipeline, Communicator, Guard};
+use autopipe::schedule::Timeline;
+use autopipe::{AutoPipeline, Axis, Communicator, Guard};
 use autopipe_nn::Parameter;
 use autopipe_nn::optim::Optimizer;
 
@@ -17,7 +18,7 @@ use super::job::Job;
 use super::optimizer::optimizer_of;
 use crate::data::{Evaluation, Reader};
 use crate::state::{Best, TrainingState};
-use crate::{Error, EvalRecord, Event, Stopwatch};
+use crate::{Error, EvalRecord, Event, Stopwatch, peak_memory};
 use parts::guarded;
 pub(crate) use parts::{loss_fn, pipeline};
 use reporter::Reporter;
@@ -64,12 +65,13 @@ impl<'a> RankRun<'a> {
             }
         }
         let reporter = (rank == 0).then(|| Reporter::new(job, observe)).transpose()?;
+        let evaluation = job.evaluation_of(pipeline.replica())?;
         Ok(Self {
             job,
             pipeline,
             optimizer,
             windows: job.windows_of(rank)?,
-            evaluation: job.evaluation.clone(),
+            evaluation,
             state: job.state.clone(),
             pending: None,
             reporter,
@@ -122,6 +124,29 @@ impl<'a> RankRun<'a> {
             self.state.best = Some(Best { step, val_loss: loss });
         }
         Ok(is_best)
+    }
+
+    /// This rank's number in its pipeline.
+    fn pp_rank(&self) -> Result<usize, Error> {
+        let rank = self.pipeline.world().rank();
+        Ok(self.job.mesh.index(&Axis::PP, rank).map_err(autopipe::Error::from)?)
+    }
+
+    /// Whether this rank stands for its pipeline in what each pipeline does once.
+    fn is_head(&self) -> Result<bool, Error> {
+        Ok(self.pp_rank()? == 0)
+    }
+
+    /// By rank of the world, the most bytes held since the last call, which all ranks make.
+    fn peak_memory(&self, timeline: Option<&Timeline>) -> Result<Vec<u64>, Error> {
+        let pp_rank = self.pp_rank()?;
+        let row = timeline.and_then(|timeline| timeline.rows().get(pp_rank));
+        peak_memory(self.pipeline.world(), row.map_or(&[], Vec::as_slice))
+    }
+
+    /// Whether this rank's pipeline stands for all of them, which have the same parameters.
+    fn is_in_first_pipeline(&self) -> bool {
+        self.pipeline.replica().index == 0
     }
 
     /// This rank's parameters, each that stages share once over all ranks.

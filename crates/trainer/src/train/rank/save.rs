@@ -1,7 +1,7 @@
 //! Checkpoints: every rank writes what it has from a copy while training goes on, and the whole appears
 //! at once when all have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -16,14 +16,15 @@ use candle_core::Tensor;
 use super::RankRun;
 use crate::state::{TrainingState, create, optimizer_tensors, write_optimizer};
 use crate::train::Finished;
-use crate::{Error, Event, RunDir, peak_memory};
+use crate::{Error, Event, RunDir};
 
 /// A checkpoint of which this rank's part is being written.
 pub(super) struct Pending {
     step: usize,
     is_best: bool,
     content: Content,
-    writer: JoinHandle<Result<(), Error>>,
+    /// In the first pipeline: the others have the same parameters.
+    writer: Option<JoinHandle<Result<(), Error>>>,
 }
 
 /// All that a rank writes, which nobody changes any more.
@@ -78,39 +79,28 @@ impl RankRun<'_> {
         Ok(())
     }
 
-    /// Copies what this rank has, and lets a thread write it.
+    /// Lets every rank of the first pipeline write a copy of what it has.
     fn begin_save(&mut self, run_dir: &RunDir, step: usize, is_best: bool) -> Result<(), Error> {
         if self.pending.is_some() {
             self.complete_save()?;
         }
         let path = run_dir.checkpoint(step).path;
         let world = self.pipeline.world();
-        let (rank, num_ranks) = (world.rank(), world.size());
-        if rank == 0 {
+        if world.rank() == 0 {
             let unfinished = begin(&path)?;
             create(&unfinished)?;
         }
         world.barrier().map_err(autopipe::Error::from)?;
-        let parts = self.pipeline.parts()?;
         let content = self.content(step);
-        let part = Part {
-            model: Arc::clone(&self.job.model),
-            content,
-            rank,
-            num_ranks,
-            folder: partial(&path)?,
-            parameters: parts.iter().map(|part| copy(part)).collect::<Result<_, _>>()?,
-            optimizer: optimizer_tensors(&self.optimizer, &self.owned_parts()?)?,
-            state: (rank == 0).then(|| self.state.clone()),
+        let writer = if self.is_in_first_pipeline() {
+            Some(self.begin_write(&path, content)?)
+        } else {
+            None
         };
-        let writer = thread::Builder::new()
-            .name(format!("checkpoint {rank}"))
-            .spawn(move || part.write())
-            .map_err(|source| Error::WriteRunDir { path: path.clone(), source })?;
         tracing::debug!(step, "what a checkpoint has is copied, and training goes on");
         self.pending = Some(Pending { step, is_best, content, writer });
         // The copies are no part of what the next step holds.
-        peak_memory(self.pipeline.world(), None)?;
+        self.peak_memory(None)?;
         if let Some(reporter) = &self.reporter
             && self.job.recipe.checkpoint.is_async
         {
@@ -119,9 +109,35 @@ impl RankRun<'_> {
         Ok(())
     }
 
+    /// Copies what this rank has, and lets a thread write it.
+    fn begin_write(
+        &self,
+        path: &Path,
+        content: Content,
+    ) -> Result<JoinHandle<Result<(), Error>>, Error> {
+        let (rank, num_ranks) = (self.pp_rank()?, self.job.recipe.distributed.pp_size);
+        let parts = self.pipeline.parts()?;
+        let part = Part {
+            model: Arc::clone(&self.job.model),
+            content,
+            rank,
+            num_ranks,
+            folder: partial(path)?,
+            parameters: parts.iter().map(|part| copy(part)).collect::<Result<_, _>>()?,
+            optimizer: optimizer_tensors(&self.optimizer, &self.owned_parts()?)?,
+            state: (rank == 0).then(|| self.state.clone()),
+        };
+        thread::Builder::new()
+            .name(format!("checkpoint {rank}"))
+            .spawn(move || part.write())
+            .map_err(|source| Error::WriteRunDir { path: path.to_owned(), source })
+    }
+
     /// Whether this rank's part of the pending checkpoint is written.
     pub(super) fn is_written(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.writer.is_finished())
+        let is_done = |writer: &JoinHandle<_>| writer.is_finished();
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| pending.writer.as_ref().is_none_or(is_done))
     }
 
     /// Waits for the pending checkpoint and puts it in its place. All ranks call this, and learn
@@ -132,7 +148,8 @@ impl RankRun<'_> {
             return Ok(None);
         };
         let Pending { step, is_best, content, writer } = pending;
-        let written = writer.join().unwrap_or(Err(Error::WriterPanicked { step }));
+        let written = writer
+            .map_or(Ok(()), |writer| writer.join().unwrap_or(Err(Error::WriterPanicked { step })));
         let path = run_dir.checkpoint(step).path;
         if let Some(failed) = self.first_failure(written.err())? {
             return self.give_up(step, &path, failed).map(Some);
@@ -160,7 +177,7 @@ impl RankRun<'_> {
     ) -> Result<(), Error> {
         let path = run_dir.checkpoint(step).path;
         let folder = partial(&path)?;
-        let num_shards = self.pipeline.world().size();
+        let num_shards = self.job.recipe.distributed.pp_size;
         finish(&Writing { folder: &folder, model: &self.job.model, content, num_shards })?;
         commit(&folder, &path)?;
         run_dir.set_latest(step)?;
@@ -188,7 +205,7 @@ impl RankRun<'_> {
     fn give_up(
         &self,
         step: usize,
-        path: &std::path::Path,
+        path: &Path,
         failed: (usize, String),
     ) -> Result<(usize, String), Error> {
         if let Some(reporter) = &self.reporter {

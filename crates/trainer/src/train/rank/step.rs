@@ -1,7 +1,7 @@
 //! One optimiser step: the pipeline's steps that make its batch, clipping, and the update.
 
 use autopipe::splitter::BatchShape;
-use autopipe::{Batch, StepOptions};
+use autopipe::{Batch, Replica, StepOptions};
 use autopipe_config::OnNonFinite;
 use autopipe_nn::scale_grads;
 use rand_chacha::rand_core::RngCore as _;
@@ -9,7 +9,7 @@ use rand_chacha::rand_core::RngCore as _;
 use super::RankRun;
 use super::vote::Vote;
 use crate::data::{self, rng};
-use crate::{Error, NonFinite, StepRecord, clip_coefficient, model_flops, peak_memory};
+use crate::{Error, NonFinite, StepRecord, clip_coefficient, model_flops};
 
 /// What the learning rate is multiplied by at a number that is none, if that is asked for.
 const LOWERED: f64 = 0.5;
@@ -18,26 +18,33 @@ impl RankRun<'_> {
     /// Takes a step; all ranks learn the same of it, and whether the run is to end.
     pub(super) fn step(&mut self, step: usize) -> Result<(StepRecord, bool), Error> {
         let window = self.windows.next_window()?;
-        let tokens = window.num_label_tokens();
-        let num_batches = window.batches.len();
+        // The loss is divided by the labels of all pipelines, so that each counts as much.
+        let (_, tokens) = self.over_pipelines(0.0, window.num_label_tokens())?;
+        let Replica { index: replica, count: num_replicas } = self.pipeline.replica();
+        let own_batches = window.batches.len();
+        let num_batches = own_batches * num_replicas;
         let is_measured = self.is_measured(step);
         let mut loss = 0.0;
         let mut timeline = None;
         for (number, batch) in (1..).zip(&window.batches) {
-            let seed = batch_seed(self.job.recipe.rng.seed, step, number);
+            // Its number among those of all pipelines, which take turns.
+            let of_all = (number - 1) * num_replicas + replica + 1;
+            let seed = batch_seed(self.job.recipe.rng.seed, step, of_all);
             let batch = pipeline_batch(batch)
                 // Where nothing is to be learnt, nothing is.
                 .with_loss_scale(1.0 / float(tokens.max(1)))
                 .with_share(1.0 / float(num_batches))
                 .with_seed(seed);
             // By the last one, caches and allocators are warm.
-            let measure = is_measured && number == num_batches;
-            let options = StepOptions { measure, ..StepOptions::default() };
+            let is_last = number == own_batches;
+            let measure = is_measured && is_last;
+            let options = StepOptions { measure, more_to_come: !is_last, ..StepOptions::default() };
             let output = self.pipeline.step_with(&batch, options)?;
             loss += output.loss();
             timeline = output.timeline.or(timeline);
         }
         let vote = self.vote(step, loss)?;
+        let loss = vote.loss;
         let lr = self.job.lr.at(step) * self.state.lr_factor;
         match &vote.problem {
             None => self.update(&vote, lr)?,
@@ -65,7 +72,7 @@ impl RankRun<'_> {
             model_flops: float(num_batches) * model_flops(&self.job.plan.partition, shape),
             peak_flops: self.job.peak_flops(),
             measured_bubble: timeline.as_ref().map(autopipe::schedule::Timeline::bubble_rate),
-            memory_bytes: peak_memory(self.pipeline.world(), timeline.as_ref())?,
+            memory_bytes: self.peak_memory(timeline.as_ref())?,
             skipped: vote.problem.as_ref().map(NonFinite::to_string),
         };
         if let (Some(reporter), Some(timeline)) = (&mut self.reporter, timeline) {

@@ -3,7 +3,7 @@
 use super::{Desk, ONE_RANK, losses_of, one_thread};
 
 /// Uneven labels: prompts of many lengths, of which nothing is learnt.
-fn write_records(desk: &Desk) {
+pub(super) fn write_records(desk: &Desk) {
     let record = |number: usize| {
         let prompt = "why ".repeat(1 + number % 5);
         let completion = "because ".repeat(1 + number % 3);

@@ -1,6 +1,7 @@
 //! Runs from a recipe.
 
 mod adapters;
+mod data_parallel;
 mod equal;
 mod evaluate;
 mod non_finite;

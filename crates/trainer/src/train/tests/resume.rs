@@ -12,7 +12,7 @@ const EIGHT: &str = "step_scheduler={global_batch_size: 8, local_batch_size: 4, 
                      ckpt_every_steps: 3}";
 
 /// Ends a run after a step, by the way that Ctrl-C does.
-fn stopped_after(desk: &Desk, overrides: &[&str], last: usize) -> Vec<f64> {
+pub(super) fn stopped_after(desk: &Desk, overrides: &[&str], last: usize) -> Vec<f64> {
     let stop = Stop::default();
     let options = TrainOptions { stop: stop.clone(), ..one_thread() };
     let told = Mutex::new(Vec::new());
@@ -28,7 +28,7 @@ fn stopped_after(desk: &Desk, overrides: &[&str], last: usize) -> Vec<f64> {
 }
 
 #[track_caller]
-fn assert_equal(found: &[f64], expected: &[f64]) {
+pub(super) fn assert_equal(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{found:?} for {expected:?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-5, "{found} for {expected}");

@@ -1,0 +1,119 @@
+//! Pipelines that train side by side learn what one does: over every schedule, in every arrangement of
+//! the data, evaluated and gone on with on other numbers of them.
+
+use super::equal::write_records;
+use super::resume::{assert_equal, stopped_after};
+use super::{Desk, ONE_RANK, losses_of, one_thread, resumed};
+use crate::{Event, StepRecord};
+
+const TWENTY: &str = "step_scheduler={global_batch_size: 16, local_batch_size: 4, max_steps: 20, \
+                      val_every_steps: 10}";
+
+fn records(events: &[Event]) -> Vec<&StepRecord> {
+    let steps = events.iter().filter_map(|event| match event {
+        Event::Step(record) => Some(record),
+        _ => None,
+    });
+    steps.collect()
+}
+
+fn evaluations(events: &[Event]) -> Vec<(f64, usize)> {
+    let evaluations = events.iter().filter_map(|event| match event {
+        Event::Evaluated(record) => Some((record.loss, record.tokens)),
+        _ => None,
+    });
+    evaluations.collect()
+}
+
+fn run(desk: &Desk, overrides: &[&str]) -> Vec<Event> {
+    let common = [
+        TWENTY,
+        "dataset={paths: [DIR/records.jsonl], seq_len: 32}",
+        "validation_dataset={paths: [DIR/records.jsonl]}",
+        "optimizer={lr: 0.005}",
+        "checkpoint.enabled=false",
+    ];
+    let (events, finished) = desk.events(&[&common, overrides].concat(), &one_thread());
+    finished.unwrap();
+    events
+}
+
+#[test]
+fn twenty_steps_on_two_to_four_pipelines() {
+    let desk = Desk::new();
+    write_records(&desk);
+    let pipeline =
+        |name: &str| format!("distributed.pipeline={{pp_schedule: {name}, pp_microbatch_size: 1}}");
+    let split = "distributed.split=even:0,0";
+    for (arrange, ways) in [
+        // Accumulated over two steps, over one; without a pipeline; and summed after each microbatch.
+        ("pad", [("2", "1f1b", true), ("4", "zbvzerobubble", true), ("4", "", true)]),
+        (
+            "pack",
+            [("2", "interleaved1f1b", true), ("2", "zbvzerobubble", false), ("2", "1f1b", false)],
+        ),
+    ] {
+        let arrange = format!("dataset.arrange={arrange}");
+        let alone = run(&desk, &[&[arrange.as_str()], &ONE_RANK[..]].concat());
+        for (replicas, schedule, defers) in ways {
+            let pipeline = pipeline(schedule);
+            let replicas = format!("distributed.dp_replicate_size={replicas}");
+            let defers = format!("distributed.defer_fsdp_grad_sync={defers}");
+            let mut overrides = vec![arrange.as_str(), &replicas, &defers];
+            if schedule.is_empty() {
+                overrides.extend(ONE_RANK);
+            } else {
+                overrides.extend([split, &pipeline]);
+            }
+            let events = run(&desk, &overrides);
+            let (found, expected) = (records(&events), records(&alone));
+            assert_eq!(found.len(), 20);
+            for (found, expected) in found.iter().zip(expected) {
+                let near = |a: f64, b: f64| (a - b).abs() < 1e-5 * b.abs().max(1.0);
+                assert!(near(found.loss, expected.loss), "{overrides:?}: {found:?} {expected:?}");
+                assert!(near(found.grad_norm, expected.grad_norm), "{overrides:?}: {found:?}");
+                assert_eq!(found.tokens, expected.tokens, "{overrides:?}");
+                assert_eq!((found.num_tokens, found.epoch), (expected.num_tokens, expected.epoch));
+            }
+            for (found, expected) in evaluations(&events).iter().zip(evaluations(&alone)) {
+                assert!((found.0 - expected.0).abs() < 1e-5, "{overrides:?}: {found:?}");
+                assert_eq!(found.1, expected.1);
+            }
+            assert_eq!(evaluations(&events).len(), 2);
+        }
+    }
+}
+
+const RECIPE_PIPELINE: &str = "distributed.pipeline={pp_schedule: 1f1b, pp_microbatch_size: 1}";
+
+#[test]
+fn a_run_goes_on_with_more_pipelines_and_with_fewer() {
+    const EIGHT: &str = "step_scheduler={global_batch_size: 8, local_batch_size: 2, max_steps: 8}";
+    let two = ["distributed={pp_size: 2, strategy: ddp, dp_size: 2}", RECIPE_PIPELINE];
+    let four = ["distributed.dp_replicate_size=4", ONE_RANK[0], ONE_RANK[1]];
+    let ways: [[&[&str]; 2]; 3] = [[&[], &two], [&two, &[]], [&two, &four]];
+    for [first, then] in ways {
+        let desk = Desk::new();
+        let whole = desk.losses(&[EIGHT]);
+        let begun = stopped_after(&desk, &[&[EIGHT], first].concat(), 5);
+        assert_equal(&begun, &whole[..5]);
+        let (events, finished) = desk.events(&[&[EIGHT], then].concat(), &resumed());
+        finished.unwrap();
+        assert_equal(&losses_of(&events), &whole[5..]);
+        let saved = std::fs::read_dir(desk.path("run/checkpoints/step-000008")).unwrap();
+        let names = saved.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let num_weights = names.filter(|name| name.ends_with(".safetensors")).count();
+        let pp_size = if then.contains(&ONE_RANK[0]) { 1 } else { 2 };
+        assert_eq!(num_weights, pp_size, "one pipeline writes");
+    }
+}
+
+#[test]
+fn what_does_not_go_together() {
+    let desk = Desk::new();
+    let sizes = ["distributed.dp_size=2", "step_scheduler.local_batch_size=2"];
+    let refused = desk.refused(&sizes);
+    let expected = "distributed.dp_size: 2 ranks that share parameters out can be planned";
+    assert!(refused[0].contains(expected), "{refused:?}");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+}
