@@ -13,7 +13,7 @@ pub use autopipe_nn::{Noise, Parameters}; // in the signatures of `Keywords` and
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
-pub use launch::{Cause, RankError, ThreadOptions, threads};
+pub use launch::{Cause, RankError, ThreadOptions, mpi, threads};
 pub use model::{BoxError, Model, StageModel};
 pub use worker::{
     Guard, LossFn, Outputs, Programs, Recovered, StepOptions, StepOutput, Tie, Worker, WorkerParts,

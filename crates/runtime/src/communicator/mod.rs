@@ -1,15 +1,28 @@
-//! How ranks talk: one trait, and its implementation between the threads of a process.
+//! How ranks talk: one trait, and its implementation between threads of a process and between
+//! processes.
 
 use autopipe_schedule::{Direction, Transfer};
 use candle_core::Tensor;
 
 use crate::{Error, Failure};
 
+mod courier;
+mod end;
 mod in_process;
+#[cfg(feature = "mpi")]
+mod link;
+#[cfg(not(feature = "mpi"))]
+#[path = "link/absent.rs"]
+mod link;
 mod mailbox;
 mod text;
+mod watch;
+mod wire;
 
+pub(crate) use courier::{Closed, Connected, Patience, connect};
+pub use end::End;
 pub use in_process::{InProcess, in_process};
+pub use watch::{Awaited, Waiting, Watch};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
