@@ -15,6 +15,8 @@ mod link;
 #[path = "link/absent.rs"]
 mod link;
 mod mailbox;
+#[cfg(test)]
+mod tests;
 mod text;
 mod watch;
 mod wire;

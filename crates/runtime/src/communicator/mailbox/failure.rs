@@ -11,7 +11,7 @@ use super::{Letter, PostOffice, State};
 use crate::Failure;
 
 /// A rank that does not answer for this long does not keep a failure from being settled.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The failure that counts so far.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ mod failure;
 mod pieces;
 mod read;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use super::Tag;
 use super::mailbox::{Address, Content, Letter, Message, Outgoing};
