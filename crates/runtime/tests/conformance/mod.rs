@@ -4,6 +4,7 @@
 //! Each check is run by all ranks of a world, which it leaves as it found it, but for messages that
 //! nobody fetches: a reset follows.
 
+use autopipe_runtime::communicator::Tag;
 use autopipe_runtime::{Communicator, Error, Failure};
 use candle_core::{Device, Tensor};
 
@@ -66,8 +67,7 @@ pub(crate) fn failure(rank: usize, cause: &str) -> Failure {
 /// What a rank hears when it waits for what never comes.
 pub(crate) fn hear(comm: &dyn Communicator) -> Error {
     loop {
-        let waited = comm.barrier();
-        let waited = waited.and_then(|()| comm.recv(comm.rank(), autopipe_runtime::communicator::Tag(9)));
+        let waited = comm.barrier().and_then(|()| comm.recv(comm.rank(), Tag(9)));
         if let Err(error) = waited {
             return error;
         }
