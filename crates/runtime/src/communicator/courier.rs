@@ -30,7 +30,7 @@ pub(super) trait Link {
     fn is_moving(&self) -> bool;
     /// Whether all that was sent has left.
     fn has_sent(&mut self) -> bool;
-    /// All ranks have come to their ends.
+    /// No rank has anything more to send.
     fn close(self);
     /// Ends the processes of all ranks.
     fn abort(&self) -> !;
@@ -57,9 +57,9 @@ pub(crate) struct Patience {
 /// How a world ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// All ranks came to their ends.
+    /// All processes were ready to.
     Together,
-    /// These did not after a failure. All processes will be ended if this one does not do it first.
+    /// After a failure these did not. All processes will be ended if this one does not do it first.
     Without(Vec<usize>),
 }
 
@@ -72,22 +72,33 @@ pub(crate) struct Connected {
     pub(crate) courier: Courier,
 }
 
-/// What is left to wait for when a rank has come to its end.
+/// What is left to wait for when a rank has come to its end. Dropped, it does not wait.
 #[derive(Debug)]
 pub(crate) struct Courier {
+    office: Arc<PostOffice>,
     closed: Receiver<Closed>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Courier {
-    /// Waits until all ranks of the world have come to their ends, or for too long after a failure.
-    pub(crate) fn wait(self) -> Option<Closed> {
+    /// Says that this process is about to end, and waits until all others have said so, or for too
+    /// long after a failure.
+    pub(crate) fn wait(mut self) -> Option<Closed> {
+        self.office.leave();
         let closed = self.closed.recv().ok();
-        if closed == Some(Closed::Together) {
+        if closed == Some(Closed::Together)
+            && let Some(thread) = self.thread.take()
+        {
             // Its panic, if any, is told; nobody needs it any more.
-            let _ = self.thread.join();
+            let _ = thread.join();
         }
         closed
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.office.leave();
     }
 }
 
@@ -111,7 +122,6 @@ pub(super) fn start<L: Link>(
         let place = link.place();
         let (office, outgoing) = PostOffice::alone(place.rank, place.world_size, patience.timeout);
         let office = Arc::new(office);
-        // Its own end of the office, so that the rank is there until somebody has taken it.
         if tell.send(Ok((place, Arc::clone(&office)))).is_err() {
             return;
         }
@@ -131,8 +141,8 @@ pub(super) fn start<L: Link>(
     Ok(Connected {
         place,
         end: End::of_world(Arc::clone(&office), place.rank),
-        watch: Watch { office, rank: place.rank },
-        courier: Courier { closed, thread },
+        watch: Watch { office: Arc::clone(&office), rank: place.rank },
+        courier: Courier { office, closed, thread: Some(thread) },
     })
 }
 

@@ -20,7 +20,8 @@
 //! use autopipe_runtime::{Communicator, mpi};
 //!
 //! let world = mpi::world(&mpi::MpiOptions::default())?;
-//! let sum = world.run(|world| world.all_reduce(&[world.rank() as f64], Reduction::Sum))?;
+//! let body = |world: Box<dyn Communicator>| world.all_reduce(&[world.rank() as f64], Reduction::Sum);
+//! let sum = world.run(body, |error| eprintln!("{error}"))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -90,15 +91,17 @@ impl MpiWorld {
     /// Runs this rank's part on a compute pool of its own, waits for all other ranks to come to their
     /// ends, and finalises MPI.
     ///
+    /// If this rank was the first to fail, `tell` is given its error: before any process ends, as
+    /// mpirun ends all others when one has failed. It is called on one rank of a world at most.
+    ///
     /// When a rank fails, by an error or a panic, the others are stopped at their next action or
     /// message, as with [`threads`](super::threads). One that does not come to its end within
     /// [`MpiOptions::grace`] is not waited for: this returns, and the process has to end by itself
     /// or is ended after as long again.
     ///
     /// # Errors
-    /// How this rank failed, or another one if this one did not. Which rank failed first,
-    /// [`Watch::failure`] says on all.
-    pub fn run<T, E, F>(self, body: F) -> Result<T, RankError<E>>
+    /// How this rank failed, or another one if this one did not.
+    pub fn run<T, E, F>(self, body: F, tell: impl FnOnce(&RankError<E>)) -> Result<T, RankError<E>>
     where
         F: FnOnce(Box<dyn Communicator>) -> Result<T, E> + Send,
         T: Send,
@@ -106,15 +109,18 @@ impl MpiWorld {
     {
         let Connected { place, end, watch, courier } = self.connected;
         let num_threads = self.threads.num_threads(place.ranks_here).get();
-        let result = run_rank(end, num_threads, body);
+        let result = run_rank(end, num_threads, body).map_err(|ended| {
+            let error = RankError { rank: place.rank, cause: Box::new(ended.cause) };
+            if ended.is_first {
+                tell(&error);
+            }
+            error
+        });
         let closed = courier.wait();
         if let Some(Closed::Without(ranks)) = &closed {
             tracing::debug!(rank = place.rank, "left without waiting for the ranks {ranks:?}");
         }
-        let value = result.map_err(|ended| RankError {
-            rank: place.rank,
-            cause: Box::new(ended.cause),
-        })?;
+        let value = result?;
         match (watch.fallen(), watch.failure()) {
             (Some((rank, cause)), _) => {
                 Err(RankError { rank, cause: Box::new(Cause::Elsewhere(cause)) })

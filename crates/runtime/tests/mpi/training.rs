@@ -13,11 +13,8 @@ type Bits = (Vec<u64>, Vec<(String, Vec<u64>)>);
 
 fn plans(num_ranks: usize) -> Vec<Plan> {
     let kinds = [(Kind::OneFOneB, 1), (Kind::InterleavedOneFOneB, 2), (Kind::ZbvZeroBubble, 2)];
-    let extent = |stages_per_rank| Extent {
-        num_ranks,
-        stages_per_rank,
-        num_microbatches: NUM_MICROBATCHES,
-    };
+    let extent =
+        |stages_per_rank| Extent { num_ranks, stages_per_rank, num_microbatches: NUM_MICROBATCHES };
     kinds.map(|(kind, per_rank)| generate(kind, &extent(per_rank)).unwrap()).into()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autopipe_runtime::communicator::Tag;
 use autopipe_runtime::mpi::{MpiOptions, world};
-use autopipe_runtime::{Communicator, Error, RankError, ThreadOptions};
+use autopipe_runtime::{Communicator, Error, ThreadOptions};
 
 use crate::{conformance, training};
 
@@ -20,7 +20,11 @@ pub(crate) fn take_part(name: &str) -> ExitCode {
     let options = MpiOptions {
         threads: ThreadOptions { timeout, ..ThreadOptions::default() },
         piece: if name == "pieces" { 10_000 } else { MpiOptions::default().piece },
-        grace: if name == "hang" { Duration::from_millis(500) } else { MpiOptions::default().grace },
+        grace: if name == "hang" {
+            Duration::from_millis(500)
+        } else {
+            MpiOptions::default().grace
+        },
     };
     let body: Body = match name {
         "conformance" => conform,
@@ -45,28 +49,16 @@ pub(crate) fn take_part(name: &str) -> ExitCode {
         "killed" => killed,
         _ => panic!("there is no world `{name}`"),
     };
-    let ran = world(&options).map(|world| {
-        let watch = world.watch();
-        let ran: Result<(), RankError<Error>> = world.run(body);
-        (watch, ran)
-    });
-    match ran {
-        Ok((_, Ok(()))) => ExitCode::SUCCESS,
-        Ok((watch, Err(error))) => {
-            let is_first = watch.failure().is_some_and(|failure| failure.rank == watch.rank());
-            match (is_first, &*error.cause) {
-                (true, _) => println!("{error}"),
-                (false, autopipe_runtime::Cause::Error(error)) => {
-                    println!("on rank {}: {error}", watch.rank());
-                }
-                (false, _) => println!("on rank {}: {error}", watch.rank()),
-            }
-            ExitCode::FAILURE
-        }
+    let world = match world(&options) {
+        Ok(world) => world,
         Err(error) => {
             println!("{error}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+    };
+    match world.run(body, |error| println!("told: {error}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -92,10 +84,17 @@ macro_rules! in_one_world {
 }
 conformance::for_all_checks!(in_one_world);
 
+/// Waits in vain for rank 1, and says what it hears.
+fn listen(world: &dyn Communicator) -> Result<(), Error> {
+    let heard = world.recv(1, Tag(0)).unwrap_err();
+    println!("rank {} heard: {heard}", world.rank());
+    Err(heard)
+}
+
 /// One waits, one fails, one has done its part.
 fn error(world: Box<dyn Communicator>) -> Result<(), Error> {
     match world.rank() {
-        0 => world.recv(1, Tag(0)).map(drop),
+        0 => listen(&*world),
         1 => Err(Error::Unusable("broken".to_owned())),
         _ => Ok(()),
     }
@@ -104,7 +103,7 @@ fn error(world: Box<dyn Communicator>) -> Result<(), Error> {
 fn panics(world: Box<dyn Communicator>) -> Result<(), Error> {
     match world.rank() {
         1 => panic!("out of luck"),
-        _ => world.recv(1, Tag(0)).map(drop),
+        _ => listen(&*world),
     }
 }
 

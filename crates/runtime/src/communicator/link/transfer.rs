@@ -24,7 +24,8 @@ impl Sending {
         // SAFETY: the bytes are on the heap, where they stay when the vector moves; nobody can write
         // to them, as the vector is private and only read; and they are freed in `drop` alone, once
         // no request is left, or never.
-        let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(letter.as_ptr(), letter.len()) };
+        let bytes: &'static [u8] =
+            unsafe { std::slice::from_raw_parts(letter.as_ptr(), letter.len()) };
         let send = |piece| to.immediate_send_with_tag(StaticScope, piece, TAG);
         Self { requests: bytes.chunks(piece).map(send).collect(), letter }
     }

@@ -9,7 +9,7 @@ use super::{Elsewhere, Letter, Outgoing, PostOffice, State};
 /// How far a world of processes has come.
 #[derive(Debug)]
 pub(in super::super) struct Standing {
-    /// The ranks that have not come to their end.
+    /// The ranks whose processes have more to send.
     pub(in super::super) going: Vec<usize>,
     /// It has failed and cannot begin anew, as a rank has come to its end.
     pub(in super::super) is_lost: bool,
@@ -60,6 +60,9 @@ impl PostOffice {
             Letter::Ended(cause) => {
                 state.ended.entry(from).or_insert(cause);
             }
+            Letter::Leaving => {
+                state.left.insert(from);
+            }
             Letter::Resetting => {
                 state.resetting.insert(from);
                 self.reset_if_all(state);
@@ -73,10 +76,18 @@ impl PostOffice {
         }
     }
 
+    /// This process is about to end: whatever there was to say has been said.
+    pub(in super::super) fn leave(&self) {
+        let Some(elsewhere) = &self.elsewhere else { return };
+        let mut state = self.lock();
+        self.broadcast(&state, &Letter::Leaving);
+        state.left.insert(elsewhere.rank);
+    }
+
     /// What a courier has to know to end.
     pub(in super::super) fn standing(&self) -> Standing {
         let state = self.lock();
-        let going = (0..self.world_size()).filter(|rank| !state.ended.contains_key(rank)).collect();
+        let going = (0..self.world_size()).filter(|rank| !state.left.contains(rank)).collect();
         Standing { going, is_lost: state.failure.is_some() && !state.ended.is_empty() }
     }
 

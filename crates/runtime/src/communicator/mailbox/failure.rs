@@ -34,10 +34,10 @@ impl State {
 }
 
 impl PostOffice {
-    /// To all other offices, unless this one's rank has ended: nobody listens then.
+    /// To all other offices, unless this one has sent its last letter: nobody listens then.
     pub(super) fn broadcast(&self, state: &State, letter: &Letter) {
         let Some(elsewhere) = &self.elsewhere else { return };
-        if state.ended.contains_key(&elsewhere.rank) {
+        if state.left.contains(&elsewhere.rank) {
             return;
         }
         for peer in (0..self.world_size()).filter(|&peer| peer != elsewhere.rank) {
@@ -85,7 +85,7 @@ impl PostOffice {
         let known = state.failure.as_ref()?;
         let is_here = |rank| {
             let own = self.elsewhere.as_ref().is_none_or(|elsewhere| elsewhere.rank == rank);
-            own || state.heard.contains(&rank) || state.ended.contains_key(&rank)
+            own || state.heard.contains(&rank) || state.left.contains(&rank)
         };
         if known.is_final || (0..self.world_size()).all(is_here) {
             return Some(Duration::ZERO);

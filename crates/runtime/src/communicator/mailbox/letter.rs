@@ -16,6 +16,8 @@ pub(in super::super) enum Letter {
     Heard,
     /// The sender's rank has come to its end, because of this if before its time.
     Ended(Option<String>),
+    /// The sender's process will end; this is its last letter.
+    Leaving,
     /// The sender's rank waits for all to begin anew.
     Resetting,
     /// It asks rank 0 whether it may give up waiting.

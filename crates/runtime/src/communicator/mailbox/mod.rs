@@ -15,8 +15,8 @@ mod failure;
 mod letter;
 mod reset;
 
-pub(super) use letter::{Letter, Outgoing};
 use letter::Elsewhere;
+pub(super) use letter::{Letter, Outgoing};
 
 /// Which message: world ranks, the group it belongs to, and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,8 @@ struct State {
     heard: BTreeSet<usize>,
     /// The world ranks that have come to their end, and why before their time.
     ended: BTreeMap<usize, Option<String>>,
+    /// The world ranks whose processes send nothing any more.
+    left: BTreeSet<usize>,
     /// The world ranks that wait in `reset`.
     resetting: BTreeSet<usize>,
     num_resets: u64,

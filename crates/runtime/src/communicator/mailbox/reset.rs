@@ -22,6 +22,10 @@ impl PostOffice {
         let start = Instant::now();
         let mut state = self.lock();
         let num_resets = state.num_resets;
+        if !state.ended.is_empty() {
+            // Told to nobody: those who are left may go on.
+            return Err(self.not_all(&state, rank, Duration::ZERO));
+        }
         state.resetting.insert(rank);
         self.broadcast(&state, &Letter::Resetting);
         self.reset_if_all(&mut state);

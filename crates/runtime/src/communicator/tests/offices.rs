@@ -158,7 +158,8 @@ fn it_can_be_seen_what_a_rank_waits_for() {
 
 #[test]
 fn a_failure_keeps_its_place_on_its_way() {
-    let parts = ["1F2", "(0F1;3B0)OVERLAP_F_B"].map(|action| StepPart::Action(action.parse().unwrap()));
+    let parts =
+        ["1F2", "(0F1;3B0)OVERLAP_F_B"].map(|action| StepPart::Action(action.parse().unwrap()));
     let parts = parts.into_iter().chain([StepPart::Start, StepPart::Losses, StepPart::Outputs]);
     for part in parts.chain([StepPart::Times, StepPart::Recovery]) {
         let failure =

@@ -31,6 +31,7 @@ const MAY_LEAVE: u64 = 5;
 const LEAVE: u64 = 6;
 const STAYING: u64 = 7;
 const RESET: u64 = 8;
+const LEAVING: u64 = 9;
 
 const TENSORS: u64 = 0;
 const WORDS: u64 = 1;
@@ -49,6 +50,7 @@ pub(super) fn encode(letter: &Letter, num_resets: u64) -> Result<Vec<u8>, WireEr
             put_text(&mut bytes, cause.as_deref().unwrap_or_default());
         }
         Letter::Heard
+        | Letter::Leaving
         | Letter::Resetting
         | Letter::MayLeave
         | Letter::Leave
@@ -66,6 +68,7 @@ fn kind(letter: &Letter) -> u64 {
         Letter::Stop(_) => STOP,
         Letter::Heard => HEARD,
         Letter::Ended(_) => ENDED,
+        Letter::Leaving => LEAVING,
         Letter::Resetting => RESETTING,
         Letter::MayLeave => MAY_LEAVE,
         Letter::Leave => LEAVE,
@@ -126,6 +129,7 @@ pub(super) fn decode(bytes: &[u8], from: usize, to: usize) -> Result<Outgoing, W
             let cause = reader.text()?;
             Letter::Ended(is_early.then_some(cause))
         }
+        LEAVING => Letter::Leaving,
         RESETTING => Letter::Resetting,
         MAY_LEAVE => Letter::MayLeave,
         LEAVE => Letter::Leave,

@@ -17,7 +17,9 @@ pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
         return Err(Error::Unsendable { what: format!("{:?}", tensor.dtype()) });
     }
     if !tensor.device().is_cpu() {
-        return Err(Error::Unsendable { what: format!("the device {:?}", tensor.device().location()) });
+        return Err(Error::Unsendable {
+            what: format!("the device {:?}", tensor.device().location()),
+        });
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ fn letters() -> Vec<Letter> {
         Letter::Ended(Some("broken".to_owned())),
         Letter::Ended(None),
         Letter::Heard,
+        Letter::Leaving,
         Letter::Resetting,
         Letter::MayLeave,
         Letter::Leave,
