@@ -17,15 +17,17 @@ const EAGER: u32 = 16;
 /// How long it then rests between two looks, at first and in the end. What its rank sends wakes it.
 const RESTS: [Duration; 2] = [Duration::from_micros(20), Duration::from_micros(200)];
 
+/// A letter that has arrived and who sent it, or who sent what is none.
+pub(super) type Received = Result<Option<(usize, Vec<u8>)>, (usize, WireError)>;
+
 /// A way to the processes of the other ranks. Letters from one to another keep their order.
 pub(super) trait Link {
     /// This rank and how many there are.
     fn place(&self) -> Place;
     /// Begins to send the bytes of a letter.
     fn send(&mut self, to: usize, letter: Vec<u8>);
-    /// Goes on with all that is under way. Returns a letter that has arrived and who sent it, or who
-    /// sent what is none.
-    fn receive(&mut self) -> Result<Option<(usize, Vec<u8>)>, (usize, WireError)>;
+    /// Goes on with all that is under way.
+    fn receive(&mut self) -> Received;
     /// Whether something is on its way that has to be gone on with.
     fn is_moving(&self) -> bool;
     /// Whether all that was sent has left.

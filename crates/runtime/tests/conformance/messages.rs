@@ -131,7 +131,10 @@ pub(crate) fn ranks_outside_the_group_are_refused(world: &dyn Communicator) {
 pub(crate) fn a_large_message_arrives_whole(world: &dyn Communicator, num_bytes: usize) {
     let own = world.rank();
     let make = |rank: usize| -> Vec<u32> {
-        (0..num_bytes / 4).map(|i| i as u32 ^ (rank as u32) << 28).collect()
+        let step = u32::try_from(2 * rank + 1).unwrap();
+        std::iter::successors(Some(0u32), |x| Some(x.wrapping_add(step)))
+            .take(num_bytes / 4)
+            .collect()
     };
     let large = Tensor::from_vec(make(own), num_bytes / 4, &Device::Cpu).unwrap();
     let others = || (0..world.size()).filter(|&rank| rank != own);

@@ -72,7 +72,7 @@ pub(crate) fn splits_of_splits_do_not_mix(world: &dyn Communicator) {
     let parity = world.split(rank % 2, 0).unwrap();
     let alone = parity.split(parity.rank(), 0).unwrap();
     assert_eq!((alone.size(), alone.members()), (1, &[rank][..]));
-    if rank % 2 == 0 {
+    if rank.is_multiple_of(2) {
         for _ in 0..3 {
             parity.split(0, 0).unwrap().barrier().unwrap();
         }

@@ -1,7 +1,8 @@
 //! Tests between processes: started alone it starts itself under mpirun, once for each test, and in
 //! such a world it is one rank.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "it says how its tests went, as a harness does")]
 
 use std::process::ExitCode;
 

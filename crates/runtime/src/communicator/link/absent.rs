@@ -1,7 +1,6 @@
 //! In the place of MPI where it is not compiled in: an error that says so.
 
-use super::courier::{Link, Place};
-use super::wire::WireError;
+use super::courier::{Link, Place, Received};
 use crate::Error;
 
 /// There is none.
@@ -20,7 +19,7 @@ impl Link for NoLink {
         match *self {}
     }
 
-    fn receive(&mut self) -> Result<Option<(usize, Vec<u8>)>, (usize, WireError)> {
+    fn receive(&mut self) -> Received {
         match *self {}
     }
 

@@ -12,8 +12,8 @@ use ::mpi::point_to_point::Status;
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator as _, CommunicatorCollectives as _, Source as _};
 
-use super::courier::{Link, Place};
-use super::wire::{Assembly, WireError};
+use super::courier::{Link, Place, Received};
+use super::wire::Assembly;
 use crate::Error;
 
 mod transfer;
@@ -88,7 +88,7 @@ impl Link for MpiLink {
         self.sending[to].push_back(Sending::begin(&process, letter, self.piece));
     }
 
-    fn receive(&mut self) -> Result<Option<(usize, Vec<u8>)>, (usize, WireError)> {
+    fn receive(&mut self) -> Received {
         self.probe();
         self.has_sent();
         for (from, pieces) in self.receiving.iter_mut().enumerate() {

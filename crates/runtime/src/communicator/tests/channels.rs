@@ -2,8 +2,8 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::super::courier::{Link, Place};
-use super::super::wire::{Assembly, WireError};
+use super::super::courier::{Link, Place, Received};
+use super::super::wire::Assembly;
 
 type Piece = (usize, Vec<u8>);
 
@@ -49,7 +49,7 @@ impl Link for Channels {
         self.send_bytes(to, &letter);
     }
 
-    fn receive(&mut self) -> Result<Option<(usize, Vec<u8>)>, (usize, WireError)> {
+    fn receive(&mut self) -> Received {
         while let Ok((from, piece)) = self.from.try_recv() {
             let letter = self.assemblies[from].push(piece).map_err(|error| (from, error))?;
             if let Some(letter) = letter {

@@ -75,8 +75,8 @@ pub(super) fn get(reader: &mut Reader<'_>) -> Result<Tensor, WireError> {
     let dims: Vec<usize> = (0..num_dims).map(|_| reader.number()).collect::<Result<_, _>>()?;
     // A dimension of zero hides no product of the others that is beyond all bounds.
     let product = |least: usize| {
-        let dims = dims.iter().map(|&dim| dim.max(least));
-        dims.fold(Some(dtype.size_in_bytes()), |product, dim| product?.checked_mul(dim))
+        let mut dims = dims.iter().map(|&dim| dim.max(least));
+        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
     };
     let (Some(_), Some(len)) = (product(1), product(0)) else {
         return Err(WireError::Shape { dims });

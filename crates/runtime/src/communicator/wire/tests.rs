@@ -107,7 +107,7 @@ fn pieces_become_letters_again() {
             for bytes in letter.chunks(piece) {
                 got.extend(assembly.push(bytes.to_vec()).unwrap());
             }
-            assert_eq!(got, [letter.clone()]);
+            assert_eq!(got, std::slice::from_ref(&letter));
         }
     }
 }
