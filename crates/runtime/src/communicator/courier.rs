@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::mailbox::{Outgoing, PostOffice};
-use super::wire::{WireError, decode, encode};
+use super::wire::{Assembly, decode, encode};
 use super::{End, Watch, link};
 use crate::panic::catch;
 use crate::{Error, Failure};
@@ -17,17 +17,15 @@ const EAGER: u32 = 16;
 /// How long it then rests between two looks, at first and in the end. What its rank sends wakes it.
 const RESTS: [Duration; 2] = [Duration::from_micros(20), Duration::from_micros(200)];
 
-/// A letter that has arrived and who sent it, or who sent what is none.
-pub(super) type Received = Result<Option<(usize, Vec<u8>)>, (usize, WireError)>;
-
-/// A way to the processes of the other ranks. Letters from one to another keep their order.
+/// A way to the processes of the other ranks. What goes from one to another keeps its order.
 pub(super) trait Link {
     /// This rank and how many there are.
     fn place(&self) -> Place;
-    /// Begins to send the bytes of a letter.
+    /// Begins to send the bytes of a letter, in one piece or more.
     fn send(&mut self, to: usize, letter: Vec<u8>);
-    /// Goes on with all that is under way.
-    fn receive(&mut self) -> Received;
+    /// Goes on with all that is under way. Returns a piece of a letter that has arrived, and who sent
+    /// it: no piece belongs to two letters.
+    fn receive(&mut self) -> Option<(usize, Vec<u8>)>;
     /// Whether something is on its way that has to be gone on with.
     fn is_moving(&self) -> bool;
     /// Whether all that was sent has left.
@@ -158,6 +156,8 @@ impl Route<'_> {
     /// Carries until the world has ended.
     #[expect(clippy::disallowed_methods, reason = "ranks that do not end are not waited for")]
     fn carry(&self, mut link: impl Link, grace: Duration, closing: &Sender<Closed>) {
+        let mut assemblies: Vec<Assembly> = Vec::new();
+        assemblies.resize_with(link.place().world_size, Assembly::default);
         let mut lost_since: Option<Instant> = None;
         let mut num_idle = 0;
         loop {
@@ -168,7 +168,7 @@ impl Route<'_> {
                 self.send(&mut link, letter);
                 is_busy = true;
             }
-            is_busy |= self.receive(&mut link);
+            is_busy |= self.receive(&mut link, &mut assemblies);
             if standing.going.is_empty() && link.has_sent() {
                 link.close();
                 // Whoever asked may be gone.
@@ -214,24 +214,22 @@ impl Route<'_> {
     }
 
     /// Hands in all that has arrived, and says whether there was something.
-    fn receive(&self, link: &mut impl Link) -> bool {
+    fn receive(&self, link: &mut impl Link, assemblies: &mut [Assembly]) -> bool {
         let mut is_busy = false;
-        loop {
-            let received = match link.receive() {
-                Ok(None) => return is_busy,
-                Ok(Some((from, bytes))) => {
-                    decode(&bytes, from, self.rank).map_err(|error| (from, error))
-                }
-                Err(error) => Err(error),
-            };
+        while let Some((from, piece)) = link.receive() {
             is_busy = true;
-            match received {
-                Ok(letter) => self.office.deliver(letter),
-                Err((from, error)) => {
+            let letter = assemblies[from]
+                .push(piece)
+                .and_then(|letter| letter.map(|bytes| decode(&bytes, from, self.rank)).transpose());
+            match letter {
+                Ok(None) => {}
+                Ok(Some(letter)) => self.office.deliver(letter),
+                Err(error) => {
                     let cause = format!("what it sent cannot be read: {error}");
                     self.office.fail(Failure { rank: from, at: None, cause });
                 }
             }
         }
+        is_busy
     }
 }

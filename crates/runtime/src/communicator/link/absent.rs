@@ -1,6 +1,6 @@
 //! In the place of MPI where it is not compiled in: an error that says so.
 
-use super::courier::{Link, Place, Received};
+use super::courier::{Link, Place};
 use crate::Error;
 
 /// There is none.
@@ -19,7 +19,7 @@ impl Link for NoLink {
         match *self {}
     }
 
-    fn receive(&mut self) -> Received {
+    fn receive(&mut self) -> Option<(usize, Vec<u8>)> {
         match *self {}
     }
 

@@ -12,8 +12,7 @@ use ::mpi::point_to_point::Status;
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator as _, CommunicatorCollectives as _, Source as _};
 
-use super::courier::{Link, Place, Received};
-use super::wire::Assembly;
+use super::courier::{Link, Place};
 use crate::Error;
 
 mod transfer;
@@ -31,8 +30,6 @@ pub(super) struct MpiLink {
     sending: Vec<VecDeque<Sending>>,
     /// By rank: the pieces that are coming from it.
     receiving: Vec<VecDeque<Receiving>>,
-    /// By rank: the pieces that have come of a letter.
-    assemblies: Vec<Assembly>,
     world: SimpleCommunicator,
     /// Dropped last: this finalises MPI.
     _universe: Universe,
@@ -54,7 +51,6 @@ pub(super) fn connect(piece: usize) -> Result<MpiLink, Error> {
         piece: piece.clamp(8, i32::MAX as usize),
         sending: (0..world_size).map(|_| VecDeque::new()).collect(),
         receiving: (0..world_size).map(|_| VecDeque::new()).collect(),
-        assemblies: (0..world_size).map(|_| Assembly::default()).collect(),
         world,
         _universe: universe,
     })
@@ -88,26 +84,18 @@ impl Link for MpiLink {
         self.sending[to].push_back(Sending::begin(&process, letter, self.piece));
     }
 
-    fn receive(&mut self) -> Received {
+    fn receive(&mut self) -> Option<(usize, Vec<u8>)> {
         self.probe();
         self.has_sent();
         for (from, pieces) in self.receiving.iter_mut().enumerate() {
-            while let Some(piece) = pieces.pop_front() {
-                match piece.finish() {
-                    Ok(bytes) => {
-                        let letter = self.assemblies[from].push(bytes);
-                        if let Some(letter) = letter.map_err(|error| (from, error))? {
-                            return Ok(Some((from, letter)));
-                        }
-                    }
-                    Err(piece) => {
-                        pieces.push_front(piece);
-                        break;
-                    }
-                }
+            // In their order, in which a later one may be here first.
+            match pieces.pop_front().map(Receiving::finish) {
+                Some(Ok(bytes)) => return Some((from, bytes)),
+                Some(Err(piece)) => pieces.push_front(piece),
+                None => {}
             }
         }
-        Ok(None)
+        None
     }
 
     fn is_moving(&self) -> bool {

@@ -2,8 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::super::courier::{Link, Place, Received};
-use super::super::wire::Assembly;
+use super::super::courier::{Link, Place};
 
 type Piece = (usize, Vec<u8>);
 
@@ -12,7 +11,6 @@ pub(super) struct Channels {
     piece: usize,
     to: Vec<Sender<Piece>>,
     from: Receiver<Piece>,
-    assemblies: Vec<Assembly>,
 }
 
 /// The links of a world.
@@ -25,7 +23,6 @@ pub(super) fn links(world_size: usize, piece: usize) -> Vec<Channels> {
             piece,
             to: to.clone(),
             from,
-            assemblies: (0..world_size).map(|_| Assembly::default()).collect(),
         })
         .collect()
 }
@@ -49,14 +46,8 @@ impl Link for Channels {
         self.send_bytes(to, &letter);
     }
 
-    fn receive(&mut self) -> Received {
-        while let Ok((from, piece)) = self.from.try_recv() {
-            let letter = self.assemblies[from].push(piece).map_err(|error| (from, error))?;
-            if let Some(letter) = letter {
-                return Ok(Some((from, letter)));
-            }
-        }
-        Ok(None)
+    fn receive(&mut self) -> Option<(usize, Vec<u8>)> {
+        self.from.try_recv().ok()
     }
 
     fn is_moving(&self) -> bool {
