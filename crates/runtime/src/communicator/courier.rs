@@ -14,8 +14,12 @@ use crate::{Error, Failure};
 
 /// How many times a courier looks again at once after there was something to do.
 const EAGER: u32 = 16;
-/// How long it then rests between two looks, at first and in the end. What its rank sends wakes it.
-const RESTS: [Duration; 2] = [Duration::from_micros(20), Duration::from_micros(200)];
+/// How long it then rests between two looks at first, and while bytes are under way. What its rank
+/// sends wakes it.
+const SHORT_REST: Duration = Duration::from_micros(20);
+/// The same in the end, while its rank waits for a message and while it computes: the more often it
+/// looks, the sooner a message is here, and the more of a core it takes.
+const LONG_RESTS: [Duration; 2] = [Duration::from_micros(100), Duration::from_micros(400)];
 
 /// A way to the processes of the other ranks. What goes from one to another keeps its order.
 pub(super) trait Link {
@@ -186,17 +190,17 @@ impl Route<'_> {
                 }
             }
             num_idle = if is_busy { 0 } else { num_idle + 1 };
-            self.rest(&mut link, num_idle);
+            self.rest(&mut link, num_idle, LONG_RESTS[usize::from(!standing.is_waiting)]);
         }
     }
 
-    fn rest(&self, link: &mut impl Link, num_idle: u32) {
+    fn rest(&self, link: &mut impl Link, num_idle: u32, longest: Duration) {
         if num_idle < EAGER {
             return thread::yield_now();
         }
-        let [short, long] = RESTS;
         let doublings = ((num_idle - EAGER) / EAGER).min(8);
-        let rest = if link.is_moving() { short } else { long.min(short * (1 << doublings)) };
+        let rest = longest.min(SHORT_REST * (1 << doublings));
+        let rest = if link.is_moving() { SHORT_REST } else { rest };
         match self.outgoing.recv_timeout(rest) {
             Ok(letter) => self.send(link, letter),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}

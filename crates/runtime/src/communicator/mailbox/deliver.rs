@@ -13,6 +13,8 @@ pub(in super::super) struct Standing {
     pub(in super::super) going: Vec<usize>,
     /// It has failed and cannot begin anew, as a rank has come to its end.
     pub(in super::super) is_lost: bool,
+    /// The office's rank waits for something.
+    pub(in super::super) is_waiting: bool,
 }
 
 impl PostOffice {
@@ -88,7 +90,8 @@ impl PostOffice {
     pub(in super::super) fn standing(&self) -> Standing {
         let state = self.lock();
         let going = (0..self.world_size()).filter(|rank| !state.left.contains(rank)).collect();
-        Standing { going, is_lost: state.failure.is_some() && !state.ended.is_empty() }
+        let is_lost = state.failure.is_some() && !state.ended.is_empty();
+        Standing { going, is_lost, is_waiting: !state.waiting.is_empty() }
     }
 
     /// A rank that has ended before its time, and why: the one that failed first, if it has.
