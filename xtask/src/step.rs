@@ -11,8 +11,10 @@ pub(crate) struct Step {
     environment: &'static [(&'static str, &'static str)],
 }
 
-/// What a plain `cargo test --workspace` leaves out: the tests that need a browser, and downloads.
-const FEATURES: &str = "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet";
+/// What a plain `cargo test --workspace` leaves out: the tests that need a browser, downloads, and
+/// ranks that are processes.
+const FEATURES: &str =
+    "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet,autopipe-runtime/mpi";
 
 pub(crate) const FMT: Step =
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] };

@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+// The conformance suite names it as other crates do.
+#[cfg(test)]
+extern crate self as autopipe_runtime;
+
 mod batch;
 pub mod communicator;
 mod error;
@@ -13,7 +17,7 @@ pub use autopipe_nn::{Noise, Parameters}; // in the signatures of `Keywords` and
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
-pub use launch::{Cause, RankError, ThreadOptions, threads};
+pub use launch::{Cause, RankError, ThreadOptions, mpi, threads};
 pub use model::{BoxError, Model, StageModel};
 pub use worker::{
     Guard, LossFn, Outputs, Programs, Recovered, Replicas, StepOptions, StepOutput, Tie, Worker,

@@ -1,4 +1,5 @@
-//! How ranks talk: one trait, and its implementation between the threads of a process.
+//! How ranks talk: one trait, and its implementation between threads of a process and between
+//! processes.
 
 use autopipe_schedule::{Direction, Stage, Transfer};
 use candle_core::Tensor;
@@ -6,12 +7,26 @@ use candle_core::Tensor;
 use crate::{Error, Failure};
 
 mod all_reduce;
+mod courier;
+mod end;
 mod in_process;
+#[cfg(feature = "mpi")]
+mod link;
+#[cfg(not(feature = "mpi"))]
+#[path = "link/absent.rs"]
+mod link;
 mod mailbox;
+#[cfg(test)]
+mod tests;
 mod text;
+mod watch;
+mod wire;
 
 pub(crate) use all_reduce::AllReduce;
+pub(crate) use courier::{Closed, Connected, Patience, connect};
+pub use end::End;
 pub use in_process::{InProcess, in_process};
+pub use watch::{Awaited, Waiting, Watch};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

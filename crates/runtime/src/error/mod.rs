@@ -69,6 +69,33 @@ pub enum Error {
     /// What a communicator of another kind could not do, in its own words.
     #[error("the transport failed: {0}")]
     Transport(BoxError),
+    /// Ranks cannot be reached in this way by this build.
+    #[error(
+        "{transport} is not compiled in; build with the feature `{feature}` of autopipe-runtime"
+    )]
+    NotCompiled {
+        /// How ranks were to be reached.
+        transport: &'static str,
+        /// What turns it on.
+        feature: &'static str,
+    },
+    /// A process has joined a world of processes before.
+    #[error("MPI has been initialised in this process before, and it can be only once")]
+    OneWorld,
+    /// The MPI library forbids threads.
+    #[error(
+        "this MPI library was built without threads (MPI_THREAD_FUNNELED), which a rank computes with"
+    )]
+    SingleThreaded,
+    /// A tensor cannot go to another process.
+    #[error(
+        "tensors of {what} cannot be sent to another process; it has to be F32, F64, BF16, F16, I64, \
+         U32 or U8 on the CPU"
+    )]
+    Unsendable {
+        /// Its number type or its device.
+        what: String,
+    },
     /// A peer that the communicator does not have.
     #[error("rank {rank} is not in a communicator of {size} ranks")]
     NoSuchRank {

@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
-use crate::communicator::{InProcess, in_process};
+use crate::communicator::{End, in_process};
 use crate::panic::{catch, message_of};
 use crate::{Communicator, Failure};
 
+pub mod mpi;
 mod pool;
 
 /// How ranks run as threads.
@@ -61,6 +62,8 @@ pub enum Cause<E> {
     Panic(String),
     /// Its threads could not be started.
     Start(String),
+    /// It is another process, which ended for this reason when this one had done its part.
+    Elsewhere(String),
 }
 
 impl<E: fmt::Display> fmt::Display for RankError<E> {
@@ -70,6 +73,7 @@ impl<E: fmt::Display> fmt::Display for RankError<E> {
             Cause::Error(error) => write!(f, "rank {} failed: {error:#}", self.rank),
             Cause::Panic(message) => write!(f, "rank {} panicked: {message}", self.rank),
             Cause::Start(message) => write!(f, "rank {} could not start: {message}", self.rank),
+            Cause::Elsewhere(cause) => write!(f, "rank {} failed: {cause}", self.rank),
         }
     }
 }
@@ -163,9 +167,9 @@ impl<E> Ended<E> {
     }
 }
 
-fn run_rank<T, E, F>(end: InProcess, num_threads: usize, body: &F) -> Result<T, Ended<E>>
+fn run_rank<T, E, F>(end: End, num_threads: usize, body: F) -> Result<T, Ended<E>>
 where
-    F: Fn(Box<dyn Communicator>) -> Result<T, E> + Sync,
+    F: FnOnce(Box<dyn Communicator>) -> Result<T, E> + Send,
     T: Send,
     E: fmt::Display + Send,
 {
@@ -190,7 +194,7 @@ where
     let text = match &cause {
         Cause::Error(error) => format!("{error:#}"),
         Cause::Panic(message) => format!("panicked: {message}"),
-        Cause::Start(message) => message.clone(),
+        Cause::Start(message) | Cause::Elsewhere(message) => message.clone(),
     };
     tracing::debug!(rank, "ended before its time: {text}");
     // An action that failed has told the world already; whoever comes later is not the first.

@@ -155,3 +155,13 @@ fn no_thread_is_left_behind() {
         assert_eq!(left.load(Ordering::Relaxed), 6, "every compute thread has ended");
     }
 }
+
+/// Of a build without MPI.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn what_is_not_compiled_in_says_so() {
+    let options = autopipe_runtime::mpi::MpiOptions::default();
+    let error = autopipe_runtime::mpi::world(&options).map(drop).unwrap_err().to_string();
+    let words = "MPI is not compiled in; build with the feature `mpi` of autopipe-runtime";
+    assert_eq!(error, words);
+}

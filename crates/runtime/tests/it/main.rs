@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod communicator;
+#[path = "../conformance/mod.rs"]
+mod conformance;
 mod failure;
 mod faulty;
 mod frozen;

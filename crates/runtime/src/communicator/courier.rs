@@ -1,0 +1,239 @@
+//! The thread that carries letters between the office of its rank and those of other processes, so
+//! that messages arrive while the rank computes, and a rank that computes for long hears of failures.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::mailbox::{Outgoing, PostOffice};
+use super::wire::{Assembly, decode, encode};
+use super::{End, Watch, link};
+use crate::panic::catch;
+use crate::{Error, Failure};
+
+/// How many times a courier looks again at once after there was something to do.
+const EAGER: u32 = 16;
+/// How long it then rests between two looks at first, and while bytes are under way. What its rank
+/// sends wakes it.
+const SHORT_REST: Duration = Duration::from_micros(20);
+/// The same in the end, while its rank waits for a message and while it computes: the more often it
+/// looks, the sooner a message is here, and the more of a core it takes.
+const LONG_RESTS: [Duration; 2] = [Duration::from_micros(100), Duration::from_micros(400)];
+
+/// A way to the processes of the other ranks. What goes from one to another keeps its order.
+pub(super) trait Link {
+    /// This rank and how many there are.
+    fn place(&self) -> Place;
+    /// Begins to send the bytes of a letter, in one piece or more.
+    fn send(&mut self, to: usize, letter: Vec<u8>);
+    /// Goes on with all that is under way. Returns a piece of a letter that has arrived, and who sent
+    /// it: no piece belongs to two letters.
+    fn receive(&mut self) -> Option<(usize, Vec<u8>)>;
+    /// Whether something is on its way that has to be gone on with.
+    fn is_moving(&self) -> bool;
+    /// Whether all that was sent has left.
+    fn has_sent(&mut self) -> bool;
+    /// No rank has anything more to send.
+    fn close(self);
+    /// Ends the processes of all ranks.
+    fn abort(&self) -> !;
+}
+
+/// Where a process is in its world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) rank: usize,
+    pub(crate) world_size: usize,
+    /// How many ranks share this machine.
+    pub(crate) ranks_here: usize,
+}
+
+/// How long a courier waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For a message.
+    pub(crate) timeout: Duration,
+    /// For all ranks to end, once the world has failed and one has.
+    pub(crate) grace: Duration,
+}
+
+/// How a world ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// All processes were ready to.
+    Together,
+    /// After a failure these did not. All processes will be ended if this one does not do it first.
+    Without(Vec<usize>),
+}
+
+/// A rank of a world of processes.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) place: Place,
+    pub(crate) end: End,
+    pub(crate) watch: Watch,
+    pub(crate) courier: Courier,
+}
+
+/// What is left to wait for when a rank has come to its end. Dropped, it does not wait.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    office: Arc<PostOffice>,
+    closed: Receiver<Closed>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Courier {
+    /// Says that this process is about to end, and waits until all others have said so, or for too
+    /// long after a failure.
+    pub(crate) fn wait(mut self) -> Option<Closed> {
+        self.office.leave();
+        let closed = self.closed.recv().ok();
+        if closed == Some(Closed::Together)
+            && let Some(thread) = self.thread.take()
+        {
+            // Its panic, if any, is told; nobody needs it any more.
+            let _ = thread.join();
+        }
+        closed
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.office.leave();
+    }
+}
+
+/// Finds this process's place in the world that MPI has started.
+pub(crate) fn connect(piece: usize, patience: Patience) -> Result<Connected, Error> {
+    start(move || link::connect(piece), patience)
+}
+
+/// Starts the courier of this process's rank. The link is made on its thread and never leaves it.
+pub(super) fn start<L: Link>(
+    make: impl FnOnce() -> Result<L, Error> + Send + 'static,
+    patience: Patience,
+) -> Result<Connected, Error> {
+    let (tell, told) = channel();
+    let (closing, closed) = channel();
+    let work = move || {
+        let link = match make() {
+            Ok(link) => link,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let place = link.place();
+        let (office, outgoing) = PostOffice::alone(place.rank, place.world_size, patience.timeout);
+        let office = Arc::new(office);
+        if tell.send(Ok((place, Arc::clone(&office)))).is_err() {
+            return;
+        }
+        let rank = place.rank;
+        let route = Route { office: &office, outgoing: &outgoing, rank };
+        if let Err(message) = catch(|| route.carry(link, patience.grace, &closing)) {
+            let cause = format!("the thread that carries its messages panicked: {message}");
+            office.fail(Failure { rank, at: None, cause });
+        }
+    };
+    let thread = thread::Builder::new().name("courier".to_owned()).spawn(work);
+    let thread = thread.map_err(|error| Error::Transport(Box::new(error)))?;
+    let (place, office) = match told.recv() {
+        Ok(told) => told?,
+        Err(gone) => return Err(Error::Transport(Box::new(gone))),
+    };
+    Ok(Connected {
+        place,
+        end: End::of_world(Arc::clone(&office), place.rank),
+        watch: Watch { office: Arc::clone(&office), rank: place.rank },
+        courier: Courier { office, closed, thread: Some(thread) },
+    })
+}
+
+struct Route<'a> {
+    office: &'a PostOffice,
+    outgoing: &'a Receiver<Outgoing>,
+    rank: usize,
+}
+
+impl Route<'_> {
+    /// Carries until the world has ended.
+    #[expect(clippy::disallowed_methods, reason = "ranks that do not end are not waited for")]
+    fn carry(&self, mut link: impl Link, grace: Duration, closing: &Sender<Closed>) {
+        let mut assemblies: Vec<Assembly> = Vec::new();
+        assemblies.resize_with(link.place().world_size, Assembly::default);
+        let mut lost_since: Option<Instant> = None;
+        let mut num_idle = 0;
+        loop {
+            // Asked before the last letters are taken, which say so to the others.
+            let standing = self.office.standing();
+            let mut is_busy = false;
+            while let Ok(letter) = self.outgoing.try_recv() {
+                self.send(&mut link, letter);
+                is_busy = true;
+            }
+            is_busy |= self.receive(&mut link, &mut assemblies);
+            if standing.going.is_empty() && link.has_sent() {
+                link.close();
+                // Whoever asked may be gone.
+                let _ = closing.send(Closed::Together);
+                return;
+            }
+            if standing.is_lost {
+                let now = Instant::now();
+                let since = *lost_since.get_or_insert(now);
+                if now - since >= grace * 2 {
+                    link.abort();
+                }
+                if now - since >= grace {
+                    let _ = closing.send(Closed::Without(standing.going));
+                }
+            }
+            num_idle = if is_busy { 0 } else { num_idle + 1 };
+            self.rest(&mut link, num_idle, LONG_RESTS[usize::from(!standing.is_waiting)]);
+        }
+    }
+
+    fn rest(&self, link: &mut impl Link, num_idle: u32, longest: Duration) {
+        if num_idle < EAGER {
+            return thread::yield_now();
+        }
+        let doublings = ((num_idle - EAGER) / EAGER).min(8);
+        let rest = longest.min(SHORT_REST * (1 << doublings));
+        let rest = if link.is_moving() { SHORT_REST } else { rest };
+        match self.outgoing.recv_timeout(rest) {
+            Ok(letter) => self.send(link, letter),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn send(&self, link: &mut impl Link, Outgoing { peer, num_resets, letter }: Outgoing) {
+        match encode(&letter, num_resets) {
+            Ok(bytes) => link.send(peer, bytes),
+            Err(error) => {
+                let cause = format!("a message for rank {peer} cannot be sent: {error}");
+                self.office.fail(Failure { rank: self.rank, at: None, cause });
+            }
+        }
+    }
+
+    /// Hands in all that has arrived, and says whether there was something.
+    fn receive(&self, link: &mut impl Link, assemblies: &mut [Assembly]) -> bool {
+        let mut is_busy = false;
+        while let Some((from, piece)) = link.receive() {
+            is_busy = true;
+            let letter = assemblies[from]
+                .push(piece)
+                .and_then(|letter| letter.map(|bytes| decode(&bytes, from, self.rank)).transpose());
+            match letter {
+                Ok(None) => {}
+                Ok(Some(letter)) => self.office.deliver(letter),
+                Err(error) => {
+                    let cause = format!("what it sent cannot be read: {error}");
+                    self.office.fail(Failure { rank: from, at: None, cause });
+                }
+            }
+        }
+        is_busy
+    }
+}

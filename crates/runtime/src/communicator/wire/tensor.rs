@@ -1,0 +1,86 @@
+//! A tensor as bytes: its number type, its shape, its numbers row by row, as the machine has them:
+//! all processes run on machines of one kind.
+
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+
+use super::{Reader, WireError, put_word};
+use crate::Error;
+
+/// The number types that can be sent; the place of each is its code.
+const DTYPES: [DType; 7] =
+    [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::U32, DType::U8];
+
+/// # Errors
+/// If a tensor cannot go to another process.
+pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
+    if !DTYPES.contains(&tensor.dtype()) {
+        return Err(Error::Unsendable { what: format!("{:?}", tensor.dtype()) });
+    }
+    if !tensor.device().is_cpu() {
+        return Err(Error::Unsendable {
+            what: format!("the device {:?}", tensor.device().location()),
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn put(bytes: &mut Vec<u8>, tensor: &Tensor) -> Result<(), WireError> {
+    let dtype = tensor.dtype();
+    let code = DTYPES.iter().position(|&known| known == dtype);
+    put_word(bytes, code.ok_or(WireError::Unsendable(dtype))? as u64);
+    put_word(bytes, tensor.rank() as u64);
+    tensor.dims().iter().for_each(|&dim| put_word(bytes, dim as u64));
+
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let (from, to) = (layout.start_offset(), layout.start_offset() + tensor.elem_count());
+    let Storage::Cpu(storage) = &*storage else { return Err(WireError::Unsendable(dtype)) };
+    match storage {
+        CpuStorage::F32(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::F64(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::BF16(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::F16(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::I64(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::U32(all) => put_numbers(bytes, &all[from..to], |x| x.to_ne_bytes()),
+        CpuStorage::U8(all) => bytes.extend_from_slice(&all[from..to]),
+        CpuStorage::I16(_)
+        | CpuStorage::I32(_)
+        | CpuStorage::F8E4M3(_)
+        | CpuStorage::F6E2M3(_)
+        | CpuStorage::F6E3M2(_)
+        | CpuStorage::F4(_)
+        | CpuStorage::F8E8M0(_) => return Err(WireError::Unsendable(dtype)),
+    }
+    Ok(())
+}
+
+/// A loop that is a copy once it is compiled well.
+fn put_numbers<T: Copy, const N: usize>(
+    bytes: &mut Vec<u8>,
+    numbers: &[T],
+    to_bytes: impl Fn(T) -> [u8; N],
+) {
+    let before = bytes.len();
+    bytes.resize(before + numbers.len() * N, 0);
+    for (place, &number) in bytes[before..].chunks_exact_mut(N).zip(numbers) {
+        place.copy_from_slice(&to_bytes(number));
+    }
+}
+
+pub(super) fn get(reader: &mut Reader<'_>) -> Result<Tensor, WireError> {
+    let code = reader.word()?;
+    let dtype = usize::try_from(code).ok().and_then(|code| DTYPES.get(code));
+    let dtype = *dtype.ok_or(WireError::Dtype { code })?;
+    let num_dims = reader.word()?;
+    let dims: Vec<usize> = (0..num_dims).map(|_| reader.number()).collect::<Result<_, _>>()?;
+    // A dimension of zero hides no product of the others that is beyond all bounds.
+    let product = |least: usize| {
+        let mut dims = dims.iter().map(|&dim| dim.max(least));
+        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
+    };
+    let (Some(_), Some(len)) = (product(1), product(0)) else {
+        return Err(WireError::Shape { dims });
+    };
+    let numbers = reader.bytes(len as u64)?;
+    Ok(Tensor::from_raw_buffer(numbers, dtype, &dims, &Device::Cpu)?)
+}

@@ -1,0 +1,132 @@
+//! What a rank does in each world.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use autopipe_runtime::communicator::Tag;
+use autopipe_runtime::mpi::{MpiOptions, world};
+use autopipe_runtime::{Communicator, Error, ThreadOptions};
+
+use crate::{conformance, training};
+
+type Body = fn(Box<dyn Communicator>) -> Result<(), Error>;
+
+/// Joins the world of this name and ends as a program would.
+pub(crate) fn take_part(name: &str) -> ExitCode {
+    let timeout = match name {
+        "timeouts" => Duration::from_millis(300),
+        _ => Duration::from_secs(60),
+    };
+    let options = MpiOptions {
+        threads: ThreadOptions { timeout, ..ThreadOptions::default() },
+        piece: if name == "pieces" { 10_000 } else { MpiOptions::default().piece },
+        grace: if name == "hang" {
+            Duration::from_millis(500)
+        } else {
+            MpiOptions::default().grace
+        },
+    };
+    let body: Body = match name {
+        "conformance" => conform,
+        "large" => |world| all(|| conformance::a_large_message_arrives_whole(&*world, 64 << 20)),
+        "pieces" => |world| all(|| conformance::a_large_message_arrives_whole(&*world, 8 << 20)),
+        "timeouts" => |world| {
+            all(|| {
+                conformance::what_does_not_come_is_an_error_that_names_the_sender(&*world);
+                conformance::a_reset_names_who_does_not_come(&*world);
+            })
+        },
+        "ended" => |world| all(|| conformance::a_rank_that_has_ended_is_not_waited_for(world)),
+        "training" => training::trains_as_threads_do,
+        "twice" => |communicator| {
+            let error = world(&MpiOptions::default()).unwrap_err();
+            assert!(matches!(error, Error::OneWorld), "{error}");
+            communicator.barrier()
+        },
+        "error" => error,
+        "panic" => panics,
+        "hang" => hangs,
+        "killed" => killed,
+        _ => panic!("there is no world `{name}`"),
+    };
+    let world = match world(&options) {
+        Ok(world) => world,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match world.run(body, |error| println!("told: {error}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn all(checks: impl FnOnce()) -> Result<(), Error> {
+    checks();
+    Ok(())
+}
+
+macro_rules! in_one_world {
+    ($($check:ident,)*) => {
+        /// All checks one after the other: what one leaves behind, a reset removes.
+        fn conform(world: Box<dyn Communicator>) -> Result<(), Error> {
+            $(
+                if world.rank() == 0 {
+                    println!("{}", stringify!($check));
+                }
+                conformance::$check(&*world);
+                world.reset()?;
+            )*
+            Ok(())
+        }
+    };
+}
+conformance::for_all_checks!(in_one_world);
+
+/// Waits in vain for rank 1, and says what it hears.
+fn listen(world: &dyn Communicator) -> Result<(), Error> {
+    let heard = world.recv(1, Tag(0)).unwrap_err();
+    println!("rank {} heard: {heard}", world.rank());
+    Err(heard)
+}
+
+/// One waits, one fails, one has done its part.
+fn error(world: Box<dyn Communicator>) -> Result<(), Error> {
+    match world.rank() {
+        0 => listen(&*world),
+        1 => Err(Error::Unusable("broken".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn panics(world: Box<dyn Communicator>) -> Result<(), Error> {
+    match world.rank() {
+        1 => panic!("out of luck"),
+        _ => listen(&*world),
+    }
+}
+
+fn hangs(world: Box<dyn Communicator>) -> Result<(), Error> {
+    if world.rank() == 0 {
+        world.barrier()?;
+        return Err(Error::Unusable("broken".to_owned()));
+    }
+    world.barrier()?;
+    loop {
+        std::thread::yield_now();
+    }
+}
+
+fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
+    let rank = world.rank();
+    if rank != 1 {
+        println!("rank {rank} is about to wait");
+    }
+    world.barrier()?;
+    if rank == 1 {
+        let own = std::process::id().to_string();
+        Command::new("kill").args(["-9", &own]).status().unwrap();
+    }
+    world.recv(1, Tag(0)).map(drop)
+}
