@@ -27,9 +27,9 @@ pub use split::{Split, SplitError, split};
 pub use autopipe_config::PipelineConfig;
 pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSizes};
 pub use autopipe_runtime::{
-    Batch, BoxError, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
+    Batch, BoxError, Cause, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
     Outputs, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput, ThreadOptions,
-    Tie, communicator, memory, threads,
+    Tie, communicator, memory, mpi, threads,
 };
 pub use autopipe_schedule as schedule;
 pub use autopipe_splitter as splitter;

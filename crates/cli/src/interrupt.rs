@@ -3,6 +3,7 @@
 use std::process;
 
 use anyhow::Context as _;
+use autopipe::communicator::Watch;
 use autopipe_trainer::Stop;
 
 use crate::output;
@@ -10,17 +11,28 @@ use crate::output;
 /// What a shell reports of a program that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Listens for Ctrl-C and for what ends a process in a job scheduler. The process has one listener.
+/// Listens for Ctrl-C and for what ends a process in a job scheduler. The process has one listener. Of
+/// a rank that is a process, it is told what it waits for: what starts processes ends all of them when
+/// one has died, and the others know best which that was.
 ///
 /// # Errors
 /// If the system takes none.
-pub(crate) fn listen(stop: Stop) -> anyhow::Result<()> {
+pub(crate) fn listen(stop: Stop, rank: Option<Watch>) -> anyhow::Result<()> {
     ctrlc::set_handler(move || {
         if stop.is_requested() {
             output::message("leaving at once");
             process::exit(INTERRUPTED.into());
         }
         stop.request();
+        if let Some(rank) = &rank {
+            let number = rank.rank();
+            output::message(&match rank.waiting() {
+                Some(waiting) => {
+                    format!("rank {number} is told to end while it waits for {waiting}")
+                }
+                None => format!("rank {number} is told to end while it computes"),
+            });
+        }
         output::message("saving after this step; a second Ctrl-C leaves at once");
     })
     .context("cannot listen for Ctrl-C")

@@ -21,6 +21,7 @@ mod progress;
 mod recipe;
 mod report;
 mod schedule;
+mod seat;
 mod setting;
 mod threads;
 mod train;

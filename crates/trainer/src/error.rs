@@ -304,6 +304,17 @@ pub enum Error {
     /// What is wrong with several sources of data; holds at least two problems.
     #[error("{}", joined(.0))]
     Sources(Vec<Error>),
+    /// More or fewer processes than ranks.
+    #[error(
+        "the recipe is for {wanted} ranks, and {started} processes were started; start {wanted}, or set \
+         `distributed.pp_size` and `distributed.dp_size` so that their product is {started}"
+    )]
+    NumProcesses {
+        /// Ranks of the recipe.
+        wanted: usize,
+        /// Processes of the world.
+        started: usize,
+    },
     /// The disk has no room for what the run is to save.
     #[error(transparent)]
     NoSpace(#[from] NoSpace),

@@ -23,7 +23,7 @@ mod whole;
 pub use autopipe_models::hub;
 
 // In the signature of `train`.
-pub use autopipe::ThreadOptions;
+pub use autopipe::{ThreadOptions, mpi};
 pub use clip::{NonFinite, NonFiniteNumber, clip_coefficient};
 pub use clock::{Stopwatch, wall_time};
 pub use error::Error;
@@ -32,6 +32,6 @@ pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, pea
 pub use run_dir::{Checkpoint, RunDir};
 pub use state::{Best, StateProblem, TrainingState};
 pub use train::{
-    Finished, NoSpace, Stop, TrainError, TrainOptions, model_config, parameter_bytes,
-    pipeline_config, read_schedule, split_of, train, trained_dtype, trained_graph,
+    Finished, NoSpace, Stop, TrainError, TrainOptions, model_config, num_ranks, parameter_bytes,
+    pipeline_config, read_schedule, split_of, train, train_in, trained_dtype, trained_graph,
 };

@@ -63,7 +63,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Train a model as a recipe says
     #[command(
-        after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50"
+        after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50\n  mpirun -n 2 --bind-to none autopipe train examples/quickstart.yaml"
     )]
     Train(Train),
     /// Write a recipe for a model and data
@@ -99,6 +99,14 @@ pub(crate) enum Command {
     Schedule(Box<Schedule>),
 }
 
+/// What the ranks of a run are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Launch {
+    Auto,
+    Threads,
+    Mpi,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
     /// The recipe, a YAML or JSON file; its paths are relative to the working directory
@@ -112,6 +120,10 @@ pub(crate) struct Train {
     /// Write a trace of this step beside what was predicted, for ui.perfetto.dev
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) trace: Option<u64>,
+    /// What ranks are: threads of this process, or processes that mpirun or srun has started, of which
+    /// this is one; auto looks whether there are several
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub(crate) launch: Launch,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

@@ -1,6 +1,8 @@
 //! How ranks talk: one trait, and its implementation between threads of a process and between
 //! processes.
 
+use std::fmt;
+
 use autopipe_schedule::{Direction, Stage, Transfer};
 use candle_core::Tensor;
 
@@ -58,6 +60,25 @@ impl Tag {
     /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.
     pub(crate) fn of_outputs(microbatch: usize) -> Self {
         Self(((microbatch as u64) << 32) | u64::from(u32::MAX))
+    }
+}
+
+impl fmt::Display for Tag {
+    /// The send that it stands for, in the schedule's notation, where it is one of a program's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (upper, lower) = (self.0 >> 32, self.0 & u64::from(u32::MAX));
+        match u64::from(u32::MAX) - lower {
+            0 => write!(f, "the outputs of microbatch {upper}"),
+            1 => write!(f, "the sum of tie group {upper}"),
+            2 => write!(f, "{upper}REDUCE_GRAD"),
+            _ if lower >> 1 > u64::from(u16::MAX) || upper > u64::from(u16::MAX) => {
+                write!(f, "a message of tag {}", self.0)
+            }
+            _ => {
+                let direction = if lower & 1 == 0 { 'F' } else { 'B' };
+                write!(f, "{}SEND_{direction}{upper}", lower >> 1)
+            }
+        }
     }
 }
 

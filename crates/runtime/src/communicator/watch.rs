@@ -34,7 +34,7 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, awaited, waited } = self;
         match awaited {
-            Awaited::Message(Tag(tag)) => write!(f, "a message of rank {rank} (tag {tag})")?,
+            Awaited::Message(tag) => write!(f, "{tag} of rank {rank}")?,
             Awaited::Collective => write!(f, "rank {rank} to do the same")?,
             Awaited::Recovery => write!(f, "rank {rank} to recover")?,
         }

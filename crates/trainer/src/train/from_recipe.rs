@@ -23,6 +23,11 @@ pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
     })
 }
 
+/// How many ranks a run of the recipe has: those of each pipeline, times the pipelines.
+pub fn num_ranks(recipe: &Recipe) -> usize {
+    recipe.distributed.pp_size.saturating_mul(num_replicas(recipe))
+}
+
 /// How many pipelines with all parameters train side by side: with `ddp` all data-parallel ranks, and
 /// else the copies among them.
 pub(crate) fn num_replicas(recipe: &Recipe) -> usize {

@@ -41,7 +41,12 @@ pub(super) struct Job<'a> {
     /// Where the run begins.
     pub(super) state: TrainingState,
     pub(super) restored: Option<Restored>,
+    /// Once it is opened.
     pub(super) run_dir: Option<RunDir>,
+    /// Whether there is a run already, which goes on.
+    is_same_run: bool,
+    /// Of each checkpoint, about.
+    checkpoint_bytes: u64,
     /// What is read ahead for each rank, until it takes it.
     readers: Mutex<Vec<Option<Reader>>>,
 }
@@ -50,10 +55,12 @@ pub(super) struct Job<'a> {
 const REPLICAS: Axis = Axis::DP_REPLICATE;
 
 impl<'a> Job<'a> {
-    /// Looks at everything that can be looked at, so that all problems are told at once.
+    /// Looks at everything that can be looked at, so that all problems are told at once, and leaves
+    /// nothing behind. Data are read for the ranks that are `here`.
     pub(super) fn prepare(
         recipe: &'a Recipe,
         options: &'a TrainOptions,
+        here: Here,
     ) -> Result<Self, Vec<Error>> {
         let mut problems: Vec<Error> = Vec::new();
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
@@ -86,7 +93,8 @@ impl<'a> Job<'a> {
                 let decided = decided.and_then(|config| {
                     let lowering = lowering_of(num_replicas);
                     let plan = plan_with(&config, table.as_ref(), pp_size, &graph, lowering)?;
-                    Ok((config, plan, workload))
+                    let bytes = checkpoint_bytes(recipe, &graph, bytes);
+                    Ok((config, plan, workload, bytes))
                 });
                 found(&mut problems, decided.map_err(Error::from))
             }
@@ -106,27 +114,20 @@ impl<'a> Job<'a> {
                 }
             };
             found(&mut problems, loader.seek(&state.position))?;
-            let readers = found(&mut problems, readers(recipe, &loader, num_replicas, pp_size))?;
+            let readers = readers(recipe, &loader, num_replicas, pp_size, here);
+            let readers = found(&mut problems, readers)?;
             Some((loader, evaluation, state, readers))
         });
-        let run_dir = match (&origin, &model, bytes) {
-            // Last, because it leaves a folder behind.
-            (Some(origin), Some(model), Some(bytes)) if problems.is_empty() => {
-                let bytes = checkpoint_bytes(recipe, &model.as_model().graph(), bytes);
-                found(&mut problems, run_dir(recipe, origin, bytes))
-            }
-            _ => None,
-        };
-        match (mesh, model, decided, lr, begun, run_dir, origin) {
+        let is_whole = problems.is_empty();
+        match (mesh, model, decided, lr, begun, origin) {
             (
                 Some(mesh),
                 Some(model),
-                Some((config, plan, workload)),
+                Some((config, plan, workload, checkpoint_bytes)),
                 Some(lr),
                 Some((loader, evaluation, state, readers)),
-                Some(run_dir),
-                Some(Origin { restored, .. }),
-            ) => Ok(Self {
+                Some(Origin { restored, is_same_run }),
+            ) if is_whole => Ok(Self {
                 recipe,
                 options,
                 config,
@@ -139,11 +140,39 @@ impl<'a> Job<'a> {
                 evaluation,
                 state,
                 restored,
-                run_dir,
+                run_dir: None,
+                is_same_run,
+                checkpoint_bytes,
                 readers: Mutex::new(readers),
             }),
             _ => Err(problems),
         }
+    }
+
+    /// Opens the folder of the run, if it has one, and asks for room for its checkpoints. One rank of
+    /// a run does, before the others [look into it](Self::enter_run_dir).
+    pub(super) fn open_run_dir(&mut self) -> Result<(), Error> {
+        let checkpoint = &self.recipe.checkpoint;
+        if !checkpoint.enabled {
+            return Ok(());
+        }
+        let root = &checkpoint.checkpoint_dir;
+        let run_dir = if self.is_same_run { RunDir::resume(root)? } else { RunDir::create(root)? };
+        let num_there = run_dir.all_checkpoints()?.len();
+        let num_at_once = num_at_once(self.recipe, self.state.step, num_there);
+        let (free, bytes_each) = (run_dir.free_bytes()?, self.checkpoint_bytes);
+        if bytes_each.saturating_mul(num_at_once) > free {
+            let root = root.into();
+            return Err(NoSpace { root, free, num_at_once, bytes_each }.into());
+        }
+        self.run_dir = Some(run_dir);
+        Ok(())
+    }
+
+    /// Takes the folder that another process has opened.
+    pub(super) fn enter_run_dir(&mut self) {
+        let checkpoint = &self.recipe.checkpoint;
+        self.run_dir = checkpoint.enabled.then(|| RunDir::at(&checkpoint.checkpoint_dir));
     }
 
     /// What the observer hears first.
@@ -188,46 +217,47 @@ impl<'a> Job<'a> {
     }
 }
 
-/// One thread for each pipeline reads ahead for all its ranks, and comes back by rank of the world.
+/// Which ranks are in this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Here {
+    /// All of them, as threads.
+    All,
+    /// One, which is the process.
+    Rank(usize),
+}
+
+/// One thread for each pipeline reads ahead for those of its ranks that are here, and comes back by rank
+/// of the world.
 fn readers(
     recipe: &Recipe,
     loader: &Loader,
     num_replicas: usize,
     pp_size: usize,
+    here: Here,
 ) -> Result<Vec<Option<Reader>>, Error> {
     let scheduler = &recipe.step_scheduler;
     let num_batches = scheduler.num_accumulation_steps(num_replicas)?;
     let shape = WindowShape { batch_size: scheduler.local_batch_size, num_batches };
     let mut by_rank: Vec<Option<Reader>> = (0..pp_size * num_replicas).map(|_| None).collect();
     for replica in 0..num_replicas {
-        let part = loader.clone().with_shard(replica, num_replicas)?;
-        let readers = feed(part, shape, pp_size, recipe.dataset.prefetch)?;
         // As the mesh numbers them: the replicas of a stage stand side by side.
-        let ranks = by_rank.iter_mut().skip(replica).step_by(num_replicas);
-        for (place, reader) in ranks.zip(readers) {
+        let ranks = by_rank.iter_mut().enumerate().skip(replica).step_by(num_replicas);
+        let places: Vec<_> = ranks
+            .filter(|(rank, _)| match here {
+                Here::All => true,
+                Here::Rank(here) => *rank == here,
+            })
+            .collect();
+        if places.is_empty() {
+            continue;
+        }
+        let part = loader.clone().with_shard(replica, num_replicas)?;
+        let readers = feed(part, shape, places.len(), recipe.dataset.prefetch)?;
+        for ((_, place), reader) in places.into_iter().zip(readers) {
             *place = Some(reader);
         }
     }
     Ok(by_rank)
-}
-
-/// The folder of the run, if it has one, with room for checkpoints of so many bytes.
-fn run_dir(recipe: &Recipe, origin: &Origin, bytes_each: u64) -> Result<Option<RunDir>, Error> {
-    let checkpoint = &recipe.checkpoint;
-    if !checkpoint.enabled {
-        return Ok(None);
-    }
-    let root = &checkpoint.checkpoint_dir;
-    let run_dir = if origin.is_same_run { RunDir::resume(root) } else { RunDir::create(root) };
-    let run_dir = run_dir?;
-    let done = origin.restored.as_ref().map_or(0, |restored| restored.state.step);
-    let num_at_once = num_at_once(recipe, done, run_dir.all_checkpoints()?.len());
-    let free = run_dir.free_bytes()?;
-    if bytes_each.saturating_mul(num_at_once) > free {
-        let root = root.into();
-        return Err(NoSpace { root, free, num_at_once, bytes_each }.into());
-    }
-    Ok(Some(run_dir))
 }
 
 /// Why a trace that is asked for would not be written.

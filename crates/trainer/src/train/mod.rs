@@ -6,6 +6,7 @@ mod job;
 mod model;
 mod optimizer;
 mod options;
+mod process;
 mod rank;
 mod refused;
 mod resume;
@@ -21,14 +22,15 @@ use autopipe_config::Recipe;
 
 use crate::data::Skipped;
 use crate::{Error, Event, Stopwatch};
-pub use from_recipe::{model_config, pipeline_config, read_schedule, split_of};
+pub use from_recipe::{model_config, num_ranks, pipeline_config, read_schedule, split_of};
 pub(crate) use from_recipe::{read_regular, read_table};
-use job::Job;
+use job::{Here, Job};
 pub(crate) use job::{decide, found, mesh_of, split_of_one, table_of, workload};
 pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
 pub use model::{trained_dtype, trained_graph};
 pub use optimizer::parameter_bytes;
 pub use options::{Stop, TrainOptions};
+pub use process::train_in;
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
 pub use space::NoSpace;
@@ -49,6 +51,19 @@ pub struct Finished {
     pub left_out: Skipped,
     /// Whether the run has ended before its last step because it was asked to.
     pub is_stopped: bool,
+}
+
+impl Finished {
+    /// What the observer hears last.
+    fn told(&self, stopwatch: &Stopwatch) -> Event {
+        Event::Finished {
+            num_steps: self.num_steps,
+            tokens: self.num_tokens,
+            seconds: stopwatch.seconds(),
+            loss: self.loss,
+            left_out: self.left_out,
+        }
+    }
 }
 
 impl Default for Finished {
@@ -72,7 +87,9 @@ pub fn train(
     observe: &(dyn Fn(Event) + Sync),
 ) -> Result<Finished, TrainError> {
     let stopwatch = Stopwatch::start();
-    let job = Job::prepare(recipe, options).map_err(TrainError::Prepare)?;
+    let mut job = Job::prepare(recipe, options, Here::All).map_err(TrainError::Prepare)?;
+    // Last, because it leaves a folder behind.
+    job.open_run_dir().map_err(|problem| TrainError::Prepare(vec![problem]))?;
     observe(job.planned());
     job.resumed().map(observe);
     let run = |world| RankRun::new(&job, world, observe)?.run();
@@ -80,13 +97,7 @@ pub fn train(
     // All ranks report the same, and a mesh has at least one.
     let none = || TrainError::Prepare(vec![Error::Zero { name: "pp_size" }]);
     let finished = ranks.into_iter().next().ok_or_else(none)?;
-    observe(Event::Finished {
-        num_steps: finished.num_steps,
-        tokens: finished.num_tokens,
-        seconds: stopwatch.seconds(),
-        loss: finished.loss,
-        left_out: finished.left_out,
-    });
+    observe(finished.told(&stopwatch));
     Ok(finished)
 }
 

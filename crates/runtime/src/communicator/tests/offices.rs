@@ -143,7 +143,7 @@ fn it_can_be_seen_what_a_rank_waits_for() {
                 let waiting = see.join().unwrap();
                 assert_eq!((waiting.rank, waiting.awaited), (1, Awaited::Message(Tag(7))));
                 let words = waiting.to_string();
-                assert!(words.starts_with("a message of rank 1 (tag 7), for "), "{words}");
+                assert!(words.starts_with("3SEND_B0 of rank 1, for "), "{words}");
                 assert_eq!(connected.watch.waiting(), None);
             })
         });

@@ -1,0 +1,89 @@
+//! A run whose ranks are processes: this one is one of them.
+
+use autopipe::mpi::MpiWorld;
+use autopipe::{Cause, Communicator, RankError};
+use autopipe_config::Recipe;
+
+use super::from_recipe::num_ranks;
+use super::job::{Here, Job};
+use super::rank::RankRun;
+use super::{Finished, TrainError, TrainOptions};
+use crate::{Error, Event, Stopwatch};
+
+/// Trains as [`train`](super::train) does, as one rank of a world of processes: every one of them calls
+/// this with the same recipe, over files that all can read and a run folder that all can write to.
+/// Events are told on rank 0. Of the options, those of threads are the world's.
+///
+/// When this rank is the first to fail, `tell` is given the error before any process ends: what starts
+/// processes ends all when one has ended badly, maybe before it can say why.
+///
+/// # Errors
+/// As [`train`](super::train); of the ranks that another's failure has stopped, that.
+pub fn train_in(
+    world: MpiWorld,
+    recipe: &Recipe,
+    options: &TrainOptions,
+    observe: &(dyn Fn(Event) + Sync),
+    tell: impl FnOnce(&TrainError),
+) -> Result<Finished, TrainError> {
+    let stopwatch = Stopwatch::start();
+    let rank = world.rank();
+    let body = |comm: Box<dyn Communicator>| {
+        let job = prepared(recipe, options, &*comm)?;
+        if rank == 0 {
+            observe(job.planned());
+            job.resumed().map(observe);
+        }
+        let run = RankRun::new(&job, comm, observe).and_then(RankRun::run);
+        run.map_err(|error| {
+            TrainError::Rank(RankError { rank, cause: Box::new(Cause::Error(error)) })
+        })
+    };
+    let told = |error: &RankError<TrainError>| match &*error.cause {
+        Cause::Error(error) => tell(error),
+        Cause::Panic(words) | Cause::Start(words) | Cause::Elsewhere(words) => {
+            let cause = Box::new(Cause::Elsewhere(words.clone()));
+            tell(&TrainError::Rank(RankError { rank: error.rank, cause }));
+        }
+    };
+    let finished = world.run(body, told).map_err(|RankError { rank, cause }| match *cause {
+        Cause::Error(error) => error,
+        Cause::Panic(words) => TrainError::Rank(of(rank, Cause::Panic(words))),
+        Cause::Start(words) => TrainError::Rank(of(rank, Cause::Start(words))),
+        Cause::Elsewhere(words) => TrainError::Rank(of(rank, Cause::Elsewhere(words))),
+    })?;
+    if rank == 0 {
+        observe(finished.told(&stopwatch));
+    }
+    Ok(finished)
+}
+
+fn of(rank: usize, cause: Cause<Error>) -> RankError<Error> {
+    RankError { rank, cause: Box::new(cause) }
+}
+
+/// What this rank has found right before anything begins, when all others have as well.
+fn prepared<'a>(
+    recipe: &'a Recipe,
+    options: &'a TrainOptions,
+    world: &dyn Communicator,
+) -> Result<Job<'a>, TrainError> {
+    let one = |problem: Error| TrainError::Prepare(vec![problem]);
+    let meet = || world.barrier().map_err(|error| one(autopipe::Error::from(error).into()));
+    let (wanted, started) = (num_ranks(recipe), world.size());
+    if wanted != started {
+        return Err(one(Error::NumProcesses { wanted, started }));
+    }
+    let here = Here::Rank(world.rank());
+    let mut job = Job::prepare(recipe, options, here).map_err(TrainError::Prepare)?;
+    // Nobody looks for a run in a folder that another has just opened for this one.
+    meet()?;
+    if world.rank() == 0 {
+        job.open_run_dir().map_err(one)?;
+    }
+    meet()?;
+    if world.rank() != 0 {
+        job.enter_run_dir();
+    }
+    Ok(job)
+}
