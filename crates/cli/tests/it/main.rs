@@ -10,6 +10,8 @@ mod generate; // autopipe generate
 mod init; // autopipe init
 mod killed; // runs that end at any moment, and go on
 mod plan; // autopipe plan and schema
+#[cfg(feature = "mpi")]
+mod processes; // ranks that mpirun has started
 mod report; // a run as a page, and what its ranks tell the log
 mod schedule; // autopipe schedule
 mod train; // autopipe train

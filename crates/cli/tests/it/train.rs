@@ -204,6 +204,28 @@ fn values_set_from_outside_count() {
 }
 
 #[test]
+fn a_process_of_several_that_cannot_reach_the_others_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("recipe.yaml"), RECIPE).unwrap();
+    let train = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_autopipe"));
+        command.args(["train", "recipe.yaml"]).args(args).current_dir(folder.path());
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let torchrun = [("RANK", "1"), ("WORLD_SIZE", "2")];
+    let said = train(&[], &torchrun);
+    assert!(said.contains("torchrun has started 2 processes"), "{said}");
+    let other = [("RANK", "1"), ("WORLD_SIZE", "2"), ("PMI_RANK", "0"), ("PMI_SIZE", "2")];
+    let said = train(&["--launch", "mpi"], &other);
+    assert!(said.contains("RANK=1 WORLD_SIZE=2 of torchrun and PMI_RANK=0"), "{said}");
+    let said = train(&["--launch", "mpi"], &[]);
+    assert!(said.contains("nothing has started several processes"), "{said}");
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
 fn what_cannot_be_run_is_refused_where_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = RECIPE

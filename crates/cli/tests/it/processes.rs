@@ -1,0 +1,206 @@
+//! Ranks that are processes of mpirun: the same losses as those of threads, and runs that end when one of
+//! them is killed or stands still.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::park_timeout;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command::Desk;
+
+const RECIPE: &str = "\
+step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 6, ckpt_every_steps: 1}
+distributed: {pp_size: 2, strategy: ddp, dp_size: 1, pipeline: {pp_schedule: 1f1b}}
+model:
+  config: {model_type: llama, vocab_size: 256, hidden_size: 8, intermediate_size: 16,
+           num_hidden_layers: 4, num_attention_heads: 2, max_position_embeddings: 16}
+dataset: {paths: ['*.txt'], seq_len: 8}
+validation_dataset: {paths: ['*.txt'], max_batches: 4}
+optimizer: {lr: 0.01}
+checkpoint: {checkpoint_dir: run, keep: 2}
+metrics: {tensorboard: false}
+";
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write("text.txt", &"pack my box with five dozen liquor jugs. ".repeat(30));
+    desk.write("recipe.yaml", RECIPE);
+    desk
+}
+
+/// Starts the command as so many processes, which a minute ends if nothing else does.
+fn start(desk: &Desk, num_ranks: usize, args: &[&str]) -> Child {
+    Command::new("timeout")
+        .args(["--kill-after=2", "60", "mpirun", "--oversubscribe", "--bind-to", "none", "-n"])
+        .arg(num_ranks.to_string())
+        .arg(env!("CARGO_BIN_EXE_autopipe"))
+        .args(["train", "recipe.yaml", "--threads-per-rank", "1"])
+        .args(args)
+        // Two variables without which it does not work as root, as tests in containers are.
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
+        .current_dir(desk.path("."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(fs::File::create(desk.path("said")).unwrap()))
+        .spawn()
+        .unwrap()
+}
+
+/// Its exit code, and what all of its ranks have said.
+fn end(desk: &Desk, child: Child) -> (Option<i32>, String, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap(), desk.read("said"))
+}
+
+fn run(desk: &Desk, num_ranks: usize, args: &[&str]) -> String {
+    let (code, out, said) = end(desk, start(desk, num_ranks, args));
+    assert_eq!(code, Some(0), "{args:?}: {said}");
+    assert_eq!(out, "checkpoint  run/checkpoints/step-000006\n", "one rank speaks");
+    said
+}
+
+/// Losses of steps and evaluations, by line.
+fn losses(desk: &Desk) -> Vec<f64> {
+    let lines = desk.read("run/metrics.jsonl");
+    let line = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    let loss = |line: Value| line.get("loss").or(line.get("val_loss")).unwrap().as_f64().unwrap();
+    lines.lines().map(line).map(loss).collect()
+}
+
+#[test]
+fn processes_compute_what_threads_do() {
+    let ways: [(usize, &[&str]); 3] = [
+        (2, &[]),
+        (4, &["--set", "distributed.dp_size=2"]),
+        (
+            4,
+            &[
+                "--set",
+                "distributed.dp_size=2",
+                "--set",
+                "distributed.pipeline.pp_schedule=zbvzerobubble",
+                "--set",
+                "distributed.split=even:0,0",
+                "--set",
+                "distributed.defer_fsdp_grad_sync=false",
+            ],
+        ),
+    ];
+    for (num_ranks, way) in ways {
+        let (threads, processes) = (desk(), desk());
+        let output = threads.run(&format!("train recipe.yaml {}", way.join(" ")));
+        assert_eq!(output.code, 0, "{}", output.err);
+        run(&processes, num_ranks, way);
+        assert_eq!(losses(&processes), losses(&threads), "{way:?}");
+        let weights = |desk: &Desk| {
+            let name = "run/checkpoints/step-000006/model-00002-of-00002.safetensors";
+            fs::read(desk.path(name)).unwrap()
+        };
+        assert!(weights(&processes) == weights(&threads), "{way:?}: the same bits");
+    }
+}
+
+/// The processes that a process has started.
+fn children(of: u32) -> Vec<u32> {
+    let path = format!("/proc/{of}/task/{of}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// The ranks of a world that has been started.
+fn ranks(world: &Child) -> Vec<u32> {
+    children(world.id()).into_iter().flat_map(children).collect()
+}
+
+/// Whether all of the ranks end, within seconds after what has started them.
+fn have_ended(ranks: &[u32]) -> bool {
+    let runs = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state comes after the name: Z is one that nobody has asked how it ended.
+        let is_rank = stat.contains("(autopipe)");
+        is_rank && !stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with(['Z', 'X']))
+    };
+    for _ in 0..500 {
+        if !ranks.iter().any(runs) {
+            return true;
+        }
+        park_timeout(Duration::from_millis(10));
+    }
+    false
+}
+
+fn wait_for(desk: &Desk, world: &mut Child, part: &str) {
+    while !desk.read("said").contains(part) {
+        assert_eq!(world.try_wait().unwrap(), None, "it has ended: {}", desk.read("said"));
+        park_timeout(Duration::from_millis(2));
+    }
+}
+
+fn send(signal: &str, pid: u32) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rank_that_is_killed_ends_all_and_the_run_goes_on() {
+    const NUM_KILLS: u64 = 20;
+    let desk = desk();
+    let endless = ["--resume", "--set", "step_scheduler.max_steps=100000"];
+    for kill in 0..NUM_KILLS {
+        let mut world = start(&desk, 2, &endless);
+        wait_for(&desk, &mut world, if kill % 4 == 0 { "Data " } else { "saved " });
+        park_timeout(Duration::from_micros(kill * 7919 % NUM_KILLS * 1000));
+        let ranks = ranks(&world);
+        assert_eq!(ranks.len(), 2);
+        let (killed, other) = (kill as usize % 2, 1 - kill as usize % 2);
+        send("-KILL", ranks[killed]);
+        let (code, _, said) = end(&desk, world);
+        assert!(!matches!(code, Some(0 | 124)), "kill {kill}: {code:?} {said}");
+        assert!(said.contains(&format!("rank {other} ")), "kill {kill}: the other says so: {said}");
+        let names_the_killed = said.contains(&format!("of rank {killed}"))
+            || said.contains(&format!("for rank {killed}"))
+            || said.contains("while it computes");
+        assert!(names_the_killed, "kill {kill}: {said}");
+        assert!(have_ended(&ranks), "kill {kill}: a process is left behind: {said}");
+    }
+    // As if nothing had been.
+    let latest = desk.read("run/checkpoints/latest");
+    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
+    let until = format!("step_scheduler.max_steps={}", step + 2);
+    let (code, _, said) = end(&desk, start(&desk, 2, &["--resume", "--set", &until]));
+    assert_eq!(code, Some(0), "{said}");
+    let whole = self::desk();
+    let output = whole.run(&format!("train recipe.yaml --set {until}"));
+    assert_eq!(output.code, 0, "{}", output.err);
+    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
+    assert_eq!(steps(&desk), steps(&whole));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rank_that_stands_still_ends_all() {
+    let desk = desk();
+    let args = ["--set", "step_scheduler.max_steps=100000", "--timeout", "2"];
+    let mut world = start(&desk, 2, &args);
+    wait_for(&desk, &mut world, "saved ");
+    let ranks = ranks(&world);
+    send("-STOP", ranks[1]);
+    let (code, _, said) = end(&desk, world);
+    assert!(!matches!(code, Some(0 | 124)), "{code:?} {said}");
+    assert!(said.contains("error: rank 0 failed: "), "{said}");
+    assert!(said.contains("waited 2") && said.contains("rank 1"), "{said}");
+    assert!(have_ended(&ranks), "a process is left behind: {said}");
+}
+
+#[test]
+fn what_is_wrong_is_said_once() {
+    let desk = desk();
+    let (code, out, said) = end(&desk, start(&desk, 3, &[]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let expected = "error: the recipe is for 2 ranks, and 3 processes were started; start 2";
+    assert_eq!(said.matches(expected).count(), 1, "{said}");
+    assert!(!desk.path("run").exists(), "nothing is left behind");
+}
