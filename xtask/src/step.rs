@@ -14,7 +14,7 @@ pub(crate) struct Step {
 /// What a plain `cargo test --workspace` leaves out: the tests that need a browser, downloads, and
 /// ranks that are processes.
 const FEATURES: &str =
-    "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet,autopipe-cli/mpi";
+    "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet,autopipe-cli/hosts";
 
 pub(crate) const FMT: Step =
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] };

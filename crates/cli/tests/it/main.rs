@@ -7,6 +7,8 @@ mod command; // how to run it
 mod examples; // the recipes in examples/, cut short
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
+#[cfg(feature = "hosts")]
+mod hosts; // two hosts with a network between them
 mod init; // autopipe init
 mod killed; // runs that end at any moment, and go on
 mod plan; // autopipe plan and schema

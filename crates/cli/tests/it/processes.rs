@@ -23,7 +23,7 @@ checkpoint: {checkpoint_dir: run, keep: 2}
 metrics: {tensorboard: false}
 ";
 
-fn desk() -> Desk {
+pub(crate) fn desk() -> Desk {
     let desk = Desk::new();
     desk.write("text.txt", &"pack my box with five dozen liquor jugs. ".repeat(30));
     desk.write("recipe.yaml", RECIPE);
@@ -62,7 +62,7 @@ fn run(desk: &Desk, num_ranks: usize, args: &[&str]) -> String {
 }
 
 /// Losses of steps and evaluations, by line.
-fn losses(desk: &Desk) -> Vec<f64> {
+pub(crate) fn losses(desk: &Desk) -> Vec<f64> {
     let lines = desk.read("run/metrics.jsonl");
     let line = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
     let loss = |line: Value| line.get("loss").or(line.get("val_loss")).unwrap().as_f64().unwrap();
