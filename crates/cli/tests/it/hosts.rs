@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread::park_timeout;
 use std::time::Duration;
 
 use crate::command::Desk;
-use crate::processes::{desk, losses};
+use crate::processes::{desk, losses, start_by};
 
 /// Two network namespaces. They are gone when this is dropped, with all that runs in them.
 struct Hosts {
@@ -55,24 +55,13 @@ impl Hosts {
 
     /// Starts a rank on each host.
     fn start(&self, desk: &Desk, args: &[&str]) -> Child {
-        let reach = desk.path("reach");
+        let reach = desk.path("reach").display().to_string();
         let hosts = ADDRESSES.map(|address| format!("{address}:1")).join(",");
-        Command::new("timeout")
-            .args(["--kill-after=2", "90", "ip", "netns", "exec", &self.names[0], "mpirun"])
-            .args(["--bind-to", "none", "-n", "2", "--host", &hosts])
-            .args(["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", NETWORK])
-            .args(["--mca", "oob_tcp_if_include", NETWORK, "--mca", "plm_rsh_agent"])
-            .arg(reach)
-            .arg(env!("CARGO_BIN_EXE_autopipe"))
-            .args(["train", "recipe.yaml", "--threads-per-rank", "1"])
-            .args(args)
-            .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
-            .current_dir(desk.path("."))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(fs::File::create(desk.path("said")).unwrap()))
-            .spawn()
-            .unwrap()
+        let of_host = ["ip", "netns", "exec", &self.names[0]];
+        let mpirun = ["mpirun", "--bind-to", "none", "-n", "2", "--host", &hosts];
+        let network = ["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", NETWORK];
+        let daemons = ["--mca", "oob_tcp_if_include", NETWORK, "--mca", "plm_rsh_agent", &reach];
+        start_by(&[&of_host[..], &mpirun, &network, &daemons].concat(), desk, args)
     }
 
     fn run(&self, desk: &Desk, args: &[&str]) {

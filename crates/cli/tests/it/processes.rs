@@ -30,11 +30,11 @@ pub(crate) fn desk() -> Desk {
     desk
 }
 
-/// Starts the command as so many processes, which a minute ends if nothing else does.
-fn start(desk: &Desk, num_ranks: usize, args: &[&str]) -> Child {
+/// Starts the command by a launcher of processes, which a minute ends if nothing else does.
+pub(crate) fn start_by(launcher: &[&str], desk: &Desk, args: &[&str]) -> Child {
     Command::new("timeout")
-        .args(["--kill-after=2", "60", "mpirun", "--oversubscribe", "--bind-to", "none", "-n"])
-        .arg(num_ranks.to_string())
+        .args(["--kill-after=2", "60"])
+        .args(launcher)
         .arg(env!("CARGO_BIN_EXE_autopipe"))
         .args(["train", "recipe.yaml", "--threads-per-rank", "1"])
         .args(args)
@@ -46,6 +46,13 @@ fn start(desk: &Desk, num_ranks: usize, args: &[&str]) -> Child {
         .stderr(Stdio::from(fs::File::create(desk.path("said")).unwrap()))
         .spawn()
         .unwrap()
+}
+
+/// Starts it as so many processes of this host.
+fn start(desk: &Desk, num_ranks: usize, args: &[&str]) -> Child {
+    let num_ranks = num_ranks.to_string();
+    let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", &num_ranks];
+    start_by(&launcher, desk, args)
 }
 
 /// Its exit code, and what all of its ranks have said.
@@ -155,7 +162,7 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on() {
         park_timeout(Duration::from_micros(kill * 7919 % NUM_KILLS * 1000));
         let ranks = ranks(&world);
         assert_eq!(ranks.len(), 2);
-        let (killed, other) = (kill as usize % 2, 1 - kill as usize % 2);
+        let (killed, other) = if kill % 2 == 0 { (0, 1) } else { (1, 0) };
         send("-KILL", ranks[killed]);
         let (code, _, said) = end(&desk, world);
         assert!(!matches!(code, Some(0 | 124)), "kill {kill}: {code:?} {said}");
