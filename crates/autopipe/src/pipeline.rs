@@ -12,7 +12,7 @@ use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{ElementType, ModuleGraph};
 use candle_core::Device;
 
-use crate::plan::{lowering_of, plan_with};
+use crate::plan::plan_with;
 use crate::{Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan};
 
 /// One rank's pipeline: every rank makes its own from the same arguments, builds it, and then takes
@@ -97,8 +97,8 @@ impl AutoPipeline {
         let graph = model.graph();
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
-        let lowering = lowering_of(self.replica.count);
-        let plan = plan_with(config, table.as_ref(), world_mesh.size(pp)?, &graph, lowering)?;
+        let (pp_size, num_replicas) = (world_mesh.size(pp)?, self.replica.count);
+        let plan = plan_with(config, table.as_ref(), pp_size, &graph, num_replicas)?;
         let trained_from = plan.partition.trained_from().ok_or_else(|| Error::NothingToTrain {
             num_parameters: graph.modules().map(|module| module.parameters.len()).sum(),
         })?;
@@ -233,7 +233,7 @@ impl AutoPipeline {
     }
 
     /// Whether a parameter of this name is a copy of one whose owner is on another stage. There is one
-    /// owner of each tensor over all ranks: what counts or saves every tensor once leaves copies out,
+    /// owner of each tensor over all ranks of a pipeline: what counts or saves every tensor once leaves copies out,
     /// and an optimiser takes them like any other parameter.
     ///
     /// # Errors

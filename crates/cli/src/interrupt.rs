@@ -24,16 +24,18 @@ pub(crate) fn listen(stop: Stop, rank: Option<Watch>) -> anyhow::Result<()> {
             process::exit(INTERRUPTED.into());
         }
         stop.request();
-        if let Some(rank) = &rank {
-            let number = rank.rank();
-            output::message(&match rank.waiting() {
-                Some(waiting) => {
-                    format!("rank {number} is told to end while it waits for {waiting}")
-                }
-                None => format!("rank {number} is told to end while it computes"),
-            });
-        }
-        output::message("saving after this step; a second Ctrl-C leaves at once");
+        let Some(rank) = &rank else {
+            output::message("saving after this step; a second Ctrl-C leaves at once");
+            return;
+        };
+        let number = rank.rank();
+        let doing = match rank.waiting() {
+            Some(waiting) => format!("waits for {waiting}"),
+            None => "computes".to_owned(),
+        };
+        output::message(&format!(
+            "rank {number} is told to end while it {doing}; all save after this step, if all are there"
+        ));
     })
     .context("cannot listen for Ctrl-C")
 }

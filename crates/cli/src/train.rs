@@ -124,9 +124,13 @@ fn in_world(
     });
     Ok(match finished {
         Ok(finished) if rank == 0 => Ok(Place::First(finished)),
-        Ok(finished) => Ok(Place::Other(code(&finished))),
+        // The first tells how the run has ended. mpirun ends those that are still at it when one has an
+        // exit code of its own.
+        Ok(_) => Ok(Place::Other(ExitCode::SUCCESS)),
         Err(error) => {
-            if !is_told {
+            // What is wrong before the beginning, one tells for all.
+            let is_of_all = matches!(error, TrainError::Prepare(_));
+            if !is_told && !is_of_all {
                 output::message(&format!("rank {rank} ends: {error}"));
             }
             Err(ExitCode::FAILURE)

@@ -304,6 +304,41 @@ pub enum Error {
     /// What is wrong with several sources of data; holds at least two problems.
     #[error("{}", joined(.0))]
     Sources(Vec<Error>),
+    /// Another rank has ended the run.
+    #[error("rank {rank} has ended the run: {reason}")]
+    Elsewhere {
+        /// The rank.
+        rank: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A run that has got on while it was looked at, to be gone on with.
+    #[error(
+        "the run in `{}` has got on meanwhile: a process that trained there has just ended; begin again",
+        root.display()
+    )]
+    RunChanged {
+        /// The run's folder.
+        root: PathBuf,
+    },
+    /// Processes of one run that would do different things.
+    #[error(
+        "rank {rank} and rank 0 differ in the recipe, the options or the checkpoint to go on from; start \
+         all with the same command over the same files"
+    )]
+    UnequalRanks {
+        /// The first that differs.
+        rank: usize,
+    },
+    /// A run's folder that is another one for this process.
+    #[error(
+        "`{}` is not the folder that rank 0 writes to; use one on a file system that all hosts share",
+        root.display()
+    )]
+    NotShared {
+        /// The run's folder.
+        root: PathBuf,
+    },
     /// More or fewer processes than ranks.
     #[error(
         "the recipe is for {wanted} ranks, and {started} processes were started; start {wanted}, or set \

@@ -49,38 +49,32 @@ pub fn plan(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
-    plan_with(config, table, pp_size, graph, Lowering::default())
+    plan_with(config, table, pp_size, graph, 1)
 }
 
-/// As [`plan`], with what else the programs are to have beside sends and receives: [`lowering_of`]
-/// says what several pipelines need. The groups of tied parameters are the model's.
+/// As [`plan`], for so many pipelines side by side: the gradients of each stage are summed over all of
+/// them, while its rank computes on.
 ///
 /// # Errors
-/// As [`plan`], and if the options do not fit the schedule.
+/// As [`plan`].
 pub fn plan_with(
     config: &PipelineConfig,
     table: Option<&Plan>,
     pp_size: usize,
     graph: &ModuleGraph,
-    lowering: Lowering,
+    num_replicas: usize,
 ) -> Result<PipelinePlan, Error> {
     let Decided { partition, routes, table, schedule } = decide(config, table, pp_size, graph)?;
     let ties = ties::ties(graph, &partition)?;
     let groups = ties.iter().map(|tie| tie.copies.keys().copied().collect());
-    let lowering = Lowering { tied: groups.collect(), ..lowering };
+    let reduce_grads = if num_replicas > 1 { ReduceGrads::Deferred } else { ReduceGrads::Never };
+    let lowering = Lowering { tied: groups.collect(), reduce_grads, ..Lowering::default() };
     let programs = Programs {
         train: Arc::new(validate(lower_with(&table, &lowering)?)?),
         eval: Arc::new(validate(lower_with(&table.forward_only(), &lowering)?)?),
     };
     let without_effect = config.without_effect();
     Ok(PipelinePlan { partition, routes, ties, table, programs, schedule, without_effect })
-}
-
-/// What the programs of so many pipelines side by side need: the gradients of each stage are summed
-/// over all of them, while its rank computes on.
-pub fn lowering_of(num_replicas: usize) -> Lowering {
-    let reduce_grads = if num_replicas > 1 { ReduceGrads::Deferred } else { ReduceGrads::Never };
-    Lowering { reduce_grads, ..Lowering::default() }
 }
 
 /// What a plan is before its schedule is proved.

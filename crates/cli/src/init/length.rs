@@ -143,7 +143,7 @@ impl Measured {
     /// How many of them have more tokens than a row.
     pub(super) fn num_longer(&self, seq_len: usize) -> usize {
         let lengths = self.samples.iter().flat_map(|lengths| &lengths.read);
-        lengths.filter(|len| **len > seq_len).count()
+        lengths.filter(|len| **len > seq_len.saturating_add(1)).count()
     }
 }
 

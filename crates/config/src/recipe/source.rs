@@ -58,6 +58,14 @@ impl Source {
         section: &mut Section<'_>,
         role: Role<'_>,
     ) -> Result<Vec<Source>, Reported> {
+        // Of one source, what another file like it has is the same.
+        let base = match role {
+            Role::Training | Role::Validation(None) => None,
+            Role::Validation(Some(base)) => match base.sources.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            },
+        };
         let is_left_out = matches!(role, Role::Validation(_)) && !section.is_written();
         let doc = "Several sources with their weights, in place of `paths`.";
         let several = section.each("sources", doc, |item| {
@@ -65,7 +73,7 @@ impl Source {
             let paths = item.field("paths", PATHS, ListOf(Text).required());
             let doc = "How often a row comes from here, relative to the other sources' weights.";
             let weight = item.field("weight", doc, Positive.or(1.0));
-            Source::read(item, paths, weight)
+            Source::read(item, paths, weight, base)
         });
         let paths = section.field("paths", PATHS, ListOf(Text).optional());
         let (is_one, is_list) = (section.is_set("paths"), section.is_set("sources"));
@@ -83,7 +91,7 @@ impl Source {
                 Err(section.refuse_whole(message, help))
             }
         };
-        let one = Source::read(section, paths, Ok(1.0))?;
+        let one = Source::read(section, paths, Ok(1.0), base)?;
         if is_list {
             for key in KEYS.into_iter().filter(|key| section.is_set(key)) {
                 let message = "stands beside `sources`, each of which has its own";
@@ -97,6 +105,7 @@ impl Source {
         section: &mut Section<'_>,
         paths: Result<Vec<String>, Reported>,
         weight: Result<f64, Reported>,
+        base: Option<&Source>,
     ) -> Result<Source, Reported> {
         let doc = "What the files hold; without it, their extensions tell: `jsonl`, `json`, \
                    `ndjson`, `parquet`, `bin` and `safetensors` (tokens), and text for every other.";
@@ -104,13 +113,18 @@ impl Source {
         let doc = "The type of the tokens of `bin` files; without it, 16 bits if they hold the \
                    vocabulary.";
         let token_dtype = section.field("token_dtype", doc, Name::OF.optional());
+        let of_base = |column: fn(&Source) -> &str, usual: &'static str| base.map_or(usual, column);
         let mut column = |key, doc, default: &str| section.field(key, doc, Text.or(default));
-        let text = column("text_column", "The key of a record's text.", "text");
+        let default = of_base(|base| &base.text_column, "text");
+        let text = column("text_column", "The key of a record's text.", default);
         let doc = "The key of a record's prompt, which is not learnt.";
-        let prompt = column("prompt_column", doc, "prompt");
+        let prompt = column("prompt_column", doc, of_base(|base| &base.prompt_column, "prompt"));
         let doc = "The key of what follows the prompt.";
-        let completion = column("completion_column", doc, "completion");
-        let messages = column("messages_column", "The key of a record's conversation.", "messages");
+        let default = of_base(|base| &base.completion_column, "completion");
+        let completion = column("completion_column", doc, default);
+        let doc = "The key of a record's conversation.";
+        let messages =
+            column("messages_column", doc, of_base(|base| &base.messages_column, "messages"));
         Ok(Source {
             paths: paths?,
             weight: weight?,

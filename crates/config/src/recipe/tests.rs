@@ -264,6 +264,18 @@ fn in_a_stream_nothing_is_too_long() {
 }
 
 #[test]
+fn validation_has_the_columns_of_the_training_data() {
+    let recipe = small_with(
+        "optimizer:",
+        "  prompt_column: question\n  completion_column: answer\n\
+         validation_dataset: {paths: [v.jsonl], completion_column: reply}\noptimizer:",
+    );
+    let source = &recipe.unwrap().validation_dataset.unwrap().sources[0];
+    let columns = [&source.text_column, &source.prompt_column, &source.completion_column];
+    assert_eq!(columns, ["text", "question", "reply"]);
+}
+
+#[test]
 fn a_key_in_the_wrong_section_is_told_the_right_one() {
     let text = format!("{SMALL}  dtypes: 1\n  loss_fn: masked_cross_entropy\npp_size: 2\nlr: 1\n");
     let text =

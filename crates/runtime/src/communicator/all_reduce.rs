@@ -58,22 +58,28 @@ impl AllReduce {
 
     /// Does what can be done without waiting.
     pub(crate) fn advance(&mut self, comm: &dyn Communicator) -> Result<(), ActionError> {
-        if let Progress::Adding(posted) = &self.progress {
+        if let Progress::Adding(posted) = &mut self.progress {
             for posted in posted.iter().flatten() {
                 if !comm.has_arrived(posted).map_err(communication)? {
                     return Ok(());
                 }
             }
-            self.add(comm)?;
+            let posted = std::mem::take(posted);
+            let (posted, sums) = self.add(comm, posted)?;
+            self.progress = Progress::Gathering(posted, sums);
         }
         Ok(())
     }
 
-    /// Waits for the others' parts of this rank's slices, adds them up and sends the sums.
-    fn add(&mut self, comm: &dyn Communicator) -> Result<(), ActionError> {
-        let Progress::Adding(posted) = &mut self.progress else { return Ok(()) };
+    /// Waits for the others' parts of this rank's slices, adds them up, sends the sums and asks for
+    /// theirs.
+    fn add(
+        &self,
+        comm: &dyn Communicator,
+        posted: Posted,
+    ) -> Result<(Posted, Vec<Option<Tensor>>), ActionError> {
         let mut sums: Vec<Option<Tensor>> = vec![None; self.shapes.len()];
-        for (rank, posted) in std::mem::take(posted).into_iter().enumerate() {
+        for (rank, posted) in posted.into_iter().enumerate() {
             let parts = match posted {
                 Some(posted) => receive(comm, posted, self.awaited, self.shapes.len())?,
                 None => {
@@ -96,8 +102,7 @@ impl AllReduce {
         for to in others(comm) {
             send(comm, &sums, to, self.tag)?;
         }
-        self.progress = Progress::Gathering(posted, sums);
-        Ok(())
+        Ok((posted, sums))
     }
 
     /// Waits for the sums; none where no rank had anything.
@@ -105,8 +110,11 @@ impl AllReduce {
         mut self,
         comm: &dyn Communicator,
     ) -> Result<Vec<Option<Tensor>>, ActionError> {
-        self.add(comm)?;
-        let Progress::Gathering(posted, sums) = self.progress else { return Ok(self.own) };
+        let begun = std::mem::replace(&mut self.progress, Progress::Adding(Vec::new()));
+        let (posted, sums) = match begun {
+            Progress::Adding(posted) => self.add(comm, posted)?,
+            Progress::Gathering(posted, sums) => (posted, sums),
+        };
         let mut by_rank = Vec::with_capacity(comm.size());
         for posted in posted {
             by_rank.push(match posted {

@@ -5,7 +5,7 @@ use super::interpret::communication;
 use crate::communicator::Reduction;
 use crate::{Error, Place, StepPart};
 
-/// What a recovery left of the gradients, the same on all ranks of the pipeline.
+/// What a recovery left of the gradients, the same on all ranks of the pipeline and of its replicas.
 #[must_use = "gradients that were cleared have to be accumulated again"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
@@ -23,8 +23,8 @@ impl Worker {
     /// count of the steps goes on.
     ///
     /// All ranks have to call it, and it waits for them. It concerns the whole world: where the
-    /// pipeline is one of several in it, so do the ranks of the others, and each pipeline answers
-    /// for its own gradients.
+    /// pipeline is one of several in it, so do the ranks of the others. Pipelines that are no replicas
+    /// of each other answer for their own gradients.
     ///
     /// # Errors
     /// If the communicator has no way back, a rank has ended, or not all ranks come in time: the
@@ -38,7 +38,14 @@ impl Worker {
         #[expect(clippy::cast_precision_loss, reason = "a billion steps a second take 100 days")]
         let mine = [f64::from(u8::from(spoilt)), self.num_steps as f64];
         let most = self.guarded(place, |worker| {
-            worker.comm.all_reduce(&mine, Reduction::Max).map_err(communication)
+            let most = worker.comm.all_reduce(&mine, Reduction::Max).map_err(communication)?;
+            // What one pipeline has lost, the sums of its replicas lack.
+            match &worker.replicas {
+                Some(replicas) => {
+                    replicas.comm().all_reduce(&most, Reduction::Max).map_err(communication)
+                }
+                None => Ok(most),
+            }
         });
         let most = most.inspect_err(|error| self.note_failure(error, spoilt))?;
         self.failed = None;

@@ -148,7 +148,6 @@ impl Synced {
             stage.pending = None;
             stage.summed.clear();
         }
-        self.is_summed = false;
     }
 
     /// A microbatch has gone backward.

@@ -71,11 +71,8 @@ impl Worker {
         if most[0] == 0.0 && !is_other_call {
             return Ok(());
         }
-        let said = if is_other_call {
-            own.call.to_string()
-        } else {
-            own.objection.clone().unwrap_or_default()
-        };
+        let said =
+            if is_other_call { own.call.kind() } else { own.objection.clone().unwrap_or_default() };
         let all = comm.all_gather_text(&said)?;
         let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
         let heard = if is_other_call {
@@ -178,19 +175,28 @@ fn halves(word: u64) -> [u32; 2] {
     [(word >> 32) as u32, word as u32]
 }
 
-impl std::fmt::Display for Call {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.purpose {
+impl Call {
+    /// What kind of step it is, in words: what replicas agree in.
+    fn kind(&self) -> String {
+        let purpose = match self.purpose {
             Purpose::Training => "training",
             Purpose::Evaluation => "evaluation",
-        })?;
-        f.write_str(match self.options.outputs {
+        };
+        let outputs = match self.options.outputs {
             Outputs::Drop => "",
             Outputs::Keep => " with outputs",
             Outputs::Everywhere => " with outputs everywhere",
-        })?;
-        f.write_str(if self.options.measure { ", measured" } else { "" })?;
-        f.write_str(if self.options.more_to_come { ", more to come" } else { "" })?;
+        };
+        let measure = if self.options.measure { ", measured" } else { "" };
+        let more = if self.options.more_to_come { ", more to come" } else { "" };
+        let seed = if self.seed.is_some() { ", with a seed" } else { "" };
+        format!("{purpose}{outputs}{measure}{more}{seed}")
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&Self { seed: None, ..*self }.kind())?;
         if self.share != 1.0 {
             write!(f, ", a share of {}", self.share)?;
         }

@@ -125,6 +125,20 @@ fn read_timeline(path: &Path, left_out: &mut Vec<String>) -> Option<Timeline> {
     }
 }
 
+/// The bytes of all files in a folder and in those in it.
+fn size_of_folder(folder: &Path) -> io::Result<u64> {
+    let mut bytes: u64 = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let own = match entry.file_type()?.is_dir() {
+            true => size_of_folder(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+        bytes = bytes.saturating_add(own);
+    }
+    Ok(bytes)
+}
+
 /// Folders named `step-000300`; those that are being written have another name.
 fn read_checkpoints(folder: &Path) -> io::Result<Vec<Checkpoint>> {
     let latest = fs::read_to_string(folder.join("latest")).unwrap_or_default();
@@ -138,10 +152,8 @@ fn read_checkpoints(folder: &Path) -> io::Result<Vec<Checkpoint>> {
         if !entry.file_type()?.is_dir() {
             continue;
         }
-        let mut bytes: u64 = 0;
-        for file in fs::read_dir(entry.path())? {
-            bytes = bytes.saturating_add(file?.metadata()?.len());
-        }
+        // One that a run removes meanwhile is none.
+        let Ok(bytes) = size_of_folder(&entry.path()) else { continue };
         let is_latest = latest.trim_end() == name;
         checkpoints.push(Checkpoint { step, name, bytes, is_latest });
     }

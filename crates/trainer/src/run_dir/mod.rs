@@ -16,6 +16,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use autopipe::schedule::Timeline;
+use autopipe_models::checkpoint::save::sync_folder;
 
 use crate::Error;
 use lock::Lock;
@@ -194,6 +195,8 @@ impl RunDir {
         write_to_disk(&unfinished, &format!("{}\n", folder_name(step)))
             .map_err(cannot_write(&unfinished))?;
         fs::rename(&unfinished, name).map_err(cannot_write(name))?;
+        let folder = self.checkpoints();
+        sync_folder(&folder).map_err(cannot_write(&folder))?;
         tracing::debug!(step, name = %name.display(), "a checkpoint has a name");
         Ok(())
     }
@@ -205,7 +208,7 @@ impl RunDir {
     /// # Errors
     /// If a folder cannot be read or removed.
     pub fn prune(&self, keep: usize) -> Result<(), Error> {
-        let named = [self.latest()?, self.named(&self.best_path())?];
+        let named = [self.latest()?, self.best()?];
         let stays = |step| named.iter().flatten().any(|checkpoint| checkpoint.step == step);
         let all = self.all_checkpoints()?;
         let num_old = all.len().saturating_sub(keep);
@@ -233,12 +236,16 @@ impl RunDir {
         Ok(all)
     }
 
-    /// The checkpoint after the best evaluation, `None` if there is none.
+    /// The checkpoint after the best evaluation, `None` if there is none, or none any more.
     ///
     /// # Errors
-    /// As [`latest`](Self::latest).
+    /// As [`latest`](Self::latest), but for a checkpoint that is gone.
     pub fn best(&self) -> Result<Option<Checkpoint>, Error> {
-        self.named(&self.best_path())
+        match self.named(&self.best_path()) {
+            // Somebody has removed it: there is none then.
+            Err(Error::NoCheckpoint { .. }) => Ok(None),
+            best => best,
+        }
     }
 
     /// The newest whole checkpoint, `None` if there is none yet.

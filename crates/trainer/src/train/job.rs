@@ -1,12 +1,16 @@
 //! What a recipe comes to: model, data, plan and run folder, checked before any rank starts.
 
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
     Axis, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards, Split,
-    Workload, lowering_of, plan, plan_with, split,
+    Workload, plan, plan_with, split,
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
@@ -70,6 +74,7 @@ impl<'a> Job<'a> {
         let config = pipeline_config(recipe);
         let mesh = found(&mut problems, mesh_with(pp_size, num_replicas));
         let origin = found(&mut problems, origin(recipe, options));
+        let is_same_run = origin.as_ref().is_some_and(|origin| origin.is_same_run);
         let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
         let model = dtype.and_then(|dtype| {
             let model = match restored {
@@ -91,8 +96,7 @@ impl<'a> Job<'a> {
                 let workload = workload(&config, recipe.dataset.seq_len, bytes);
                 let decided = split(&config, table.as_ref(), pp_size, &graph, way, &workload);
                 let decided = decided.and_then(|config| {
-                    let lowering = lowering_of(num_replicas);
-                    let plan = plan_with(&config, table.as_ref(), pp_size, &graph, lowering)?;
+                    let plan = plan_with(&config, table.as_ref(), pp_size, &graph, num_replicas)?;
                     let bytes = checkpoint_bytes(recipe, &graph, bytes);
                     Ok((config, plan, workload, bytes))
                 });
@@ -104,10 +108,16 @@ impl<'a> Job<'a> {
         let training = found(&mut problems, training_data(recipe, model.as_ref()));
         let validation = found(&mut problems, validation_data(recipe, model.as_ref()));
         let data = training.zip(validation);
-        problems.extend(untraceable(recipe, options));
+        let done = restored.map_or(0, |restored| restored.state.step);
+        problems.extend(untraceable(recipe, options, done));
         let begun = data.and_then(|(mut loader, evaluation)| {
             let state = match restored {
-                Some(restored) => restored.state.clone(),
+                Some(restored) => {
+                    let mut state = restored.state.clone();
+                    // Another run's best is none of this one.
+                    state.best = state.best.filter(|_| is_same_run);
+                    state
+                }
                 None => {
                     let name = recipe.optimizer.name.as_str();
                     TrainingState::beginning(name, loader.position())
@@ -158,6 +168,12 @@ impl<'a> Job<'a> {
         }
         let root = &checkpoint.checkpoint_dir;
         let run_dir = if self.is_same_run { RunDir::resume(root)? } else { RunDir::create(root)? };
+        // Another process may have trained on until it let go of the folder.
+        let latest = run_dir.latest()?.map(|checkpoint| checkpoint.path);
+        let restored = self.restored.as_ref().map(|restored| &restored.folder);
+        if self.is_same_run && latest.as_ref() != restored {
+            return Err(Error::RunChanged { root: root.into() });
+        }
         let num_there = run_dir.all_checkpoints()?.len();
         let num_at_once = num_at_once(self.recipe, self.state.step, num_there);
         let (free, bytes_each) = (run_dir.free_bytes()?, self.checkpoint_bytes);
@@ -169,10 +185,46 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Takes the folder that another process has opened.
-    pub(super) fn enter_run_dir(&mut self) {
+    /// Leaves a file in the open folder, for other processes to see that theirs is the same, and returns
+    /// its name; empty if the run has no folder.
+    pub(super) fn mark_run_dir(&self) -> Result<String, Error> {
+        let Some(run_dir) = &self.run_dir else { return Ok(String::new()) };
+        let mark = own_mark();
+        let path = run_dir.root().join(&mark);
+        fs::write(&path, []).map_err(|source| Error::WriteRunDir { path, source })?;
+        Ok(mark)
+    }
+
+    /// Takes the folder that another process has opened and marked.
+    pub(super) fn enter_run_dir(&mut self, mark: &str) -> Result<(), Error> {
         let checkpoint = &self.recipe.checkpoint;
-        self.run_dir = checkpoint.enabled.then(|| RunDir::at(&checkpoint.checkpoint_dir));
+        if !checkpoint.enabled {
+            return Ok(());
+        }
+        let root = Path::new(&checkpoint.checkpoint_dir);
+        if !root.join(mark).exists() {
+            return Err(Error::NotShared { root: root.into() });
+        }
+        self.run_dir = Some(RunDir::at(root));
+        Ok(())
+    }
+
+    /// Removes the mark, on the rank that has left it.
+    pub(super) fn unmark_run_dir(&self, mark: &str) {
+        if let Some(run_dir) = self.run_dir.as_ref().filter(|_| mark == own_mark()) {
+            // A file of no bytes that stays does no harm.
+            let _ = fs::remove_file(run_dir.root().join(mark));
+        }
+    }
+
+    /// What all ranks of a run have to have the same: what it is to do, and where it begins.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        let Self { recipe, options, restored, state, .. } = self;
+        format!("{recipe:?}").hash(&mut hasher);
+        (options.resume, options.trace_step, state.step).hash(&mut hasher);
+        restored.as_ref().map(|restored| &restored.folder).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// What the observer hears first.
@@ -215,6 +267,11 @@ impl<'a> Job<'a> {
         let num_ranks = self.num_ranks() as f64;
         self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
     }
+}
+
+/// The name of a file that no other process of this host leaves.
+fn own_mark() -> String {
+    format!(".met-{}", process::id())
 }
 
 /// Which ranks are in this process.
@@ -261,12 +318,14 @@ fn readers(
 }
 
 /// Why a trace that is asked for would not be written.
-fn untraceable(recipe: &Recipe, options: &TrainOptions) -> Option<Error> {
+fn untraceable(recipe: &Recipe, options: &TrainOptions, done: usize) -> Option<Error> {
     let step = options.trace_step?;
     let reason = if !recipe.checkpoint.enabled {
         "the run has no folder; set `checkpoint.enabled`"
     } else if step == 0 || step > recipe.step_scheduler.max_steps {
         "steps are counted from 1 to `step_scheduler.max_steps`"
+    } else if step <= done {
+        "the run has taken it already; name a later one"
     } else {
         return None;
     };
@@ -365,13 +424,15 @@ fn learning_rate(recipe: &Recipe) -> Result<LrSchedule, Error> {
         return LrSchedule::new(1.0, Decay::Constant, 0, 1);
     }
     let num_steps = scheduler.lr_decay_steps.unwrap_or(recipe.step_scheduler.max_steps);
+    let after_warmup = num_steps.saturating_sub(scheduler.lr_warmup_steps);
+    let of_usual_length = (num_steps / WSD_PART).max(1).min(after_warmup);
     let decay = match scheduler.lr_decay_style {
         LrDecayStyle::Constant => Decay::Constant,
         LrDecayStyle::Linear => Decay::Linear { min_lr },
         LrDecayStyle::Cosine => Decay::Cosine { min_lr },
         LrDecayStyle::Wsd => Decay::Wsd {
             min_lr,
-            num_decay_steps: scheduler.wsd_decay_steps.unwrap_or(num_steps / WSD_PART),
+            num_decay_steps: scheduler.wsd_decay_steps.unwrap_or(of_usual_length),
             style: scheduler.lr_wsd_decay_style,
         },
     };

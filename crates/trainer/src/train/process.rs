@@ -41,16 +41,15 @@ pub fn train_in(
     };
     let told = |error: &RankError<TrainError>| match &*error.cause {
         Cause::Error(error) => tell(error),
-        Cause::Panic(words) | Cause::Start(words) | Cause::Elsewhere(words) => {
-            let cause = Box::new(Cause::Elsewhere(words.clone()));
-            tell(&TrainError::Rank(RankError { rank: error.rank, cause }));
-        }
+        Cause::Panic(words) => tell(&of(error.rank, Cause::Panic(words.clone()))),
+        Cause::Start(words) => tell(&of(error.rank, Cause::Start(words.clone()))),
+        Cause::Elsewhere(words) => tell(&of(error.rank, Cause::Elsewhere(words.clone()))),
     };
     let finished = world.run(body, told).map_err(|RankError { rank, cause }| match *cause {
         Cause::Error(error) => error,
-        Cause::Panic(words) => TrainError::Rank(of(rank, Cause::Panic(words))),
-        Cause::Start(words) => TrainError::Rank(of(rank, Cause::Start(words))),
-        Cause::Elsewhere(words) => TrainError::Rank(of(rank, Cause::Elsewhere(words))),
+        Cause::Panic(words) => of(rank, Cause::Panic(words)),
+        Cause::Start(words) => of(rank, Cause::Start(words)),
+        Cause::Elsewhere(words) => of(rank, Cause::Elsewhere(words)),
     })?;
     if rank == 0 {
         observe(finished.told(&stopwatch));
@@ -58,32 +57,39 @@ pub fn train_in(
     Ok(finished)
 }
 
-fn of(rank: usize, cause: Cause<Error>) -> RankError<Error> {
-    RankError { rank, cause: Box::new(cause) }
+fn of(rank: usize, cause: Cause<Error>) -> TrainError {
+    TrainError::Rank(RankError { rank, cause: Box::new(cause) })
 }
 
-/// What this rank has found right before anything begins, when all others have as well.
+/// What this rank has found right before anything begins, when all others have as well, and the same.
 fn prepared<'a>(
     recipe: &'a Recipe,
     options: &'a TrainOptions,
     world: &dyn Communicator,
 ) -> Result<Job<'a>, TrainError> {
     let one = |problem: Error| TrainError::Prepare(vec![problem]);
-    let meet = || world.barrier().map_err(|error| one(autopipe::Error::from(error).into()));
+    let failed = |error| one(autopipe::Error::from(error).into());
+    let here = Here::Rank(world.rank());
+    let mut job = Job::prepare(recipe, options, here).map_err(TrainError::Prepare)?;
     let (wanted, started) = (num_ranks(recipe), world.size());
     if wanted != started {
         return Err(one(Error::NumProcesses { wanted, started }));
     }
-    let here = Here::Rank(world.rank());
-    let mut job = Job::prepare(recipe, options, here).map_err(TrainError::Prepare)?;
     // Nobody looks for a run in a folder that another has just opened for this one.
-    meet()?;
-    if world.rank() == 0 {
-        job.open_run_dir().map_err(one)?;
+    let all = world.all_gather_text(&job.fingerprint()).map_err(failed)?;
+    if let Some(rank) = all.iter().position(|other| *other != all[0]) {
+        return Err(one(Error::UnequalRanks { rank }));
     }
-    meet()?;
+    let mark = if world.rank() == 0 {
+        job.open_run_dir().and_then(|()| job.mark_run_dir()).map_err(one)?
+    } else {
+        String::new()
+    };
+    let mark = world.all_gather_text(&mark).map_err(failed)?.swap_remove(0);
     if world.rank() != 0 {
-        job.enter_run_dir();
+        job.enter_run_dir(&mark).map_err(one)?;
     }
+    world.barrier().map_err(failed)?;
+    job.unmark_run_dir(&mark);
     Ok(job)
 }

@@ -55,6 +55,12 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let message = "without data parallelism there are no gradients to sum over ranks";
         recipe.problem("distributed.defer_fsdp_grad_sync", message, Some("leave it out"))
     });
+    let scaled = distributed.pipeline.as_ref().filter(|pipeline| pipeline.scale_grads_in_schedule);
+    let scaled = scaled.map(|_| {
+        let message = "the loss of a run is divided by the labels of the whole step already";
+        let key = "distributed.pipeline.scale_grads_in_schedule";
+        recipe.problem(key, message, Some("leave it out"))
+    });
     let split = distributed.split.as_ref().filter(|_| distributed.pp_size < 2).map(|_| {
         let message = "without a pipeline there is one stage, which has everything";
         recipe.problem("distributed.split", message, Some("leave it out, or set `pp_size`"))
@@ -66,6 +72,7 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         .chain(dtypes)
         .chain(sums)
         .chain(sync)
+        .chain(scaled)
         .chain(split)
         .collect();
     RecipeErrors::new(problems)

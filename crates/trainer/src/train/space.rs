@@ -40,11 +40,16 @@ fn float(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// Bytes of a checkpoint: weights and what the optimiser remembers; of an adapter, its own alone.
+/// Bytes of a checkpoint: weights and what the optimiser remembers; of an adapter, its own alone, unless
+/// the last is to have it merged.
 pub(super) fn checkpoint_bytes(recipe: &Recipe, graph: &ModuleGraph, each: ParameterBytes) -> u64 {
     let modules = graph.modules();
     let num_trainable: usize = modules.map(|module| module.num_trainable()).sum();
-    let num_saved = if recipe.peft.is_some() { num_trainable } else { graph.num_parameters() };
+    let num_saved = if recipe.peft.as_ref().is_some_and(|peft| !peft.merge) {
+        num_trainable
+    } else {
+        graph.num_parameters()
+    };
     let weights = num_saved.saturating_mul(each.weight);
     weights.saturating_add(num_trainable.saturating_mul(each.optimizer)) as u64
 }
@@ -62,8 +67,13 @@ pub(super) fn num_at_once(recipe: &Recipe, done: usize, num_there: usize) -> u64
         Some(every) => (last - 1) / every.max(1) - done / every.max(1) + 1,
         None => 1,
     };
+    // The best of all evaluations stays besides.
+    let best = usize::from(recipe.checkpoint.save_best && recipe.validation_dataset.is_some());
     let num = match recipe.checkpoint.keep {
-        Some(keep) => num_due.min(keep.saturating_add(1).saturating_sub(num_there).max(1)),
+        Some(keep) => {
+            let at_once = keep.saturating_add(1).saturating_add(best);
+            num_due.saturating_add(best).min(at_once.saturating_sub(num_there).max(1))
+        }
         None => num_due,
     };
     num as u64

@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub use finish::finish;
 pub use shard::write_shard;
-pub use swap::{begin, commit, partial};
+pub use swap::{begin, commit, partial, sync_folder};
 
 use crate::AutoModel;
 

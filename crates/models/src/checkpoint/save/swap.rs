@@ -41,7 +41,12 @@ pub fn commit(partial: &Path, folder: &Path) -> Result<(), Error> {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
-    sync(partial).map_err(failed(partial))?;
+    let inner = fs::read_dir(partial)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>());
+    for folder in inner.map_err(failed(partial))?.iter().filter(|path| path.is_dir()) {
+        sync_folder(folder).map_err(failed(folder))?;
+    }
+    sync_folder(partial).map_err(failed(partial))?;
     if folder.exists() {
         remove(&former)?;
         fs::rename(folder, &former).map_err(failed(&former))?;
@@ -49,13 +54,16 @@ pub fn commit(partial: &Path, folder: &Path) -> Result<(), Error> {
     fs::rename(partial, folder).map_err(failed(folder))?;
     let parent =
         folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync(parent).map_err(failed(parent))?;
+    sync_folder(parent).map_err(failed(parent))?;
     remove(&former)
 }
 
 /// Waits until the names in a folder are on disk. Where folders cannot be opened, the system does
 /// not offer it.
-fn sync(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If the system says so.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         Ok(folder) => folder.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

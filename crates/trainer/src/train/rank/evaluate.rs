@@ -2,8 +2,8 @@
 
 use autopipe::communicator::Reduction;
 
-use super::RankRun;
 use super::step::pipeline_batch;
+use super::{Ended, RankRun};
 use crate::{Error, EvalRecord, Stopwatch};
 
 impl RankRun<'_> {
@@ -24,23 +24,49 @@ impl RankRun<'_> {
         Ok((sums[0], sums[1] as usize))
     }
 
+    /// What all ranks have come to, or that one of them has failed, and whose error it is.
+    pub(super) fn all_have<T>(&self, own: Result<T, Error>) -> Result<Result<T, Ended>, Error> {
+        let failed = self.first_failure(own.as_ref().err())?;
+        Ok(match (failed, own) {
+            (None, own) => Ok(own?),
+            (Some((rank, _)), Err(error)) => Err(Ended { rank, error }),
+            (Some((rank, reason)), Ok(_)) => {
+                Err(Ended { rank, error: Error::Elsewhere { rank, reason } })
+            }
+        })
+    }
+
     /// Goes through the validation data once; every rank learns the same.
-    pub(super) fn evaluate(&mut self, step: usize) -> Result<EvalRecord, Error> {
+    pub(super) fn evaluate(&mut self, step: usize) -> Result<Result<EvalRecord, Ended>, Error> {
         let mut stopwatch = Stopwatch::start();
-        let evaluation = self.evaluation.as_mut().ok_or(Error::Zero { name: "val_batches" })?;
+        let recipe = self.job.recipe;
+        let mut evaluation = self.evaluation.take().ok_or(Error::Zero { name: "val_batches" })?;
+        let seq_len = recipe.validation_dataset.as_ref().map(|dataset| dataset.seq_len);
+        self.pipeline.update_seq_len(seq_len.unwrap_or(recipe.dataset.seq_len))?;
         let (mut loss, mut tokens) = (0.0, 0);
-        for batch in evaluation.batches() {
-            let batch = batch?;
+        let mut batches = evaluation.batches();
+        let ended = loop {
+            let batch = match self.all_have(batches.next().transpose())? {
+                Ok(None) => break None,
+                Ok(Some(batch)) => batch,
+                Err(ended) => break Some(ended),
+            };
             tokens += batch.num_label_tokens();
             loss += self.pipeline.eval(&pipeline_batch(&batch))?.loss();
+        };
+        drop(batches);
+        self.evaluation = Some(evaluation);
+        self.pipeline.update_seq_len(recipe.dataset.seq_len)?;
+        if let Some(ended) = ended {
+            return Ok(Err(ended));
         }
         let (loss, tokens) = self.over_pipelines(loss, tokens)?;
         #[expect(clippy::cast_precision_loss, reason = "a data set has far fewer than 2^53 tokens")]
         let record =
             EvalRecord { step, loss: loss / tokens as f64, tokens, seconds: stopwatch.lap() };
         if let Some(reporter) = &mut self.reporter {
-            reporter.evaluated(record)?;
+            reporter.evaluated(record);
         }
-        Ok(record)
+        Ok(Ok(record))
     }
 }

@@ -24,6 +24,15 @@ pub(crate) use parts::{loss_fn, pipeline};
 use reporter::Reporter;
 use save::Pending;
 
+/// Why all ranks end the run together, at the same place.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Whose problem it is.
+    rank: usize,
+    /// On that rank its own error.
+    error: Error,
+}
+
 /// What one rank trains with.
 pub(super) struct RankRun<'a> {
     job: &'a Job<'a>,
@@ -34,6 +43,9 @@ pub(super) struct RankRun<'a> {
     evaluation: Option<Evaluation>,
     /// Where the run stands; the same on every rank.
     state: TrainingState,
+    /// The best evaluation before the one that `state` has: it is that again if the checkpoint of the
+    /// new one cannot be written.
+    former_best: Option<Best>,
     /// A checkpoint that is being written.
     pending: Option<Pending>,
     /// On rank 0, who tells of the run.
@@ -73,6 +85,7 @@ impl<'a> RankRun<'a> {
             windows: job.windows_of(rank)?,
             evaluation,
             state: job.state.clone(),
+            former_best: None,
             pending: None,
             reporter,
             stopwatch: Stopwatch::start(),
@@ -84,23 +97,34 @@ impl<'a> RankRun<'a> {
         let mut finished = Finished::default();
         let first = self.state.step + 1;
         if num_steps == 0 {
-            finished.loss = self.evaluate(0)?.loss;
+            finished.loss = self.evaluate(0)?.map_err(|ended| self.ended(ended))?.loss;
         }
         for step in first..=num_steps {
-            let (record, is_stopped) = self.step(step)?;
+            let (record, is_stopped) = match self.step(step)? {
+                Ok(taken) => taken,
+                Err(ended) => {
+                    // All ranks end here: what was saved before is not lost with what comes after.
+                    self.complete_save()?;
+                    return Err(self.ended(ended));
+                }
+            };
             finished.loss = record.loss;
             finished.num_steps += 1;
             finished.num_tokens += record.tokens as u64;
             finished.is_stopped = is_stopped && step < num_steps;
             let is_last = step == num_steps || finished.is_stopped;
             if let Some(reporter) = &mut self.reporter {
-                reporter.step(record)?;
+                reporter.step(record);
                 if finished.is_stopped {
                     reporter.tell(Event::Stopping { step });
                 }
             }
-            let is_best = self.evaluate_after(step)?;
-            self.save_after(step, is_last, is_best, &mut finished)?;
+            let evaluated =
+                if finished.is_stopped { Ok(false) } else { self.evaluate_after(step)? };
+            let is_best = *evaluated.as_ref().unwrap_or(&false);
+            self.save_after(step, is_last || evaluated.is_err(), is_best, &mut finished)?;
+            // When what the step has learnt is saved.
+            evaluated.map_err(|ended| self.ended(ended))?;
             // Neither belongs to the next step's time.
             self.stopwatch.lap();
             if is_last {
@@ -112,18 +136,33 @@ impl<'a> RankRun<'a> {
     }
 
     /// Evaluates, if that is due, and tells whether it is better than all before.
-    fn evaluate_after(&mut self, step: usize) -> Result<bool, Error> {
+    fn evaluate_after(&mut self, step: usize) -> Result<Result<bool, Ended>, Error> {
         let every = self.job.recipe.step_scheduler.val_every_steps;
         let is_due = every.is_some_and(|every| step.is_multiple_of(every));
         if self.evaluation.is_none() || !(is_due || step == self.job.num_steps()) {
-            return Ok(false);
+            return Ok(Ok(false));
         }
-        let EvalRecord { loss, .. } = self.evaluate(step)?;
-        let is_best = self.state.best.is_none_or(|best| loss < best.val_loss);
+        let loss = match self.evaluate(step)? {
+            Ok(EvalRecord { loss, .. }) => loss,
+            Err(ended) => return Ok(Err(ended)),
+        };
+        let is_better = self.state.best.is_none_or(|best| loss < best.val_loss);
+        let is_best = loss.is_finite() && is_better;
         if is_best {
-            self.state.best = Some(Best { step, val_loss: loss });
+            self.former_best = self.state.best.replace(Best { step, val_loss: loss });
         }
-        Ok(is_best)
+        Ok(Ok(is_best))
+    }
+
+    /// The error with which this rank ends, when all do: the one whose it is says so, and the others
+    /// wait until it has.
+    fn ended(&self, ended: Ended) -> Error {
+        let world = self.pipeline.world();
+        if world.rank() != ended.rank {
+            // However it ends, there is nothing else to do.
+            let _ = world.barrier();
+        }
+        ended.error
     }
 
     /// This rank's number in its pipeline.

@@ -1,6 +1,8 @@
 //! Who tells of a run: to the observer, the metrics file and TensorBoard.
 
+use std::fmt::Display;
 use std::fs::File;
+use std::io;
 
 use autopipe::schedule::Timeline;
 
@@ -39,47 +41,71 @@ impl<'a> Reporter<'a> {
         (self.observe)(event);
     }
 
-    pub(super) fn step(&mut self, record: StepRecord) -> Result<(), Error> {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.write(&record)?;
-        }
-        if let Some(events) = &mut self.tensorboard {
-            let failed = |source| Error::WriteMetrics { step: record.step, source };
-            events.step(&record, wall_time()).map_err(failed)?;
-        }
+    pub(super) fn step(&mut self, record: StepRecord) {
+        let step = record.step;
+        let written = self.metrics.as_mut().map_or(Ok(()), |metrics| metrics.write(&record));
+        self.metrics_written(step, written);
+        let events = self.tensorboard.as_mut();
+        let written = events.map_or(Ok(()), |events| events.step(&record, wall_time()));
+        self.events_written(step, written);
         if let Some(reason) = &record.skipped {
-            let (what, reason) = ("the update".to_owned(), reason.clone());
-            self.tell(Event::Skipped { step: record.step, what, reason });
+            self.skipped(step, "the update", reason);
         }
         self.tell(Event::Step(record));
-        Ok(())
     }
 
-    pub(super) fn evaluated(&mut self, record: EvalRecord) -> Result<(), Error> {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.write_evaluation(&record)?;
-        }
-        if let Some(events) = &mut self.tensorboard {
-            let failed = |source| Error::WriteMetrics { step: record.step, source };
-            events.evaluation(&record, wall_time()).map_err(failed)?;
-        }
+    pub(super) fn evaluated(&mut self, record: EvalRecord) {
+        let metrics = self.metrics.as_mut();
+        let written = metrics.map_or(Ok(()), |metrics| metrics.write_evaluation(&record));
+        self.metrics_written(record.step, written);
+        let events = self.tensorboard.as_mut();
+        let written = events.map_or(Ok(()), |events| events.evaluation(&record, wall_time()));
+        self.events_written(record.step, written);
         self.tell(Event::Evaluated(record));
-        Ok(())
+    }
+
+    /// A file that takes no more figures gets none from then on: half a line may be in it. What is
+    /// learnt matters more.
+    fn metrics_written(&mut self, step: usize, written: Result<(), Error>) {
+        if let Err(error) = written {
+            self.metrics = None;
+            self.skipped(step, "the metrics from this step on", &error);
+        }
+    }
+
+    /// The same for TensorBoard's.
+    fn events_written(&mut self, step: usize, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.tensorboard = None;
+            self.skipped(step, "the events for TensorBoard from this step on", &error);
+        }
+    }
+
+    fn skipped(&self, step: usize, what: &str, reason: &dyn Display) {
+        let (what, reason) = (what.to_owned(), reason.to_string());
+        self.tell(Event::Skipped { step, what, reason });
     }
 
     /// Keeps the timeline of a step, and writes the trace if it is the one that is asked for.
-    pub(super) fn measured(&mut self, step: usize, timeline: Timeline) -> Result<(), Error> {
+    pub(super) fn measured(&mut self, step: usize, timeline: Timeline) {
         let run_dir = self.job.run_dir.as_ref();
-        let path = run_dir.map(|run_dir| run_dir.write_timeline(&timeline)).transpose()?;
+        let path = run_dir.map(|run_dir| run_dir.write_timeline(&timeline)).transpose();
+        let path = path.unwrap_or_else(|error| {
+            self.skipped(step, "the timeline", &error);
+            None
+        });
         if let (Some(run_dir), true) = (run_dir, self.job.options.trace_step == Some(step)) {
             let predicted = trace::predicted(&self.job.plan, &self.job.workload, &timeline);
-            let path = run_dir.write_trace(step, &trace::perfetto(&timeline, &predicted))?;
-            let summary = trace::summary(&timeline, &predicted);
-            self.tell(Event::Traced { step, path, summary });
+            match run_dir.write_trace(step, &trace::perfetto(&timeline, &predicted)) {
+                Ok(path) => {
+                    let summary = trace::summary(&timeline, &predicted);
+                    self.tell(Event::Traced { step, path, summary });
+                }
+                Err(error) => self.skipped(step, "the trace", &error),
+            }
         }
         if step == self.job.num_steps() {
             self.tell(Event::Measured { timeline, path });
         }
-        Ok(())
     }
 }

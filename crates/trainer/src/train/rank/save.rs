@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use autopipe::communicator::Reduction;
 use autopipe_models::AutoModel;
@@ -17,6 +18,9 @@ use super::RankRun;
 use crate::state::{TrainingState, create, optimizer_tensors, write_optimizer};
 use crate::train::Finished;
 use crate::{Error, Event, RunDir};
+
+/// How long ranks write between two meetings.
+const BETWEEN_MEETINGS: Duration = Duration::from_millis(20);
 
 /// A checkpoint of which this rank's part is being written.
 pub(super) struct Pending {
@@ -68,7 +72,10 @@ impl RankRun<'_> {
         let is_best = is_best && recipe.checkpoint.save_best;
         if is_last || is_due || is_best {
             finished.checkpoint = Some(run_dir.checkpoint(step).path);
-            self.begin_save(run_dir, step, is_best)?;
+            let failed = self.begin_save(run_dir, step, is_best)?;
+            if let (true, Some((rank, reason))) = (is_last, failed) {
+                return Err(Error::Save { step, rank, reason });
+            }
         }
         if self.pending.is_some() && (is_last || !recipe.checkpoint.is_async) {
             let failed = self.complete_save()?;
@@ -79,18 +86,25 @@ impl RankRun<'_> {
         Ok(())
     }
 
-    /// Lets every rank of the first pipeline write a copy of what it has.
-    fn begin_save(&mut self, run_dir: &RunDir, step: usize, is_best: bool) -> Result<(), Error> {
+    /// Lets every rank of the first pipeline write a copy of what it has, unless there is no place for
+    /// it.
+    fn begin_save(
+        &mut self,
+        run_dir: &RunDir,
+        step: usize,
+        is_best: bool,
+    ) -> Result<Option<(usize, String)>, Error> {
         if self.pending.is_some() {
             self.complete_save()?;
         }
         let path = run_dir.checkpoint(step).path;
-        let world = self.pipeline.world();
-        if world.rank() == 0 {
-            let unfinished = begin(&path)?;
-            create(&unfinished)?;
+        let begun = match self.pipeline.world().rank() {
+            0 => begin(&path).map_err(Error::from).and_then(|unfinished| create(&unfinished)),
+            _ => Ok(()),
+        };
+        if let Some(failed) = self.first_failure(begun.as_ref().err())? {
+            return self.give_up(step, is_best, &path, failed).map(Some);
         }
-        world.barrier().map_err(autopipe::Error::from)?;
         let content = self.content(step);
         let writer = if self.is_in_first_pipeline() {
             Some(self.begin_write(&path, content)?)
@@ -106,7 +120,7 @@ impl RankRun<'_> {
         {
             reporter.tell(Event::Saving { step, path });
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Copies what this rank has, and lets a thread write it.
@@ -148,23 +162,41 @@ impl RankRun<'_> {
             return Ok(None);
         };
         let Pending { step, is_best, content, writer } = pending;
+        self.wait_until_written(writer.as_ref())?;
         let written = writer
             .map_or(Ok(()), |writer| writer.join().unwrap_or(Err(Error::WriterPanicked { step })));
         let path = run_dir.checkpoint(step).path;
-        if let Some(failed) = self.first_failure(written.err())? {
-            return self.give_up(step, &path, failed).map(Some);
+        if let Some(failed) = self.first_failure(written.as_ref().err())? {
+            return self.give_up(step, is_best, &path, failed).map(Some);
         }
         let completed = match self.pipeline.world().rank() {
             0 => self.complete(run_dir, step, is_best, content),
             _ => Ok(()),
         };
-        if let Some(failed) = self.first_failure(completed.err())? {
-            return self.give_up(step, &path, failed).map(Some);
+        if let Some(failed) = self.first_failure(completed.as_ref().err())? {
+            return self.give_up(step, is_best, &path, failed).map(Some);
         }
         if let Some(reporter) = &self.reporter {
             reporter.tell(Event::Saved { step, path });
         }
         Ok(None)
+    }
+
+    /// Comes back when all ranks have written their parts. They meet now and then meanwhile, for the time
+    /// that a rank waits for another is shorter than a large checkpoint may take.
+    fn wait_until_written(
+        &self,
+        writer: Option<&JoinHandle<Result<(), Error>>>,
+    ) -> Result<(), Error> {
+        let world = self.pipeline.world();
+        loop {
+            let is_writing = writer.is_some_and(|writer| !writer.is_finished());
+            let most = world.all_reduce(&[f64::from(is_writing)], Reduction::Max);
+            if most.map_err(autopipe::Error::from)? == [0.0] {
+                return Ok(());
+            }
+            thread::park_timeout(BETWEEN_MEETINGS);
+        }
     }
 
     /// What one rank does for all.
@@ -184,11 +216,20 @@ impl RankRun<'_> {
         if is_best {
             run_dir.set_best(step)?;
         }
-        self.job.recipe.checkpoint.keep.map_or(Ok(()), |keep| run_dir.prune(keep))
+        let pruned = self.job.recipe.checkpoint.keep.map_or(Ok(()), |keep| run_dir.prune(keep));
+        // The new one is whole all the same.
+        if let (Err(error), Some(reporter)) = (pruned, &self.reporter) {
+            let (what, reason) = ("removing old checkpoints".to_owned(), error.to_string());
+            reporter.tell(Event::Skipped { step, what, reason });
+        }
+        Ok(())
     }
 
     /// The first rank that has failed, and why, if any has.
-    fn first_failure(&self, error: Option<Error>) -> Result<Option<(usize, String)>, Error> {
+    pub(super) fn first_failure(
+        &self,
+        error: Option<&Error>,
+    ) -> Result<Option<(usize, String)>, Error> {
         let world = self.pipeline.world();
         let has_failed = f64::from(error.is_some());
         let num_failed =
@@ -203,11 +244,16 @@ impl RankRun<'_> {
 
     /// Frees what a checkpoint that cannot be finished takes, and says so.
     fn give_up(
-        &self,
+        &mut self,
         step: usize,
+        is_best: bool,
         path: &Path,
         failed: (usize, String),
     ) -> Result<(usize, String), Error> {
+        if is_best {
+            // A later one may be better than what is saved.
+            self.state.best = self.former_best.take();
+        }
         if let Some(reporter) = &self.reporter {
             // What cannot be removed either is swept up when the run goes on.
             let _ = std::fs::remove_dir_all(partial(path)?);

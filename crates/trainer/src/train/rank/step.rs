@@ -6,8 +6,8 @@ use autopipe_config::OnNonFinite;
 use autopipe_nn::scale_grads;
 use rand_chacha::rand_core::RngCore as _;
 
-use super::RankRun;
 use super::vote::Vote;
+use super::{Ended, RankRun};
 use crate::data::{self, rng};
 use crate::{Error, NonFinite, StepRecord, clip_coefficient, model_flops};
 
@@ -15,9 +15,13 @@ use crate::{Error, NonFinite, StepRecord, clip_coefficient, model_flops};
 const LOWERED: f64 = 0.5;
 
 impl RankRun<'_> {
-    /// Takes a step; all ranks learn the same of it, and whether the run is to end.
-    pub(super) fn step(&mut self, step: usize) -> Result<(StepRecord, bool), Error> {
-        let window = self.windows.next_window()?;
+    /// Takes a step; all ranks learn the same of it, and whether the run is to end, or has to.
+    pub(super) fn step(&mut self, step: usize) -> Result<Result<(StepRecord, bool), Ended>, Error> {
+        let read = self.windows.next_window();
+        let window = match self.all_have(read)? {
+            Ok(window) => window,
+            Err(ended) => return Ok(Err(ended)),
+        };
         // The loss is divided by the labels of all pipelines, so that each counts as much.
         let (_, tokens) = self.over_pipelines(0.0, window.num_label_tokens())?;
         let Replica { index: replica, count: num_replicas } = self.pipeline.replica();
@@ -48,7 +52,11 @@ impl RankRun<'_> {
         let lr = self.job.lr.at(step) * self.state.lr_factor;
         match &vote.problem {
             None => self.update(&vote, lr)?,
-            Some(problem) => self.pass_over(problem)?,
+            Some(problem) => {
+                if let Some(ended) = self.pass_over(problem) {
+                    return Ok(Err(ended));
+                }
+            }
         }
         for part in self.pipeline.parts()? {
             part.zero_grad();
@@ -76,9 +84,9 @@ impl RankRun<'_> {
             skipped: vote.problem.as_ref().map(NonFinite::to_string),
         };
         if let (Some(reporter), Some(timeline)) = (&mut self.reporter, timeline) {
-            reporter.measured(step, timeline)?;
+            reporter.measured(step, timeline);
         }
-        Ok((record, vote.is_stopped))
+        Ok(Ok((record, vote.is_stopped)))
     }
 
     /// Whether the actions of a step are measured. Every rank has to come to the same.
@@ -103,8 +111,8 @@ impl RankRun<'_> {
         Ok(())
     }
 
-    /// Does with a step that cannot be used what the recipe says.
-    fn pass_over(&mut self, problem: &NonFinite) -> Result<(), Error> {
+    /// Does with a step that cannot be used what the recipe says, which may be to end.
+    fn pass_over(&mut self, problem: &NonFinite) -> Option<Ended> {
         let options = &self.job.recipe.optimizer;
         self.state.num_skipped_steps += 1;
         let num_steps = self.state.num_skipped_steps;
@@ -113,18 +121,13 @@ impl RankRun<'_> {
             OnNonFinite::Skip | OnNonFinite::LowerLr if num_steps >= options.max_skipped_steps => {
                 Error::TooManySkipped { num_steps, last: problem.clone() }
             }
-            OnNonFinite::Skip => return Ok(()),
+            OnNonFinite::Skip => return None,
             OnNonFinite::LowerLr => {
                 self.state.lr_factor *= LOWERED;
-                return Ok(());
+                return None;
             }
         };
-        // The rank that has the number says so; the others end when it does.
-        let world = self.pipeline.world();
-        if world.rank() != problem.rank {
-            world.barrier().map_err(autopipe::Error::from)?;
-        }
-        Err(error)
+        Some(Ended { rank: problem.rank, error })
     }
 }
 

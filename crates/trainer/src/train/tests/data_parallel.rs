@@ -109,6 +109,25 @@ fn a_run_goes_on_with_more_pipelines_and_with_fewer() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_ends_all_pipelines_and_what_was_saved_stays() {
+    let desk = Desk::new();
+    write_records(&desk);
+    let mut text = std::fs::read_to_string(desk.path("records.jsonl")).unwrap();
+    text.push_str("{\"prompt\": 1}\n");
+    std::fs::write(desk.path("records.jsonl"), text).unwrap();
+    let overrides = [
+        "step_scheduler={global_batch_size: 4, local_batch_size: 2, max_steps: 50, ckpt_every_steps: 1}",
+        "dataset={paths: [DIR/records.jsonl], seq_len: 32}",
+        "distributed.dp_replicate_size=2",
+    ];
+    let (events, finished) = desk.events(&overrides, &one_thread());
+    let error = finished.unwrap_err().to_string();
+    assert!(error.contains("records.jsonl:41:1: "), "{error}");
+    let latest = crate::RunDir::at(desk.path("run")).latest().unwrap();
+    assert_eq!(latest.map_or(0, |checkpoint| checkpoint.step), records(&events).len());
+}
+
+#[test]
 fn what_does_not_go_together() {
     let desk = Desk::new();
     let sizes = ["distributed.dp_size=2", "step_scheduler.local_batch_size=2"];

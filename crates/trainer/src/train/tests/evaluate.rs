@@ -92,3 +92,51 @@ fn a_model_is_evaluated_without_training() {
     assert_eq!((record.step, finished.loss), (0, record.loss));
     assert_eq!(record.perplexity(), record.loss.exp());
 }
+
+#[test]
+fn evaluations_may_have_rows_of_another_length() {
+    let desk = desk();
+    let rows = "validation_dataset={paths: [DIR/validation.txt], seq_len: 8}";
+    let overrides = [rows, "step_scheduler.val_every_steps=2", "checkpoint.enabled=false"];
+    let (events, finished) = desk.events(&overrides, &one_thread());
+    finished.unwrap();
+    let tokens: Vec<usize> = evaluations(&events).iter().map(|record| record.tokens).collect();
+    assert_eq!(tokens, [31 * 8, 31 * 8], "and the steps between have their own");
+}
+
+#[test]
+fn an_evaluation_that_fails_loses_nothing_of_what_was_learnt() {
+    let desk = desk();
+    fs::write(desk.path("bad.jsonl"), "{\"text\": \"a fox\"}\n{\"text\": 1}\n").unwrap();
+    let bad = "validation_dataset={paths: [DIR/bad.jsonl]}";
+    for replicas in ["distributed.dp_replicate_size=1", "distributed.dp_replicate_size=2"] {
+        let run = "checkpoint.checkpoint_dir=DIR/run-";
+        let dir = format!("{run}{}", &replicas[replicas.len() - 1..]);
+        let (_, finished) = desk.events(&[bad, replicas, &dir], &one_thread());
+        let error = finished.unwrap_err().to_string();
+        assert!(error.contains("bad.jsonl:2:1: "), "{replicas}: {error}");
+        let run = RunDir::at(desk.path(&dir.replace("checkpoint.checkpoint_dir=DIR/", "")));
+        assert_eq!(run.latest().unwrap().unwrap().step, 4, "{replicas}");
+    }
+}
+
+#[test]
+fn a_best_that_is_gone_is_none_and_another_run_s_is_not_this_one_s() {
+    let desk = desk();
+    let steps = "step_scheduler={global_batch_size: 4, local_batch_size: 4, max_steps: 4, \
+                 ckpt_every_steps: 1, val_every_steps: 1}";
+    let overrides = [VALIDATION, steps, "checkpoint.keep=2"];
+    let (_, finished) = desk.events(&overrides, &one_thread());
+    finished.unwrap();
+    let run = RunDir::at(desk.path("run"));
+    // Gone on with in another folder, the first evaluation there is the best so far.
+    let longer = steps.replace("max_steps: 4", "max_steps: 5");
+    let from = format!("checkpoint.restore_from={}", run.latest().unwrap().unwrap().path.display());
+    let other = [VALIDATION, &longer, &from, "checkpoint.checkpoint_dir=DIR/other"];
+    desk.events(&other, &one_thread()).1.unwrap();
+    assert_eq!(RunDir::at(desk.path("other")).best().unwrap().unwrap().step, 5);
+    run.set_best(3).unwrap();
+    fs::remove_dir_all(run.checkpoint(3).path).unwrap();
+    assert_eq!(run.best().unwrap(), None);
+    run.prune(1).unwrap();
+}

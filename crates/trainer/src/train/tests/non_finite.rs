@@ -56,3 +56,22 @@ fn the_rate_is_lowered_and_stays_so() {
         .collect();
     assert_eq!(rates, [0.02, 0.01, 0.005, 0.0025]);
 }
+
+#[test]
+fn what_was_being_saved_is_saved_when_the_run_ends() {
+    let desk = Desk::new();
+    // So high a rate that numbers run away within some steps.
+    let overrides = [
+        "optimizer={name: sgd, lr: 1e30}",
+        "clip_grad_norm.max_norm=none",
+        "step_scheduler={global_batch_size: 4, local_batch_size: 4, max_steps: 50, \
+         ckpt_every_steps: 1}",
+        "checkpoint.keep=none",
+    ];
+    let (events, finished) = desk.events(&overrides, &one_thread());
+    assert!(finished.unwrap_err().to_string().contains("step "));
+    let taken = events.iter().filter(|event| matches!(event, Event::Step(_))).count();
+    let run = crate::RunDir::at(desk.path("run"));
+    assert!(taken > 0);
+    assert_eq!(run.latest().unwrap().unwrap().step, taken, "the step before it");
+}

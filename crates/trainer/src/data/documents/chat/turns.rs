@@ -41,11 +41,17 @@ pub(super) fn write(
         };
         Ok(text.starts_with(written).then_some(written.len()))
     };
+    let assistants: Vec<usize> = conversation.assistants().collect();
+    let follows_assistant = |number: usize| number > 0 && assistants.contains(&(number - 1));
     let mut learnt: Vec<Range<usize>> = Vec::new();
-    for number in conversation.assistants() {
+    for &number in &assistants {
         let start = match len(number, Turn::Assistant)? {
             Some(start) => start,
-            // A message behind another of an assistant's may have no beginning of its own.
+            // A message behind another of an assistant's may have no beginning of its own; before any
+            // other, the template writes something else when it asks for an answer than in the text.
+            None if !follows_assistant(number) => {
+                return Err(RecordFault::Rewritten { message: number });
+            }
             None => len(number, Turn::Nobody)?.ok_or(RecordFault::Rewritten { message: number })?,
         };
         let end = len(number + 1, Turn::Nobody)?;
