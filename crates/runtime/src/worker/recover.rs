@@ -24,7 +24,7 @@ impl Worker {
     ///
     /// All ranks have to call it, and it waits for them. It concerns the whole world: where the
     /// pipeline is one of several in it, so do the ranks of the others, and each pipeline answers
-    /// for its own gradients.
+    /// for its own gradients, or all of those that share parameters for theirs.
     ///
     /// # Errors
     /// If the communicator has no way back, a rank has ended, or not all ranks come in time: the
@@ -38,7 +38,13 @@ impl Worker {
         #[expect(clippy::cast_precision_loss, reason = "a billion steps a second take 100 days")]
         let mine = [f64::from(u8::from(spoilt)), self.num_steps as f64];
         let most = self.guarded(place, |worker| {
-            worker.comm.all_reduce(&mine, Reduction::Max).map_err(communication)
+            let shards = worker.replicas.as_ref().and_then(|replicas| replicas.shards());
+            // Each of the ranks that share parameters has a part of the others' gradients.
+            let of_shards =
+                shards.map(|shards| shards.comm().all_reduce(&mine, Reduction::Max)).transpose();
+            let known = of_shards.map_err(communication)?;
+            let known = known.as_deref().unwrap_or(&mine);
+            worker.comm.all_reduce(known, Reduction::Max).map_err(communication)
         });
         let most = most.inspect_err(|error| self.note_failure(error, spoilt))?;
         self.failed = None;
@@ -48,9 +54,7 @@ impl Worker {
         if most[0] == 0.0 {
             return Ok(Recovered::GradientsKept);
         }
-        for stage in self.stages.values() {
-            stage.parameters().zero_grad();
-        }
+        self.zero_grad();
         Ok(Recovered::GradientsCleared)
     }
 }
