@@ -19,6 +19,8 @@ mod predicted;
 mod random;
 mod recovery;
 mod replicas;
+mod shards;
+mod shares;
 mod skips;
 mod tied;
 mod tied_net;

@@ -1,0 +1,489 @@
+//! Pipelines that share their parameters out: each rank keeps slices, and they learn what one network
+//! would, to the bit what replicas learn.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use autopipe_nn::Parameter;
+use autopipe_nn::optim::{Optimizer, SgdConfig};
+use autopipe_runtime::{
+    Batch, Error, Keywords, Outputs, Programs, RankError, Recovered, Replicas, Sharded, StageModel,
+    StepOptions, ThreadOptions, Worker, WorkerParts, threads,
+};
+use autopipe_schedule::lower::{Lookahead, Lowering, ReduceGrads, Sharding, lower_with};
+use autopipe_schedule::{Extent, Kind, Plan, Rank, Stage, generate, validate};
+use candle_core::{DType, Tensor};
+
+use crate::gradients::compare;
+use crate::net::{batch, grads, layers_of, loss, plain_parts};
+use crate::tied_net::{ALL, NUM_LAYERS, TiedNet, merged, ties, unsplit};
+
+const MORE: StepOptions =
+    StepOptions { outputs: Outputs::Drop, measure: false, more_to_come: true };
+
+type Numbers = BTreeMap<String, Vec<f64>>;
+
+/// How parameters are shared out and gradients summed.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    /// Over how many pipelines; none for replicas instead.
+    num_sharing: Option<usize>,
+    num_replicas: usize,
+    /// For ranks that share, and for replicas.
+    each_microbatch: [bool; 2],
+    reduce: ReduceGrads,
+    max_active_stages: usize,
+}
+
+impl How {
+    fn num_pipelines(self) -> usize {
+        self.num_sharing.unwrap_or(1) * self.num_replicas
+    }
+
+    /// The same sums over replicas that have all parameters.
+    fn replicated(self) -> Self {
+        let num_replicas = self.num_pipelines();
+        let each_microbatch = [self.each_microbatch[0]; 2];
+        Self { num_sharing: None, num_replicas, each_microbatch, ..self }
+    }
+}
+
+const TWO: How = How {
+    num_sharing: Some(2),
+    num_replicas: 1,
+    each_microbatch: [false, false],
+    reduce: ReduceGrads::Immediate,
+    max_active_stages: 1,
+};
+
+/// Two pipelines in every way.
+fn all_ways() -> Vec<How> {
+    let mut ways = Vec::new();
+    for reduce in [ReduceGrads::Immediate, ReduceGrads::Deferred] {
+        for each in [false, true] {
+            for max_active_stages in [1, 3] {
+                ways.push(How { reduce, each_microbatch: [each, false], max_active_stages, ..TWO });
+            }
+        }
+    }
+    ways
+}
+
+fn lowering(plan: &Plan, how: How) -> Lowering {
+    let tied = ties(plan.num_stages()).into_iter().map(|tie| tie.copies.keys().copied().collect());
+    let max_active_stages = how.max_active_stages;
+    let sharding = Sharding { max_active_stages, lookahead: Lookahead::Full };
+    Lowering {
+        tied: tied.collect(),
+        sharding: how.num_sharing.map(|_| sharding),
+        reduce_grads: how.reduce,
+        ..Lowering::default()
+    }
+}
+
+fn programs(plan: &Plan, lowering: &Lowering) -> Programs {
+    let valid = |plan: &Plan| Arc::new(validate(lower_with(plan, lowering).unwrap()).unwrap());
+    Programs { train: valid(plan), eval: valid(&plan.forward_only()) }
+}
+
+/// Runs `body` on every rank with the number of its pipeline; `make` makes a pipeline's stage.
+fn run<T: Send>(
+    programs: &Programs,
+    how: How,
+    make: impl Fn((usize, usize), Range<usize>) -> TiedNet + Sync,
+    body: impl Fn(&mut Worker, usize) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, RankError<Error>> {
+    let (num_ranks, num_stages) = (programs.train.num_ranks(), programs.train.num_stages());
+    let num_sharing = how.num_sharing.unwrap_or(1);
+    threads(num_ranks * how.num_pipelines(), &ThreadOptions::default(), |world| {
+        let (pipeline, place) = (world.rank() / num_ranks, world.rank() % num_ranks);
+        let (group, slice) = (pipeline / num_sharing, pipeline % num_sharing);
+        let comm = world.split(pipeline, place)?;
+        let sharing = world.split(group * num_ranks + place, slice)?;
+        let replicas = world.split(slice * num_ranks + place, group)?;
+        let mine = programs.train.placement().stages_of(Rank::new(place));
+        let stages = mine.iter().map(|&stage: &Stage| {
+            let at = (pipeline, stage.index());
+            let net = make(at, layers_of(NUM_LAYERS, num_stages, stage.index()));
+            (stage, Box::new(net) as Box<dyn StageModel>)
+        });
+        let [each_shared, each_replicated] = how.each_microbatch;
+        let parts = WorkerParts {
+            ties: ties(num_stages),
+            sharded: how
+                .num_sharing
+                .map(|_| Sharded { comm: sharing, each_microbatch: each_shared }),
+            replicas: (how.num_replicas > 1 || how.num_sharing.is_none())
+                .then_some(Replicas { comm: replicas, each_microbatch: each_replicated }),
+            ..plain_parts(programs, stages.collect())
+        };
+        body(&mut Worker::new(comm, parts)?, pipeline)
+    })
+}
+
+fn net(layers: Range<usize>) -> TiedNet {
+    TiedNet::new(layers, ALL, DType::F64)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f64> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// What `of` says of each parameter that this rank has a slice of, put together.
+fn gathered(worker: &Worker, of: impl Fn(&Parameter) -> Option<Tensor>) -> Result<Numbers, Error> {
+    let mut all = Numbers::new();
+    for (stage, owned) in worker.owned() {
+        for parameter in owned {
+            if let Some(part) = of(parameter) {
+                let whole = worker.gather(stage, parameter, &part)?;
+                assert_eq!(whole.shape(), parameter.whole_shape());
+                all.insert(parameter.name().to_owned(), flat(&whole));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What a pipeline trains on: another number of rows and another weight for each.
+fn own_batch(pipeline: usize, step: usize) -> Batch {
+    batch(5 + 2 * pipeline + step).with_loss_scale(0.25 + 0.1 * (pipeline as f64 - step as f64))
+}
+
+const NUM_UPDATES: usize = 3;
+
+/// The batches that an update follows on a pipeline, the last of them not with more to come.
+fn batches(pipeline: usize, update: usize) -> Vec<Batch> {
+    let steps = [&[0][..], &[1, 2], &[3]][update];
+    steps.iter().map(|&step| own_batch(pipeline, step)).collect()
+}
+
+fn optimizer() -> Optimizer {
+    let config = SgdConfig { momentum: 0.8, weight_decay: 0.02, ..SgdConfig::default() };
+    Optimizer::new(config, Vec::new()).unwrap()
+}
+
+/// What is left of a training run.
+#[derive(Clone, Debug, PartialEq)]
+struct Trained {
+    losses: Vec<f64>,
+    first_grads: Numbers,
+    weights: Numbers,
+    momenta: Numbers,
+}
+
+fn is_as_between_steps(worker: &Worker, how: How) -> bool {
+    let owned: Vec<&Parameter> = worker.owned().flat_map(|(_, owned)| owned).collect();
+    let wholes = worker.stages().flat_map(|(_, parameters)| parameters);
+    wholes.zip(owned).all(|(whole, own)| {
+        let is_shared = how.num_sharing.is_some() && !ties_name(own.name());
+        own.is_slice() == is_shared && whole.is_released() == is_shared && !own.is_released()
+    })
+}
+
+/// Whether several stages may have it.
+fn ties_name(name: &str) -> bool {
+    ["embed", "middle", "head"].contains(&name)
+}
+
+fn train(worker: &mut Worker, pipeline: usize, how: How) -> Result<Trained, Error> {
+    let mut optimizer = optimizer();
+    let (mut losses, mut first_grads) = (Vec::new(), Numbers::new());
+    for update in 0..NUM_UPDATES {
+        let mut batches = batches(pipeline, update);
+        let last = batches.pop().unwrap();
+        for batch in &batches {
+            worker.step_with(batch, MORE)?;
+        }
+        losses.push(worker.eval(&last)?.loss());
+        losses.push(worker.step(&last)?.loss());
+        if update == 0 {
+            first_grads = gathered(worker, Parameter::grad)?;
+        }
+        for (_, owned) in worker.owned() {
+            optimizer.step(owned, 0.02).unwrap();
+        }
+        worker.zero_grad();
+        assert!(worker.owned().flat_map(|(_, owned)| owned).all(|p| p.grad().is_none()));
+    }
+    losses.push(worker.eval(&own_batch(pipeline, 0))?.loss());
+    let weights = gathered(worker, |p| Some(p.value().detach()))?;
+    let momenta = gathered(worker, |p| {
+        Some(optimizer.state(p.name()).unwrap()?.tensors["momentum_buffer"].clone())
+    })?;
+    Ok(Trained { losses, first_grads, weights, momenta })
+}
+
+/// The same of the network in one piece, which has all batches.
+fn expected(num_pipelines: usize) -> Trained {
+    let net = net(0..NUM_LAYERS);
+    let loss_of = |batch: &Batch| {
+        let outputs = net.forward(batch.inputs[0].tensors(), &Keywords::new()).unwrap();
+        let target = &batch.target.as_ref().unwrap().tensors()[0];
+        (loss()(&outputs, target).unwrap() * batch.loss_scale).unwrap()
+    };
+    let scalar = |loss: &Tensor| loss.to_scalar::<f64>().unwrap();
+    let mut optimizer = optimizer();
+    let (mut losses, mut first_grads) = (Vec::new(), Numbers::new());
+    for update in 0..NUM_UPDATES {
+        for pipeline in 0..num_pipelines {
+            for batch in batches(pipeline, update) {
+                net.parameters().collect(&mut loss_of(&batch).backward().unwrap()).unwrap();
+            }
+        }
+        let of_first = scalar(&loss_of(&batches(0, update).pop().unwrap()));
+        losses.extend([of_first, of_first]);
+        if update == 0 {
+            first_grads = grads([net.parameters()]);
+        }
+        optimizer.step(net.parameters(), 0.02).unwrap();
+        net.parameters().zero_grad();
+    }
+    losses.push(scalar(&loss_of(&own_batch(0, 0))));
+    let of = |of: &dyn Fn(&Parameter) -> Tensor| -> Numbers {
+        net.parameters().iter().map(|p| (p.name().to_owned(), flat(&of(p)))).collect()
+    };
+    let state = |p: &Parameter| optimizer.state(p.name()).unwrap().unwrap();
+    Trained {
+        losses,
+        first_grads,
+        weights: of(&|p| p.value().clone()),
+        momenta: of(&|p| state(p).tensors["momentum_buffer"].clone()),
+    }
+}
+
+/// What the ranks of each pipeline have, as one network would.
+fn trained(plan: &Plan, how: How) -> Vec<Trained> {
+    let programs = programs(plan, &lowering(plan, how));
+    let ranks = run(
+        &programs,
+        how,
+        |_, layers| net(layers),
+        |worker, pipeline| {
+            assert!(is_as_between_steps(worker, how));
+            let trained = train(worker, pipeline, how)?;
+            assert!(is_as_between_steps(worker, how));
+            Ok(trained)
+        },
+    )
+    .unwrap();
+    let pipelines = ranks.chunks(plan.num_ranks()).map(|ranks| {
+        let all = |of: fn(&Trained) -> &Numbers| {
+            merged(ranks.iter().map(|rank| of(rank).clone()).collect())
+        };
+        Trained {
+            losses: ranks[0].losses.clone(),
+            first_grads: all(|rank| &rank.first_grads),
+            weights: all(|rank| &rank.weights),
+            momenta: all(|rank| &rank.momenta),
+        }
+    });
+    pipelines.collect()
+}
+
+#[track_caller]
+fn assert_trains(plan: &Plan, how: How) -> Vec<Trained> {
+    let what = format!("{} ranks, {how:?}", plan.num_ranks());
+    let pipelines = trained(plan, how);
+    let right = expected(how.num_pipelines());
+    for (got, right) in pipelines[0].losses.iter().zip(&right.losses) {
+        assert!((got - right).abs() <= 1e-12 * right.abs(), "{what}: loss {got} for {right}");
+    }
+    for (name, got, right) in [
+        ("gradients", &pipelines[0].first_grads, &right.first_grads),
+        ("weights", &pipelines[0].weights, &right.weights),
+        ("momenta", &pipelines[0].momenta, &right.momenta),
+    ] {
+        compare(&format!("{what}, {name}"), &(1.0, got.clone()), &(1.0, right.clone()));
+    }
+    for other in &pipelines {
+        let same = Trained { losses: pipelines[0].losses.clone(), ..other.clone() };
+        assert_eq!(same, pipelines[0], "{what}: all pipelines have the same bits");
+    }
+    pipelines
+}
+
+/// The same, to the bit what replicas learn.
+#[track_caller]
+fn assert_trains_as_replicas(plan: &Plan, how: How) {
+    let (shared, replicated) = (assert_trains(plan, how), trained(plan, how.replicated()));
+    assert_eq!(shared, replicated, "{} ranks, {how:?}", plan.num_ranks());
+}
+
+fn zbv() -> Plan {
+    let extent = Extent { num_ranks: 2, stages_per_rank: 2, num_microbatches: 4 };
+    generate(Kind::ZbvZeroBubble, &extent).unwrap()
+}
+
+#[test]
+fn every_schedule_trains_with_what_is_shared_out() {
+    let ways = all_ways();
+    for (number, kind) in Kind::ALL.into_iter().enumerate() {
+        for num_ranks in 1..=3 {
+            for stages_per_rank in 1..=2 {
+                let extent = Extent { num_ranks, stages_per_rank, num_microbatches: 4 };
+                let Ok(plan) = generate(kind, &extent) else { continue };
+                let how = ways[(3 * number + num_ranks + 4 * stages_per_rank) % ways.len()];
+                assert_trains_as_replicas(&plan, how);
+            }
+        }
+    }
+}
+
+#[test]
+fn any_number_of_ranks_shares_in_any_way() {
+    for how in all_ways() {
+        for num_sharing in [1, 3, 4] {
+            assert_trains_as_replicas(&zbv(), How { num_sharing: Some(num_sharing), ..how });
+        }
+    }
+}
+
+#[test]
+fn slices_are_summed_over_their_replicas() {
+    for how in all_ways() {
+        for of_replicas in [false, true] {
+            let each_microbatch = [how.each_microbatch[0], of_replicas];
+            assert_trains(&zbv(), How { num_replicas: 2, each_microbatch, ..how });
+        }
+    }
+}
+
+#[test]
+fn steps_without_an_update_between_them_add_up() {
+    for how in all_ways() {
+        for num_replicas in [1, 2] {
+            let how = How { num_replicas, ..how };
+            let plan = zbv();
+            let programs = programs(&plan, &lowering(&plan, how));
+            let ranks = run(
+                &programs,
+                how,
+                |_, layers| net(layers),
+                |worker, pipeline| {
+                    // Sums, then what is not told yet, then all of it.
+                    worker.step(&own_batch(pipeline, 0))?;
+                    worker.step_with(&own_batch(pipeline, 1), MORE)?;
+                    worker.step(&own_batch(pipeline, 2))?;
+                    gathered(worker, Parameter::grad)
+                },
+            );
+            let got = merged(ranks.unwrap()[..2].to_vec());
+            let all =
+                (0..3).flat_map(|step| (0..how.num_pipelines()).map(move |p| own_batch(p, step)));
+            let right = unsplit(&all.collect::<Vec<_>>(), ALL).1;
+            compare(&format!("{how:?}"), &(1.0, got), &(1.0, right));
+        }
+    }
+}
+
+#[test]
+fn a_step_that_fails_leaves_slices_and_can_be_taken_again() {
+    let extent = Extent { num_ranks: 2, stages_per_rank: 2, num_microbatches: 4 };
+    let plan = generate(Kind::InterleavedOneFOneB, &extent).unwrap();
+    for how in all_ways() {
+        let make = |at, layers| {
+            let net = net(layers);
+            // The last microbatch of the second step.
+            if at == (1, 3) { net.failing_at(8) } else { net }
+        };
+        let programs = programs(&plan, &lowering(&plan, how));
+        let ranks = run(&programs, how, make, |worker, pipeline| {
+            let slices = |worker: &Worker| -> Vec<Vec<f64>> {
+                worker.owned().flat_map(|(_, owned)| owned).map(|p| flat(p.value())).collect()
+            };
+            worker.step(&own_batch(pipeline, 0))?;
+            let before = slices(worker);
+            worker.step(&own_batch(pipeline, 1)).unwrap_err();
+            assert!(is_as_between_steps(worker, how));
+            assert_eq!(worker.recover()?, Recovered::GradientsCleared);
+            assert_eq!(slices(worker), before);
+            assert!(gathered(worker, Parameter::grad)?.is_empty());
+            train(worker, pipeline, how)
+        })
+        .unwrap();
+        let right = expected(2);
+        let weights = merged(ranks[..2].iter().map(|rank| rank.weights.clone()).collect());
+        compare("after it", &(1.0, weights), &(1.0, right.weights));
+    }
+}
+
+#[test]
+fn a_step_that_one_rank_cannot_take_is_taken_by_none_that_shares_with_it() {
+    let plan = zbv();
+    for num_replicas in [1, 2] {
+        let how = How { num_replicas, ..TWO };
+        let programs = programs(&plan, &lowering(&plan, how));
+        let told = run(
+            &programs,
+            how,
+            |_, layers| net(layers),
+            |worker, pipeline| {
+                let short = if pipeline == 1 { batch(2) } else { batch(8) };
+                let refused = worker.step(&short).unwrap_err().to_string();
+                assert!(gathered(worker, Parameter::grad)?.is_empty());
+                worker.step(&own_batch(pipeline, 0))?;
+                Ok(refused)
+            },
+        );
+        for refused in told.unwrap() {
+            assert!(refused.contains("2 samples along dimension 0"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn programs_that_do_not_gather_or_sum_are_refused() {
+    let plan = zbv();
+    let whole = lowering(&plan, TWO);
+    let without = |lowering: Lowering| programs(&plan, &lowering);
+    let trains_only = Programs {
+        eval: without(Lowering { sharding: None, ..whole.clone() }).eval,
+        ..without(whole.clone())
+    };
+    for (programs, action) in [
+        (without(Lowering { sharding: None, ..whole.clone() }), "UNSHARD"),
+        (without(Lowering { reduce_grads: ReduceGrads::Never, ..whole }), "REDUCE_GRAD"),
+        (trains_only, "UNSHARD"),
+    ] {
+        let error = run(&programs, TWO, |_, layers| net(layers), |_, _| Ok(())).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("are shared out, and a program has no "), "{text}");
+        assert!(text.contains(&format!("{action}; lower both schedules with")), "{text}");
+    }
+}
+
+/// What is not trained is whole everywhere, and nothing is asked of its programs.
+#[test]
+fn frozen_parameters_are_not_shared_out() {
+    let plan = zbv();
+    let programs = programs(&plan, &Lowering::default());
+    let make = |_: (usize, usize), layers: Range<usize>| {
+        let mut net = net(layers);
+        net.freeze();
+        net
+    };
+    let how = How { num_replicas: 1, ..TWO };
+    let alone = threads(2 * plan.num_ranks(), &ThreadOptions::default(), |world| {
+        let (pipeline, place) = (world.rank() / 2, world.rank() % 2);
+        let comm = world.split(pipeline, place)?;
+        let sharing = world.split(place, pipeline)?;
+        let mine = programs.train.placement().stages_of(Rank::new(place));
+        let stages = mine.iter().map(|&stage: &Stage| {
+            let layers = layers_of(NUM_LAYERS, plan.num_stages(), stage.index());
+            (stage, Box::new(make((0, 0), layers)) as Box<dyn StageModel>)
+        });
+        let parts = WorkerParts {
+            sharded: Some(Sharded { comm: sharing, each_microbatch: how.each_microbatch[0] }),
+            ..plain_parts(&programs, stages.collect())
+        };
+        let mut worker = Worker::new(comm, parts)?;
+        let all_whole =
+            worker.owned().flat_map(|(_, owned)| owned).all(|p| !p.is_slice() && !p.is_released());
+        assert!(all_whole);
+        worker.eval(&batch(8)).map(|output| output.loss())
+    })
+    .unwrap();
+    let right = unsplit(&[batch(8)], ALL).0;
+    assert!(alone.iter().all(|loss| (loss - right).abs() <= 1e-12 * right.abs()), "{alone:?}");
+}
