@@ -175,18 +175,20 @@ struct Trained {
 fn is_as_between_steps(worker: &Worker, how: How) -> bool {
     let owned: Vec<&Parameter> = worker.owned().flat_map(|(_, owned)| owned).collect();
     let wholes = worker.stages().flat_map(|(_, parameters)| parameters);
+    let num_stages = worker.programs().train.num_stages();
     wholes.zip(owned).all(|(whole, own)| {
-        let is_shared = how.num_sharing.is_some() && !ties_name(own.name());
+        let is_shared = how.num_sharing.is_some() && !is_tied(num_stages, own.name());
         own.is_slice() == is_shared && whole.is_released() == is_shared && !own.is_released()
     })
 }
 
-/// Whether several stages may have it.
-fn ties_name(name: &str) -> bool {
-    ["embed", "middle", "head"].contains(&name)
+/// Whether several of the stages have a copy.
+fn is_tied(num_stages: usize, name: &str) -> bool {
+    let copies = ties(num_stages).into_iter().flat_map(|tie| tie.copies);
+    copies.flat_map(|(_, names)| names).any(|known| known == name)
 }
 
-fn train(worker: &mut Worker, pipeline: usize, how: How) -> Result<Trained, Error> {
+fn train(worker: &mut Worker, pipeline: usize) -> Result<Trained, Error> {
     let mut optimizer = optimizer();
     let (mut losses, mut first_grads) = (Vec::new(), Numbers::new());
     for update in 0..NUM_UPDATES {
@@ -261,7 +263,7 @@ fn trained(plan: &Plan, how: How) -> Vec<Trained> {
         |_, layers| net(layers),
         |worker, pipeline| {
             assert!(is_as_between_steps(worker, how));
-            let trained = train(worker, pipeline, how)?;
+            let trained = train(worker, pipeline)?;
             assert!(is_as_between_steps(worker, how));
             Ok(trained)
         },
@@ -399,7 +401,7 @@ fn a_step_that_fails_leaves_slices_and_can_be_taken_again() {
             assert_eq!(worker.recover()?, Recovered::GradientsCleared);
             assert_eq!(slices(worker), before);
             assert!(gathered(worker, Parameter::grad)?.is_empty());
-            train(worker, pipeline, how)
+            train(worker, pipeline)
         })
         .unwrap();
         let right = expected(2);

@@ -11,7 +11,7 @@ use autopipe_runtime::{
 };
 use autopipe_schedule::lower::{Lookahead, Lowering, ReduceGrads, Sharding, lower_with};
 use autopipe_schedule::{Costs, Extent, Kind, Stage, generate, validate};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::net::plain_parts;
 
@@ -49,6 +49,17 @@ impl StageModel for Layer {
     }
 }
 
+/// Leaves the buffers of products with the thread that computes.
+fn warm_up(ones: &Tensor) {
+    let layer = Layer::new();
+    let [rows, _] = ones.dims() else { return };
+    for half in [ones.clone(), ones.narrow(0, 0, rows / 2).unwrap()] {
+        let x = Var::from_tensor(&half).unwrap();
+        let y = layer.forward(&[x.as_tensor().clone()], &Keywords::new()).unwrap();
+        y[0].sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    }
+}
+
 /// Between steps, with and without gradients, and the most in a step: beyond what there was before.
 struct Holds {
     before: u64,
@@ -68,10 +79,11 @@ fn held(max_active_stages: usize, each_microbatch: bool) -> Vec<Holds> {
     let valid = |plan| Arc::new(validate(lower_with(plan, &lowering).unwrap()).unwrap());
     let programs = Programs { train: valid(&plan), eval: valid(&plan.forward_only()) };
     let ones = Tensor::ones((4, WIDTH), DType::F64, &Device::Cpu).unwrap();
-    let batch = Batch::new(ones.clone(), ones);
+    let batch = Batch::new(ones.clone(), ones.clone());
     threads(NUM_SHARING, &ThreadOptions::default(), |world: Box<dyn Communicator>| {
         let account = Account::of_thread().unwrap();
         let (alone, sharing) = (world.split(world.rank(), 0)?, world.split(0, world.rank())?);
+        warm_up(&ones);
         let start = account.held().unwrap();
         let stage = |stage| (Stage::new(stage), Box::new(Layer::new()) as Box<dyn StageModel>);
         let parts = WorkerParts {
