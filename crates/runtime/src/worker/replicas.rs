@@ -173,7 +173,8 @@ impl Synced {
         self.is_summed = self.is_active;
     }
 
-    /// Drops what a failed step has put aside: its gradients are lost anyway.
+    /// Drops what a failed step has put aside, which is nothing if it was one of evaluation: gradients of
+    /// former steps are then kept, and stay as summed as they are.
     pub(super) fn forget(&mut self) {
         for stage in self.stages.values_mut() {
             stage.pending = None;
@@ -182,7 +183,6 @@ impl Synced {
         if let Some(shards) = &mut self.shards {
             shards.forget();
         }
-        self.is_summed = false;
     }
 
     /// Forgets all gradients that the stages do not have themselves.

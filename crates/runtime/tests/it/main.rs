@@ -21,6 +21,7 @@ mod recovery;
 mod replicas;
 mod shards;
 mod shares;
+mod sharing;
 mod skips;
 mod tied;
 mod tied_net;

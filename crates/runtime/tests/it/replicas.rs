@@ -210,6 +210,31 @@ fn a_step_that_fails_on_a_replica_fails_on_all_and_they_begin_again() {
 }
 
 #[test]
+fn sums_are_kept_when_an_evaluation_fails() {
+    let extent = Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 4 };
+    let plan = generate(Kind::OneFOneB, &extent).unwrap();
+    for when in ALL_TIMES {
+        let make = |at, layers| {
+            let net = net(layers, ALL);
+            // In the second pass over a batch.
+            if at == (1, 1) { net.failing_at(6) } else { net }
+        };
+        let ranks = run(&plan, 2, when, make, |worker, replica| {
+            worker.step(&own_batch(replica, 0))?;
+            // On other pipelines it may be over before.
+            let failed = worker.eval(&own_batch(replica, 0)).is_err();
+            assert!(failed || replica != 1);
+            assert_eq!(worker.recover()?, Recovered::GradientsKept);
+            worker.step(&own_batch(replica, 1))?;
+            Ok(of(worker))
+        })
+        .unwrap();
+        let got = merged(ranks[..2].to_vec());
+        compare(&format!("{when:?}"), &(1.0, got), &(1.0, expected(2, 2, ALL)));
+    }
+}
+
+#[test]
 fn a_program_that_does_not_sum_is_refused() {
     let extent = Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 2 };
     let plan = generate(Kind::GPipe, &extent).unwrap();

@@ -73,10 +73,6 @@ fn slices_learn_what_the_whole_would() {
                 // A slice's state is loaded where the slice is.
                 let slice = slices[3].get(p.name()).unwrap();
                 new().load_state(slice, &states[3]).unwrap();
-                assert!(
-                    new().load_state(slice, &state).is_err()
-                        || p.shape().dims() == slice.shape().dims()
-                );
             }
         }
     }
