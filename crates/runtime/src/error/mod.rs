@@ -190,7 +190,7 @@ pub enum Error {
         stage: usize,
         /// Why not.
         #[source]
-        source: autopipe_nn::Error,
+        source: Box<autopipe_nn::Error>,
     },
     /// A stage has no copy of a tied parameter, or several.
     #[error(

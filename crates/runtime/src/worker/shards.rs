@@ -140,7 +140,7 @@ impl Shards {
             if !wholes.is_empty() {
                 check(stage, programs)?;
             }
-            let failed = |source| Error::NotCut { stage: stage.index(), source };
+            let failed = |source| Error::NotCut { stage: stage.index(), source: Box::new(source) };
             let range = |p: &Parameter| {
                 let slice = Slice::of(p.num_elements(), rank, size);
                 is_shared(p).then_some(slice.start..slice.start + slice.len)
