@@ -15,10 +15,10 @@ use crate::{ActionError, Communicator, Error};
 /// [ZeRO](https://arxiv.org/abs/1910.02054).
 ///
 /// Each keeps a slice of every trainable parameter, of its gradient, and of what an optimiser remembers
-/// of it ([`Worker::owned`](super::Worker::owned)). The whole parameter is there from the program's `UNSHARD` to its
-/// `RESHARD`, and released elsewhere: whoever reads it then gets an error. Frozen parameters are whole
-/// on every rank, as others may hold their numbers, and so are tied ones ([`Tie`](super::Tie)), which
-/// the ranks keep equal as replicas do.
+/// of it ([`Worker::owned`](super::Worker::owned)). The whole parameter is there from the program's
+/// `UNSHARD` to its `RESHARD`, and released elsewhere: whoever reads it then gets an error. Frozen
+/// parameters are whole on every rank, as others may hold their numbers, and so are tied ones
+/// ([`Tie`](super::Tie)), which the ranks keep equal as replicas do.
 pub struct Sharded {
     /// This rank's end of their group.
     pub comm: Box<dyn Communicator>,
