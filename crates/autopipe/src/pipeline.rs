@@ -144,6 +144,7 @@ impl AutoPipeline {
             routes: Some(plan.routes.clone()),
             ties: plan.ties.clone(),
             replicas,
+            sharded: None,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,

@@ -12,6 +12,46 @@ pub enum Error {
         /// The name given twice.
         name: String,
     },
+    /// Numbers that cannot be exchanged under those who hold them.
+    #[error("the numbers of `{parameter}` cannot be given up or exchanged: {why}")]
+    CannotRelease {
+        /// The parameter's name.
+        parameter: String,
+        /// What is in the way, in words.
+        why: &'static str,
+    },
+    /// Slices that are not a parameter together.
+    #[error(
+        "`{parameter}` has {expected} numbers of {expected_dtype:?}, got slices with {actual} and {actual_dtype:?}"
+    )]
+    Slices {
+        /// The parameter's name.
+        parameter: String,
+        /// How many numbers it has.
+        expected: usize,
+        /// The parameter's dtype.
+        expected_dtype: DType,
+        /// How many numbers the slices have.
+        actual: usize,
+        /// The dtype of a slice, another one if there is one.
+        actual_dtype: DType,
+    },
+    /// A slice that goes beyond its parameter.
+    #[error("`{parameter}` has {num_elements} numbers, and no slice {range:?}")]
+    SliceRange {
+        /// The parameter's name.
+        parameter: String,
+        /// The slice that was asked for.
+        range: std::ops::Range<usize>,
+        /// How many numbers the parameter has.
+        num_elements: usize,
+    },
+    /// A slice of a parameter that no optimiser works on.
+    #[error("`{parameter}` is frozen: only what is trained is cut into slices")]
+    FrozenSlice {
+        /// The parameter's name.
+        parameter: String,
+    },
     /// A weight does not have the form its layer needs.
     #[error("the {layer} needs a weight of shape {expected}, `{name}` has {actual:?}")]
     WeightShape {

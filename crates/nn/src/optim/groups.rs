@@ -48,6 +48,6 @@ pub(super) fn check(groups: &[Group]) -> Result<()> {
 /// The weight decay of a parameter and its factor for the learning rate.
 pub(super) fn of_parameter(groups: &[Group], rule: &Rule, parameter: &Parameter) -> (f64, f64) {
     let own = groups.iter().find(|group| (group.matches)(parameter.name()));
-    let of_rule = if parameter.shape().rank() > 1 { rule.weight_decay() } else { 0. };
+    let of_rule = if parameter.whole_shape().rank() > 1 { rule.weight_decay() } else { 0. };
     own.map_or((of_rule, 1.), |group| (group.weight_decay.unwrap_or(of_rule), group.lr_factor))
 }

@@ -9,7 +9,8 @@ use crate::{Error, Parameter};
 /// The name of the master weights in a [`State`].
 pub(super) const MASTER: &str = "master";
 
-/// A copy of what an optimiser remembers of one parameter, to be saved and loaded.
+/// A copy of what an optimiser remembers of one parameter, to be saved and loaded. That of a slice
+/// ([`Parameters::slices`](crate::Parameters::slices)) is the same slice of the whole parameter's.
 #[derive(Clone, Debug)]
 pub struct State {
     /// How many steps the parameter has made.

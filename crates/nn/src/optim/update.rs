@@ -29,6 +29,9 @@ pub(super) fn update<const ROWS: usize>(
     grad: &Tensor,
     packed: &Tensor,
 ) -> Result<()> {
+    if var.elem_count() == 0 {
+        return Ok(()); // a slice of few numbers over many ranks
+    }
     let grad = grad.to_dtype(packed.dtype())?;
     if has_kernels(var) {
         let grad = grad.contiguous()?;

@@ -3,7 +3,9 @@
 mod deferred;
 mod gradient;
 mod graph;
+mod release;
 mod set;
+mod slice;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use gradient::Gradient;
 use graph::Graph;
 pub(crate) use graph::Tracking;
 pub use set::Parameters;
+use slice::Slice;
 
 use crate::Error;
 
@@ -39,6 +42,8 @@ struct Inner {
     grad: Mutex<Option<Gradient>>,
     queue: Queue,
     graph: Graph,
+    /// What of another parameter it is, if it is not whole.
+    slice: Option<Slice>,
 }
 
 enum Value {
@@ -54,10 +59,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Parameter {
-    fn new(name: &str, value: Value, set: &Parameters) -> Self {
+    fn new(name: &str, value: Value, set: &Parameters, slice: Option<Slice>) -> Self {
         let (queue, graph) = (set.queue.clone(), set.graph.clone());
         let name = name.to_owned();
-        Self { inner: Arc::new(Inner { name, value, grad: Mutex::new(None), queue, graph }) }
+        let grad = Mutex::new(None);
+        Self { inner: Arc::new(Inner { name, value, grad, queue, graph, slice }) }
     }
 
     /// The fully qualified name, as in a Hugging Face checkpoint: `model.layers.0.mlp.up_proj.weight`.

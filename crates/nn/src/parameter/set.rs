@@ -16,8 +16,8 @@ use crate::Error;
 /// unknown to the other.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
-    list: Arc<Vec<Parameter>>,
-    index: Arc<BTreeMap<String, usize>>,
+    pub(super) list: Arc<Vec<Parameter>>,
+    pub(super) index: Arc<BTreeMap<String, usize>>,
     pub(super) queue: Queue,
     pub(super) graph: Graph,
 }
@@ -48,7 +48,7 @@ impl Parameters {
         } else {
             Value::Frozen(value.detach())
         };
-        let parameter = Parameter::new(name, value, self);
+        let parameter = Parameter::new(name, value, self, None);
         Arc::make_mut(&mut self.index).insert(name.to_owned(), self.list.len());
         Arc::make_mut(&mut self.list).push(parameter.clone());
         Ok(parameter)

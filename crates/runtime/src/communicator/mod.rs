@@ -8,6 +8,7 @@ use candle_core::Tensor;
 
 use crate::{Error, Failure};
 
+mod all_gather;
 mod all_reduce;
 mod courier;
 mod end;
@@ -18,16 +19,21 @@ mod link;
 #[path = "link/absent.rs"]
 mod link;
 mod mailbox;
+mod reduce_scatter;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod text;
 mod watch;
 mod wire;
 
+pub(crate) use all_gather::AllGather;
 pub(crate) use all_reduce::AllReduce;
 pub(crate) use courier::{Closed, Connected, Patience, connect};
 pub use end::End;
 pub use in_process::{InProcess, in_process};
+pub(crate) use reduce_scatter::ReduceScatter;
+pub(crate) use slices::Slice;
 pub use watch::{Awaited, Waiting, Watch};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.
@@ -55,6 +61,11 @@ impl Tag {
     /// The tag of a stage's gradients on their way to its replicas.
     pub(crate) fn of_grads(stage: Stage) -> Self {
         Self(((stage.index() as u64) << 32) | u64::from(u32::MAX - 2))
+    }
+
+    /// The tag of what ranks have of a stage's parameters on its way to those that share them.
+    pub(crate) fn of_slices(stage: Stage) -> Self {
+        Self(((stage.index() as u64) << 32) | u64::from(u32::MAX - 3))
     }
 
     /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.

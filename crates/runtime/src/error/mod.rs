@@ -172,6 +172,26 @@ pub enum Error {
         /// The stage.
         stage: usize,
     },
+    /// A program lacks what a stage needs whose parameters are shared out.
+    #[error(
+        "the parameters of stage {stage} are shared out, and a program has no {action}; lower both \
+         schedules with `sharding`, and the one to train with with `reduce_grads`"
+    )]
+    NotSharded {
+        /// The stage.
+        stage: usize,
+        /// What is not there.
+        action: Action,
+    },
+    /// A parameter cannot be shared out.
+    #[error("a parameter of stage {stage} cannot be shared out over ranks")]
+    NotCut {
+        /// The stage.
+        stage: usize,
+        /// Why not.
+        #[source]
+        source: Box<autopipe_nn::Error>,
+    },
     /// A stage has no copy of a tied parameter, or several.
     #[error(
         "stage {stage} has {found} trainable parameters named {}; it needs one, which all its modules \

@@ -31,7 +31,7 @@ impl Worker {
     }
 
     /// Tells the world why this rank fails, unless it only repeats another's failure.
-    fn tell(&self, at: Place, source: ActionError) -> Error {
+    pub(super) fn tell(&self, at: Place, source: ActionError) -> Error {
         let source = match source {
             ActionError::Communication(error) => match *error {
                 // A compute thread of this rank has told the world already.

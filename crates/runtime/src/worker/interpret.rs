@@ -97,8 +97,13 @@ impl Worker {
             Action::Recv(transfer) => self.recv(run, transfer),
             // A communicator takes what is sent at once and frees it when it is through.
             Action::WaitSend(_) => Ok(()),
-            // Each rank has its parameters whole: nothing is to be gathered.
-            Action::Unshard(_) | Action::Reshard(_) => Ok(()),
+            // Without others that share its parameters a rank has them whole.
+            Action::Unshard(stage) => {
+                self.replicas.as_mut().map_or(Ok(()), |replicas| replicas.unshard(stage))
+            }
+            Action::Reshard(stage) => {
+                self.replicas.as_mut().map_or(Ok(()), |replicas| replicas.reshard(stage))
+            }
             Action::ReduceGrad(stage) => {
                 self.replicas.as_mut().map_or(Ok(()), |replicas| replicas.reduce(stage))
             }
@@ -148,6 +153,9 @@ impl Worker {
         run: &mut Run<'_>,
         Compute { op, stage, microbatch }: Compute,
     ) -> Result<Job, ActionError> {
+        if let Some(replicas) = &mut self.replicas {
+            replicas.ready(stage)?;
+        }
         let num_microbatches = run.program.num_microbatches();
         let batch = |run: &Run<'_>| run.batch.inputs_of(num_microbatches, microbatch);
         let is_first = stage.index() == 0;

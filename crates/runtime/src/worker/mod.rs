@@ -10,9 +10,11 @@ mod interpret;
 mod live;
 mod outcome;
 mod overlap;
+mod owned;
 mod parts;
 mod recover;
 mod replicas;
+mod shards;
 mod stage;
 mod ties;
 mod trace;
@@ -39,6 +41,7 @@ pub use guard::Guard;
 pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
 pub use recover::Recovered;
 pub use replicas::Replicas;
+pub use shards::Sharded;
 pub use ties::Tie;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
@@ -76,8 +79,8 @@ impl Worker {
     ///
     /// # Errors
     /// If the programs are for another number of ranks or for other stages, have an action that a
-    /// rank cannot run, sum other gradients than those of the tied parameters, or do not sum those of
-    /// a stage over its replicas.
+    /// rank cannot run, sum other gradients than those of the tied parameters, do not sum those of
+    /// a stage over its replicas, or do not gather parameters that are shared out.
     pub fn new(comm: Box<dyn Communicator>, parts: WorkerParts) -> Result<Self, Error> {
         let WorkerParts {
             programs,
@@ -85,6 +88,7 @@ impl Worker {
             routes,
             ties,
             replicas,
+            sharded,
             trained_from,
             loss,
             scale_grads,
@@ -130,14 +134,14 @@ impl Worker {
         ties::check(&[], eval)?;
         let ties = Tied::of_rank(&ties, train, comm.rank(), parameters)?;
         let tied: Vec<Parameter> = ties.values().flat_map(Tied::parameters).cloned().collect();
-        let replicas = replicas
-            .map(|replicas| {
-                let stages = stages.iter().map(|(&id, stage)| (id, stage.parameters()));
-                Synced::new(replicas, train, stages, tied)
-            })
-            .transpose()?;
         let route = |id: Stage| routes.as_ref().map(|routes| routes.stages()[id.index()].clone());
         check_trained(trained_from, train, &stages)?;
+        let replicas = if replicas.is_some() || sharded.is_some() {
+            let stages = stages.iter().map(|(&id, stage)| (id, stage.parameters()));
+            Some(Synced::new(replicas, sharded, &programs, stages, tied)?)
+        } else {
+            None
+        };
         let grads = |id: Stage| match id.cmp(&trained_from) {
             Ordering::Less => Grads::None,
             Ordering::Equal => Grads::OfWeights,
@@ -174,7 +178,8 @@ impl Worker {
         &self.programs
     }
 
-    /// The stages of this rank with their parameters, in stage order.
+    /// The stages of this rank with their parameters, in stage order. Those that are shared out
+    /// ([`Sharded`]) are released between steps: [`owned`](Self::owned) has what this rank keeps.
     pub fn stages(&self) -> impl Iterator<Item = (Stage, &Parameters)> {
         self.stages.iter().map(|(&id, stage)| (id, stage.parameters()))
     }
@@ -289,7 +294,7 @@ impl Worker {
         let outputs = self.guarded(at(StepPart::Outputs), |rank| rank.outputs(&mut run))?;
         let spans = run.trace.take().map(Trace::into_spans);
         let timeline = self.guarded(at(StepPart::Times), |rank| {
-            spans.map(|spans| rank.gather(program, &spans)).transpose()
+            spans.map(|spans| rank.gather_spans(program, &spans)).transpose()
         })?;
         // Last: this ends on all ranks or on none, and with it the step.
         let losses = self.guarded(at(StepPart::Losses), |rank| rank.losses(&run))?;

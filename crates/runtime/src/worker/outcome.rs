@@ -51,7 +51,7 @@ impl Worker {
     }
 
     /// Puts the rows of all ranks together. Who did what, the program says: numbers are enough.
-    pub(super) fn gather(
+    pub(super) fn gather_spans(
         &self,
         program: &ValidProgram,
         spans: &[Span],

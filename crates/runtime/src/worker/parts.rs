@@ -7,7 +7,7 @@ use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
-use super::{Guard, Replicas, Tie};
+use super::{Guard, Replicas, Sharded, Tie};
 use crate::StageModel;
 
 /// The loss of one microbatch: `(outputs of the last stage, target)` to a scalar.
@@ -30,7 +30,9 @@ pub struct StepOptions {
     /// Whether to measure when every action of every rank happened.
     pub measure: bool,
     /// Whether more steps come before the gradients are used, so that they need not be summed over
-    /// the replicas yet: the step after which they are used sums all of them.
+    /// the replicas yet: the step after which they are used sums all of them. Where parameters are
+    /// shared out, each rank holds whole gradients until then, unless they are summed after each
+    /// microbatch.
     pub more_to_come: bool,
 }
 
@@ -100,6 +102,10 @@ pub struct WorkerParts {
     /// The ranks with which this one shares its stages, if gradients are to be summed over several
     /// pipelines.
     pub replicas: Option<Replicas>,
+    /// The ranks over which the parameters of this one's stages are shared out. With `replicas` too,
+    /// those are the ranks that have the same slices in other such groups: each slice's gradient is
+    /// summed over its group, then over them.
+    pub sharded: Option<Sharded>,
     /// The first stage with trainable parameters, the same on every rank. No stage before it computes
     /// any gradient, and it none of its inputs: what the program sends back there is empty. The
     /// first stage of all is never wrong.
@@ -119,6 +125,7 @@ impl std::fmt::Debug for WorkerParts {
             .field("stages", &self.stages.keys().collect::<Vec<_>>())
             .field("ties", &self.ties)
             .field("replicas", &self.replicas)
+            .field("sharded", &self.sharded)
             .field("trained_from", &self.trained_from)
             .field("scale_grads", &self.scale_grads)
             .field("guard", &self.guard)

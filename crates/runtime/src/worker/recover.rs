@@ -2,10 +2,11 @@
 
 use super::Worker;
 use super::interpret::communication;
+use super::replicas::Synced;
 use crate::communicator::Reduction;
 use crate::{Error, Place, StepPart};
 
-/// What a recovery left of the gradients, the same on all ranks of the pipeline and of its replicas.
+/// What a recovery left of the gradients, the same on all ranks of the pipeline.
 #[must_use = "gradients that were cleared have to be accumulated again"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
@@ -23,8 +24,8 @@ impl Worker {
     /// count of the steps goes on.
     ///
     /// All ranks have to call it, and it waits for them. It concerns the whole world: where the
-    /// pipeline is one of several in it, so do the ranks of the others. Pipelines that are no replicas
-    /// of each other answer for their own gradients.
+    /// pipeline is one of several in it, so do the ranks of the others. Replicas, and those that share
+    /// parameters, answer for their gradients together, others each for its own.
     ///
     /// # Errors
     /// If the communicator has no way back, a rank has ended, or not all ranks come in time: the
@@ -38,14 +39,13 @@ impl Worker {
         #[expect(clippy::cast_precision_loss, reason = "a billion steps a second take 100 days")]
         let mine = [f64::from(u8::from(spoilt)), self.num_steps as f64];
         let most = self.guarded(place, |worker| {
-            let most = worker.comm.all_reduce(&mine, Reduction::Max).map_err(communication)?;
-            // What one pipeline has lost, the sums of its replicas lack.
-            match &worker.replicas {
-                Some(replicas) => {
-                    replicas.comm().all_reduce(&most, Reduction::Max).map_err(communication)
-                }
-                None => Ok(most),
+            // What one pipeline has lost, the sums of the others lack, and those that share parameters
+            // have parts of each other's gradients.
+            let mut most = mine.to_vec();
+            for comm in worker.replicas.iter().flat_map(Synced::comms) {
+                most = comm.all_reduce(&most, Reduction::Max).map_err(communication)?;
             }
+            worker.comm.all_reduce(&most, Reduction::Max).map_err(communication)
         });
         let most = most.inspect_err(|error| self.note_failure(error, spoilt))?;
         self.failed = None;
@@ -55,9 +55,7 @@ impl Worker {
         if most[0] == 0.0 {
             return Ok(Recovered::GradientsKept);
         }
-        for stage in self.stages.values() {
-            stage.parameters().zero_grad();
-        }
+        self.zero_grad();
         Ok(Recovered::GradientsCleared)
     }
 }

@@ -8,7 +8,7 @@ use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
 use crate::communicator::Reduction;
-use crate::{Batch, Error, Place, StepPart};
+use crate::{Batch, Communicator, Error, Place, StepPart};
 
 /// What all ranks of a pipeline know before a step.
 #[derive(Debug)]
@@ -62,28 +62,8 @@ impl Worker {
     /// Makes what stands against the step on a replica an objection of this rank too, so that its
     /// pipeline hears of it, and likewise what it has of sums.
     fn hear_replicas(&self, own: &mut Vote) -> Result<(), Error> {
-        let Some(replicas) = &self.replicas else { return Ok(()) };
-        let (comm, code) = (replicas.comm(), f64::from(own.call.code()));
-        let flags = [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag)));
-        let most = comm.all_reduce(&[flags[0], flags[1], code, -code], Reduction::Max)?;
-        own.has_sums = most[1] > 0.0;
-        let is_other_call = most[2] != -most[3];
-        if most[0] == 0.0 && !is_other_call {
-            return Ok(());
-        }
-        let said =
-            if is_other_call { own.call.kind() } else { own.objection.clone().unwrap_or_default() };
-        let all = comm.all_gather_text(&said)?;
-        let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
-        let heard = if is_other_call {
-            others.find(|(_, text)| *text != said).map(|(rank, text)| {
-                format!("its replica, rank {rank}, takes another step: {text}; this one: {said}")
-            })
-        } else {
-            others.next().map(|(rank, text)| format!("its replica, rank {rank}, does not: {text}"))
-        };
-        own.objection = own.objection.take().or(heard);
-        Ok(())
+        let comms = self.replicas.iter().flat_map(Synced::comms);
+        comms.into_iter().try_for_each(|comm| hear(comm, own))
     }
 
     /// What all ranks know, or what stands against the step, on all ranks the same.
@@ -112,6 +92,34 @@ impl Worker {
             by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
         Ok(Err(Dissent::Refusals(said.filter(|(_, objection)| !objection.is_empty()).collect())))
     }
+}
+
+/// The same of one group.
+fn hear(comm: &dyn Communicator, own: &mut Vote) -> Result<(), Error> {
+    let code = f64::from(own.call.code());
+    let flags = [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag)));
+    let most = comm.all_reduce(&[flags[0], flags[1], code, -code], Reduction::Max)?;
+    own.has_sums = most[1] > 0.0;
+    let is_other_call = most[2] != -most[3];
+    if most[0] == 0.0 && !is_other_call {
+        return Ok(());
+    }
+    let said = if is_other_call {
+        own.call.kind()
+    } else {
+        own.objection.clone().unwrap_or_default()
+    };
+    let all = comm.all_gather_text(&said)?;
+    let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
+    let heard = if is_other_call {
+        others.find(|(_, text)| *text != said).map(|(rank, text)| {
+            format!("its replica, rank {rank}, takes another step: {text}; this one: {said}")
+        })
+    } else {
+        others.next().map(|(rank, text)| format!("its replica, rank {rank}, does not: {text}"))
+    };
+    own.objection = own.objection.take().or(heard);
+    Ok(())
 }
 
 /// What a rank has to say to a step.

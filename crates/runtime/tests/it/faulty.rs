@@ -277,6 +277,7 @@ pub(crate) fn bench<T: Send>(
             routes: None,
             ties: vec![tie(program)],
             replicas: None,
+            sharded: None,
             trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,

@@ -187,6 +187,7 @@ pub(crate) fn plain_parts(
         routes: None,
         ties: Vec::new(),
         replicas: None,
+        sharded: None,
         trained_from: Stage::new(0),
         loss: loss(),
         scale_grads: false,

@@ -143,6 +143,7 @@ fn pipelines_of_one_world_recover_together() {
             routes: None,
             ties: Vec::new(),
             replicas: None,
+            sharded: None,
             trained_from: Stage::new(0),
             loss,
             scale_grads: false,

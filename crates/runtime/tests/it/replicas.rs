@@ -210,28 +210,27 @@ fn a_step_that_fails_on_a_replica_fails_on_all_and_they_begin_again() {
 }
 
 #[test]
-fn sums_are_still_sums_after_an_evaluation_that_fails() {
+fn sums_are_kept_when_an_evaluation_fails() {
     let extent = Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 4 };
     let plan = generate(Kind::OneFOneB, &extent).unwrap();
     for when in ALL_TIMES {
         let make = |at, layers| {
             let net = net(layers, ALL);
-            // In the evaluation behind the first step, on one pipeline: the other may have finished it.
-            if at == (1, 1) { net.failing_at(7) } else { net }
+            // In the second pass over a batch.
+            if at == (1, 1) { net.failing_at(6) } else { net }
         };
         let ranks = run(&plan, 2, when, make, |worker, replica| {
             worker.step(&own_batch(replica, 0))?;
-            let _ = worker.eval(&own_batch(replica, 0));
-            let _ = worker.eval(&own_batch(replica, 0));
+            // On other pipelines it may be over before.
+            let failed = worker.eval(&own_batch(replica, 0)).is_err();
+            assert!(failed || replica != 1);
             assert_eq!(worker.recover()?, Recovered::GradientsKept);
             worker.step(&own_batch(replica, 1))?;
             Ok(of(worker))
         })
         .unwrap();
-        for pipeline in ranks.chunks(2) {
-            let got = merged(pipeline.to_vec());
-            compare("after it", &(1.0, got), &(1.0, expected(2, 2, ALL)));
-        }
+        let got = merged(ranks[..2].to_vec());
+        compare(&format!("{when:?}"), &(1.0, got), &(1.0, expected(2, 2, ALL)));
     }
 }
 

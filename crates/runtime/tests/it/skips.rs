@@ -82,6 +82,7 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             routes: Some(routes.clone()),
             ties: Vec::new(),
             replicas: None,
+            sharded: None,
             trained_from: Stage::new(0),
             loss: Arc::clone(&loss()),
             scale_grads: false,

@@ -141,6 +141,7 @@ impl Web {
                 routes: Some(routes.clone()),
                 ties: Vec::new(),
                 replicas: None,
+                sharded: None,
                 trained_from: Stage::new(partition.trained_from().unwrap()),
                 loss: loss(),
                 scale_grads: false,

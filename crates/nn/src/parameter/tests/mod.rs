@@ -1,5 +1,8 @@
 //! Tests of gradient buffers and of the queue of deferred work.
 
+mod release;
+mod slice;
+
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor};
@@ -9,6 +12,10 @@ use crate::oracle::{numbers, parameter};
 
 fn tensor(numbers: &[f32]) -> Tensor {
     Tensor::new(numbers, &Device::Cpu).unwrap()
+}
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    crate::oracle::random(shape, seed, DType::F32)
 }
 
 #[test]
