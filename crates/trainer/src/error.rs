@@ -13,7 +13,7 @@ use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::state::StateProblem;
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
-use crate::{LrProblem, NoSpace, NonFinite};
+use crate::{LrProblem, NoSpace, NonFinite, ProcessProblem};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -321,35 +321,9 @@ pub enum Error {
         /// The run's folder.
         root: PathBuf,
     },
-    /// Processes of one run that would do different things.
-    #[error(
-        "rank {rank} and rank 0 differ in the recipe, the options or the checkpoint to go on from; start \
-         all with the same command over the same files"
-    )]
-    UnequalRanks {
-        /// The first that differs.
-        rank: usize,
-    },
-    /// A run's folder that is another one for this process.
-    #[error(
-        "`{}` is not the folder that rank 0 writes to; use one on a file system that all hosts share",
-        root.display()
-    )]
-    NotShared {
-        /// The run's folder.
-        root: PathBuf,
-    },
-    /// More or fewer processes than ranks.
-    #[error(
-        "the recipe is for {wanted} ranks, and {started} processes were started; start {wanted}, or set \
-         `distributed.pp_size` and `distributed.dp_size` so that their product is {started}"
-    )]
-    NumProcesses {
-        /// Ranks of the recipe.
-        wanted: usize,
-        /// Processes of the world.
-        started: usize,
-    },
+    /// The processes of a run do not go together.
+    #[error(transparent)]
+    Process(#[from] ProcessProblem),
     /// The disk has no room for what the run is to save.
     #[error(transparent)]
     NoSpace(#[from] NoSpace),

@@ -32,6 +32,7 @@ pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, pea
 pub use run_dir::{Checkpoint, RunDir};
 pub use state::{Best, StateProblem, TrainingState};
 pub use train::{
-    Finished, NoSpace, Stop, TrainError, TrainOptions, model_config, num_ranks, parameter_bytes,
-    pipeline_config, read_schedule, split_of, train, train_in, trained_dtype, trained_graph,
+    Finished, NoSpace, ProcessProblem, Stop, TrainError, TrainOptions, model_config, num_ranks,
+    parameter_bytes, pipeline_config, read_schedule, split_of, train, train_in, trained_dtype,
+    trained_graph,
 };

@@ -104,11 +104,8 @@ fn hear(comm: &dyn Communicator, own: &mut Vote) -> Result<(), Error> {
     if most[0] == 0.0 && !is_other_call {
         return Ok(());
     }
-    let said = if is_other_call {
-        own.call.kind()
-    } else {
-        own.objection.clone().unwrap_or_default()
-    };
+    let said =
+        if is_other_call { own.call.kind() } else { own.objection.clone().unwrap_or_default() };
     let all = comm.all_gather_text(&said)?;
     let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
     let heard = if is_other_call {

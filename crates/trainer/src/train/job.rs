@@ -1,9 +1,5 @@
 //! What a recipe comes to: model, data, plan and run folder, checked before any rank starts.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopipe::schedule::{Extent, Kind, Plan, generate};
@@ -21,7 +17,7 @@ use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
-use super::space::{NoSpace, checkpoint_bytes, num_at_once};
+use super::space::checkpoint_bytes;
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
 use crate::state::TrainingState;
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
@@ -48,9 +44,9 @@ pub(super) struct Job<'a> {
     /// Once it is opened.
     pub(super) run_dir: Option<RunDir>,
     /// Whether there is a run already, which goes on.
-    is_same_run: bool,
+    pub(super) is_same_run: bool,
     /// Of each checkpoint, about.
-    checkpoint_bytes: u64,
+    pub(super) checkpoint_bytes: u64,
     /// What is read ahead for each rank, until it takes it.
     readers: Mutex<Vec<Option<Reader>>>,
 }
@@ -159,74 +155,6 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Opens the folder of the run, if it has one, and asks for room for its checkpoints. One rank of
-    /// a run does, before the others [look into it](Self::enter_run_dir).
-    pub(super) fn open_run_dir(&mut self) -> Result<(), Error> {
-        let checkpoint = &self.recipe.checkpoint;
-        if !checkpoint.enabled {
-            return Ok(());
-        }
-        let root = &checkpoint.checkpoint_dir;
-        let run_dir = if self.is_same_run { RunDir::resume(root)? } else { RunDir::create(root)? };
-        // Another process may have trained on until it let go of the folder.
-        let latest = run_dir.latest()?.map(|checkpoint| checkpoint.path);
-        let restored = self.restored.as_ref().map(|restored| &restored.folder);
-        if self.is_same_run && latest.as_ref() != restored {
-            return Err(Error::RunChanged { root: root.into() });
-        }
-        let num_there = run_dir.all_checkpoints()?.len();
-        let num_at_once = num_at_once(self.recipe, self.state.step, num_there);
-        let (free, bytes_each) = (run_dir.free_bytes()?, self.checkpoint_bytes);
-        if bytes_each.saturating_mul(num_at_once) > free {
-            let root = root.into();
-            return Err(NoSpace { root, free, num_at_once, bytes_each }.into());
-        }
-        self.run_dir = Some(run_dir);
-        Ok(())
-    }
-
-    /// Leaves a file in the open folder, for other processes to see that theirs is the same, and returns
-    /// its name; empty if the run has no folder.
-    pub(super) fn mark_run_dir(&self) -> Result<String, Error> {
-        let Some(run_dir) = &self.run_dir else { return Ok(String::new()) };
-        let mark = own_mark();
-        let path = run_dir.root().join(&mark);
-        fs::write(&path, []).map_err(|source| Error::WriteRunDir { path, source })?;
-        Ok(mark)
-    }
-
-    /// Takes the folder that another process has opened and marked.
-    pub(super) fn enter_run_dir(&mut self, mark: &str) -> Result<(), Error> {
-        let checkpoint = &self.recipe.checkpoint;
-        if !checkpoint.enabled {
-            return Ok(());
-        }
-        let root = Path::new(&checkpoint.checkpoint_dir);
-        if !root.join(mark).exists() {
-            return Err(Error::NotShared { root: root.into() });
-        }
-        self.run_dir = Some(RunDir::at(root));
-        Ok(())
-    }
-
-    /// Removes the mark, on the rank that has left it.
-    pub(super) fn unmark_run_dir(&self, mark: &str) {
-        if let Some(run_dir) = self.run_dir.as_ref().filter(|_| mark == own_mark()) {
-            // A file of no bytes that stays does no harm.
-            let _ = fs::remove_file(run_dir.root().join(mark));
-        }
-    }
-
-    /// What all ranks of a run have to have the same: what it is to do, and where it begins.
-    pub(super) fn fingerprint(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        let Self { recipe, options, restored, state, .. } = self;
-        format!("{recipe:?}").hash(&mut hasher);
-        (options.resume, options.trace_step, state.step).hash(&mut hasher);
-        restored.as_ref().map(|restored| &restored.folder).hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
-    }
-
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
         let summary = super::summary::summary(self);
@@ -267,11 +195,6 @@ impl<'a> Job<'a> {
         let num_ranks = self.num_ranks() as f64;
         self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
     }
-}
-
-/// The name of a file that no other process of this host leaves.
-fn own_mark() -> String {
-    format!(".met-{}", process::id())
 }
 
 /// Which ranks are in this process.

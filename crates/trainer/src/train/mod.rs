@@ -1,6 +1,7 @@
 //! From a recipe to a checkpoint: checks everything, starts the ranks, and brings back the result.
 
 mod data;
+mod folder;
 mod from_recipe;
 mod job;
 mod model;
@@ -30,7 +31,7 @@ pub(crate) use model::{candle_dtype, load_or_draw, recompute, saved_dtype};
 pub use model::{trained_dtype, trained_graph};
 pub use optimizer::parameter_bytes;
 pub use options::{Stop, TrainOptions};
-pub use process::train_in;
+pub use process::{ProcessProblem, train_in};
 use rank::RankRun;
 pub(crate) use rank::{loss_fn, pipeline};
 pub use space::NoSpace;

@@ -1,5 +1,7 @@
 //! A run whose ranks are processes: this one is one of them.
 
+use std::path::PathBuf;
+
 use autopipe::mpi::MpiWorld;
 use autopipe::{Cause, Communicator, RankError};
 use autopipe_config::Recipe;
@@ -9,6 +11,41 @@ use super::job::{Here, Job};
 use super::rank::RankRun;
 use super::{Finished, TrainError, TrainOptions};
 use crate::{Error, Event, Stopwatch};
+
+/// Why processes cannot be the ranks of one run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessProblem {
+    /// Processes of one run that would do different things.
+    #[error(
+        "rank {rank} and rank 0 differ in the recipe, the options or the checkpoint to go on from; start \
+         all with the same command over the same files"
+    )]
+    Unequal {
+        /// The first that differs.
+        rank: usize,
+    },
+    /// A run's folder that is another one for this process.
+    #[error(
+        "`{}` is not the folder that rank 0 writes to; use one on a file system that all hosts share",
+        root.display()
+    )]
+    NotShared {
+        /// The run's folder.
+        root: PathBuf,
+    },
+    /// More or fewer processes than ranks.
+    #[error(
+        "the recipe is for {wanted} ranks, and {started} processes were started; start {wanted}, or set \
+         `distributed.pp_size` and `distributed.dp_size` so that their product is {started}"
+    )]
+    Number {
+        /// Ranks of the recipe.
+        wanted: usize,
+        /// Processes of the world.
+        started: usize,
+    },
+}
 
 /// Trains as [`train`](super::train) does, as one rank of a world of processes: every one of them calls
 /// this with the same recipe, over files that all can read and a run folder that all can write to.
@@ -73,12 +110,12 @@ fn prepared<'a>(
     let mut job = Job::prepare(recipe, options, here).map_err(TrainError::Prepare)?;
     let (wanted, started) = (num_ranks(recipe), world.size());
     if wanted != started {
-        return Err(one(Error::NumProcesses { wanted, started }));
+        return Err(one(ProcessProblem::Number { wanted, started }.into()));
     }
     // Nobody looks for a run in a folder that another has just opened for this one.
     let all = world.all_gather_text(&job.fingerprint()).map_err(failed)?;
     if let Some(rank) = all.iter().position(|other| *other != all[0]) {
-        return Err(one(Error::UnequalRanks { rank }));
+        return Err(one(ProcessProblem::Unequal { rank }.into()));
     }
     let mark = if world.rank() == 0 {
         job.open_run_dir().and_then(|()| job.mark_run_dir()).map_err(one)?
