@@ -173,8 +173,8 @@ pub(super) fn read(section: &mut Section<'_>, role: Role<'_>) -> Result<Dataset,
     let chat_template = section.field("chat_template", doc, Text.optional());
     let doc = "How samples become rows: one after the other over the ends of rows (`stream`), one a \
                row (`pad`), or as many whole ones as fit, none of which sees another (`pack`). \
-               Without it plain text and tokens are a stream, and prompts and conversations one a \
-               row.";
+               Without it files of text and of tokens are a stream, and records one a row, so that \
+               of texts longer than a row the rest is cut off: make them a `stream`.";
     let arrange = section.field("arrange", doc, Name::<Arrange>::OF.optional());
     let shuffle = match role {
         Role::Training => {

@@ -69,6 +69,11 @@ impl Source {
         }
     }
 
+    /// Rows of tokens, or samples, of an epoch.
+    pub(super) fn epoch_len(&self) -> u64 {
+        self.rows.len().0
+    }
+
     /// How many things there are in it, at least 1.
     #[expect(clippy::cast_precision_loss, reason = "it is for a report")]
     pub(super) fn len(&self) -> f64 {

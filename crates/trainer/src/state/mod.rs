@@ -43,6 +43,9 @@ pub struct TrainingState {
     pub optimizer: String,
     /// Where in the data the next step begins.
     pub position: Position,
+    /// How much an epoch of each source has: other data have no such place. Empty if that is not known.
+    #[serde(default)]
+    pub epoch_lens: Vec<u64>,
     /// What the learning rate is multiplied by, since numbers that were none have lowered it.
     pub lr_factor: f64,
     /// How many of the last steps in a row have changed nothing.
@@ -71,6 +74,7 @@ impl TrainingState {
             step: 0,
             optimizer: optimizer.to_owned(),
             position,
+            epoch_lens: Vec::new(),
             lr_factor: 1.0,
             num_skipped_steps: 0,
             num_tokens: 0,

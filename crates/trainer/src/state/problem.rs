@@ -17,6 +17,20 @@ pub enum StateProblem {
         /// The folder.
         checkpoint: PathBuf,
     },
+    /// The place in the data is one in other data.
+    #[error(
+        "an epoch of source {source_number} had {then} entries when the checkpoint was taken, and has \
+         {now}; go on with the same files and `seq_len`, or begin anew from the checkpoint's weights, as \
+         `model.pretrained_model_name_or_path`"
+    )]
+    OtherData {
+        /// The source, counted from 1.
+        source_number: usize,
+        /// Its rows or samples then.
+        then: u64,
+        /// Those of now.
+        now: u64,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {

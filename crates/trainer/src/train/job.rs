@@ -19,7 +19,7 @@ use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
 use super::space::checkpoint_bytes;
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
-use crate::state::TrainingState;
+use crate::state::{StateProblem, TrainingState};
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
 /// Everything that the ranks of a run share.
@@ -107,7 +107,7 @@ impl<'a> Job<'a> {
         let done = restored.map_or(0, |restored| restored.state.step);
         problems.extend(untraceable(recipe, options, done));
         let begun = data.and_then(|(mut loader, evaluation)| {
-            let state = match restored {
+            let mut state = match restored {
                 Some(restored) => {
                     let mut state = restored.state.clone();
                     // Another run's best is none of this one.
@@ -119,6 +119,9 @@ impl<'a> Job<'a> {
                     TrainingState::beginning(name, loader.position())
                 }
             };
+            let lens = loader.epoch_lens();
+            found(&mut problems, same_data(&state.epoch_lens, &lens))?;
+            state.epoch_lens = lens;
             found(&mut problems, loader.seek(&state.position))?;
             let readers = readers(recipe, &loader, num_replicas, pp_size, here);
             let readers = found(&mut problems, readers)?;
@@ -195,6 +198,16 @@ impl<'a> Job<'a> {
         let num_ranks = self.num_ranks() as f64;
         self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
     }
+}
+
+/// A place in data is one in the same data only.
+fn same_data(then: &[u64], now: &[u64]) -> Result<(), Error> {
+    for ((&then, &now), source_number) in then.iter().zip(now).zip(1..) {
+        if then != now {
+            return Err(StateProblem::OtherData { source_number, then, now }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Which ranks are in this process.

@@ -201,6 +201,11 @@ impl Loader {
         self.seq_len
     }
 
+    /// Rows of tokens, or samples, in an epoch of each source.
+    pub fn epoch_lens(&self) -> Vec<u64> {
+        self.sources.iter().map(Source::epoch_len).collect()
+    }
+
     /// How big each source is.
     pub fn sizes(&self) -> Vec<SourceSize> {
         self.sources.iter().map(Source::size).collect()

@@ -55,6 +55,7 @@ impl RankRun<'_> {
             loss += self.pipeline.eval(&pipeline_batch(&batch))?.loss();
         };
         drop(batches);
+        let left_out = evaluation.skipped();
         self.evaluation = Some(evaluation);
         self.pipeline.update_seq_len(recipe.dataset.seq_len)?;
         if let Some(ended) = ended {
@@ -65,6 +66,7 @@ impl RankRun<'_> {
         let record =
             EvalRecord { step, loss: loss / tokens as f64, tokens, seconds: stopwatch.lap() };
         if let Some(reporter) = &mut self.reporter {
+            reporter.left_out(step, left_out);
             reporter.evaluated(record);
         }
         Ok(Ok(record))

@@ -7,6 +7,7 @@ use std::io;
 use autopipe::schedule::Timeline;
 
 use crate::clock::wall_time;
+use crate::data::Skipped;
 use crate::tensorboard::EventWriter;
 use crate::train::job::Job;
 use crate::{Error, EvalRecord, Event, MetricsWriter, StepRecord, trace};
@@ -62,6 +63,19 @@ impl<'a> Reporter<'a> {
         let written = events.map_or(Ok(()), |events| events.evaluation(&record, wall_time()));
         self.events_written(record.step, written);
         self.tell(Event::Evaluated(record));
+    }
+
+    /// Tells what an evaluation could not look at.
+    pub(super) fn left_out(&self, step: usize, left_out: Skipped) {
+        let Skipped { bad, too_long, unlabelled } = left_out;
+        if left_out.total() > 0 {
+            let reason = format!(
+                "{bad} cannot be read, {too_long} are too long, and of {unlabelled} nothing counts"
+            );
+            let samples = if left_out.total() == 1 { "sample" } else { "samples" };
+            let what = format!("{} {samples} of the validation data", left_out.total());
+            self.skipped(step, &what, &reason);
+        }
     }
 
     /// A file that takes no more figures gets none from then on: half a line may be in it. What is

@@ -140,3 +140,19 @@ fn a_best_that_is_gone_is_none_and_another_run_s_is_not_this_one_s() {
     assert_eq!(run.best().unwrap(), None);
     run.prune(1).unwrap();
 }
+
+#[test]
+fn what_an_evaluation_leaves_out_is_told() {
+    let desk = desk();
+    fs::write(desk.path("bad.jsonl"), "{\"text\": \"a fox\"}\n{\"text\": 1}\n").unwrap();
+    let bad = "validation_dataset={paths: [DIR/bad.jsonl], on_error: skip}";
+    let (events, finished) = desk.events(&[bad, "checkpoint.enabled=false"], &one_thread());
+    finished.unwrap();
+    let told = events.iter().any(|event| match event {
+        Event::Skipped { step: 4, what, reason } => {
+            what == "1 sample of the validation data" && reason.starts_with("1 cannot be read")
+        }
+        _ => false,
+    });
+    assert!(told, "{events:?}");
+}

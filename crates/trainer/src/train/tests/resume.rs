@@ -181,3 +181,15 @@ fn the_last_checkpoint_has_to_be_written() {
     assert!(error.contains("cannot write the checkpoint after step 8: "), "{error}");
     assert_eq!(RunDir::at(desk.path("run")).latest().unwrap().unwrap().step, 6);
 }
+
+#[test]
+fn other_data_have_no_place_to_go_on_from() {
+    let desk = Desk::new();
+    stopped_after(&desk, &[EIGHT], 4);
+    let text = fs::read_to_string(desk.path("text.txt")).unwrap();
+    fs::write(desk.path("text.txt"), format!("{text}and there is more of it now")).unwrap();
+    let (_, finished) = desk.events(&[EIGHT], &resumed());
+    let error = finished.unwrap_err().to_string();
+    assert!(error.contains("an epoch of source 1 had "), "{error}");
+    assert_eq!(RunDir::at(desk.path("run")).latest().unwrap().unwrap().step, 4);
+}
