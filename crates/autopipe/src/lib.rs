@@ -20,7 +20,7 @@ pub use forecast::{
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};
 pub use pipeline::{AutoPipeline, Replica};
-pub use plan::{PipelinePlan, plan, plan_with};
+pub use plan::{PipelinePlan, plan, plan_replicated};
 pub use split::{Split, SplitError, split};
 
 // The one place where names of other crates are gathered: what a program that trains needs.

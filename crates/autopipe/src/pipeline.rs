@@ -12,7 +12,7 @@ use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{ElementType, ModuleGraph};
 use candle_core::Device;
 
-use crate::plan::plan_with;
+use crate::plan::plan_replicated;
 use crate::{Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan};
 
 /// One rank's pipeline: every rank makes its own from the same arguments, builds it, and then takes
@@ -98,7 +98,7 @@ impl AutoPipeline {
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
         let (pp_size, num_replicas) = (world_mesh.size(pp)?, self.replica.count);
-        let plan = plan_with(config, table.as_ref(), pp_size, &graph, num_replicas)?;
+        let plan = plan_replicated(config, table.as_ref(), pp_size, &graph, num_replicas)?;
         let trained_from = plan.partition.trained_from().ok_or_else(|| Error::NothingToTrain {
             num_parameters: graph.modules().map(|module| module.parameters.len()).sum(),
         })?;
@@ -234,8 +234,8 @@ impl AutoPipeline {
     }
 
     /// Whether a parameter of this name is a copy of one whose owner is on another stage. There is one
-    /// owner of each tensor over all ranks of a pipeline: what counts or saves every tensor once leaves copies out,
-    /// and an optimiser takes them like any other parameter.
+    /// owner of each tensor over all ranks of a pipeline: what counts or saves every tensor once leaves
+    /// copies out, and an optimiser takes them like any other parameter.
     ///
     /// # Errors
     /// Before [`build`](Self::build).
@@ -312,11 +312,14 @@ impl AutoPipeline {
     }
 }
 
+/// The data-parallel axes whose names say that their ranks share something out.
+const SHARING: [Axis; 3] = [Axis::DP_SHARD, Axis::DP_SHARD_CP, Axis::DP_CP];
+
 /// The axes larger than one whose ranks have the same parameters and batches of their own: the
-/// data-parallel ones, but for those that share parameters out.
+/// data-parallel ones, but for those that share something out.
 fn replicated(mesh: &DeviceMesh, names: &AxisNames) -> Vec<Axis> {
     let own = mesh.axes().filter(|(axis, size)| {
-        *size > 1 && names.dp_axis_names.contains(axis) && !Axis::DP_SHARD.eq(*axis)
+        *size > 1 && names.dp_axis_names.contains(axis) && !SHARING.contains(axis)
     });
     own.map(|(axis, _)| axis.clone()).collect()
 }

@@ -46,8 +46,8 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
             train(&recipe, &options, &observe)?
         }
         Some(_) => match in_world(ranks, &recipe, &options, stop, &observe)? {
-            Ok(Place::First(finished)) => finished,
-            Ok(Place::Other(code)) | Err(code) => return Ok(code),
+            Ok(finished) => finished,
+            Err(code) => return Ok(code),
         },
     };
     match &finished.checkpoint {
@@ -98,21 +98,15 @@ fn with_threads(options: ThreadOptions, recipe: &Recipe, seat: Option<Seat>) -> 
     ThreadOptions { threads_per_rank: Some(options.num_threads(ranks_here)), ..options }
 }
 
-/// How this process ends when all have done their part.
-enum Place {
-    /// It speaks for all.
-    First(Finished),
-    Other(ExitCode),
-}
-
-/// Trains as one of the processes that MPI has started. Why it failed has been told then.
+/// Trains as one of the processes that MPI has started. The first of them tells what has come of it; the
+/// others, and whoever has failed and has told why, have nothing more to do than to end.
 fn in_world(
     ranks: ThreadOptions,
     recipe: &Recipe,
     options: &TrainOptions,
     stop: Stop,
     observe: &(dyn Fn(Event) + Sync),
-) -> anyhow::Result<Result<Place, ExitCode>> {
+) -> anyhow::Result<Result<Finished, ExitCode>> {
     let world = mpi::world(&mpi::MpiOptions { threads: ranks, ..mpi::MpiOptions::default() });
     let world = world.context("this process is one of several")?;
     let rank = world.rank();
@@ -123,10 +117,9 @@ fn in_world(
         output::message(&format!("error: {error}"));
     });
     Ok(match finished {
-        Ok(finished) if rank == 0 => Ok(Place::First(finished)),
-        // The first tells how the run has ended. mpirun ends those that are still at it when one has an
-        // exit code of its own.
-        Ok(_) => Ok(Place::Other(ExitCode::SUCCESS)),
+        Ok(finished) if rank == 0 => Ok(finished),
+        // mpirun ends those that are still at it when one has an exit code of its own.
+        Ok(_) => Err(ExitCode::SUCCESS),
         Err(error) => {
             // What is wrong before the beginning, one tells for all.
             let is_of_all = matches!(error, TrainError::Prepare(_));

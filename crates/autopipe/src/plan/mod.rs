@@ -49,7 +49,7 @@ pub fn plan(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
-    plan_with(config, table, pp_size, graph, 1)
+    plan_replicated(config, table, pp_size, graph, 1)
 }
 
 /// As [`plan`], for so many pipelines side by side: the gradients of each stage are summed over all of
@@ -57,7 +57,7 @@ pub fn plan(
 ///
 /// # Errors
 /// As [`plan`].
-pub fn plan_with(
+pub fn plan_replicated(
     config: &PipelineConfig,
     table: Option<&Plan>,
     pp_size: usize,

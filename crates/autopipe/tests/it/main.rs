@@ -4,5 +4,6 @@
 
 mod dtype;
 mod frozen;
+mod replicas;
 mod scales;
 mod tied;

@@ -61,7 +61,7 @@ impl Planned {
     }
 
     /// Whether some rank has less memory than the plan takes.
-    pub(crate) fn is_too_large(&self) -> bool {
+    fn is_too_large(&self) -> bool {
         let limit = self.request.workload.memory_limit;
         limit.is_some_and(|limit| self.forecast.peak_bytes() > limit)
     }

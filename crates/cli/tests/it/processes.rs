@@ -202,12 +202,38 @@ fn a_rank_that_stands_still_ends_all() {
     assert!(have_ended(&ranks), "a process is left behind: {said}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_of_any_rank_saves_and_ends_all() {
+    for interrupted in 0..2 {
+        let desk = desk();
+        let args = ["--set", "step_scheduler.max_steps=100000"];
+        let mut world = start(&desk, 2, &args);
+        wait_for(&desk, &mut world, "saved ");
+        send("-INT", ranks(&world)[interrupted]);
+        let (code, out, said) = end(&desk, world);
+        assert_eq!(code, Some(130), "{said}");
+        let latest = desk.read("run/checkpoints/latest");
+        assert_eq!(out, format!("checkpoint  run/checkpoints/{latest}"), "{said}");
+        let told = format!("rank {interrupted} is told to end while it ");
+        assert!(said.contains(&told), "{said}");
+        assert_eq!(latest.trim(), format!("step-{:06}", steps_of(&desk)), "{said}");
+    }
+}
+
+/// The steps that the metrics of a run have, but for evaluations.
+#[cfg(target_os = "linux")]
+fn steps_of(desk: &Desk) -> usize {
+    desk.read("run/metrics.jsonl").lines().filter(|line| line.contains("\"grad_norm\"")).count()
+}
+
 #[test]
 fn what_is_wrong_is_said_once() {
     let desk = desk();
     let (code, out, said) = end(&desk, start(&desk, 3, &[]));
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    let expected = "error: the recipe is for 2 ranks, and 3 processes were started; start 2";
+    assert!(said.contains("error: the recipe is for 2 ranks"), "{said}");
+    let expected = "the recipe is for 2 ranks, and 3 processes were started; start 2";
     assert_eq!(said.matches(expected).count(), 1, "{said}");
     assert!(!desk.path("run").exists(), "nothing is left behind");
 }

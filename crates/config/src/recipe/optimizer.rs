@@ -50,7 +50,7 @@ section! {
         /// The rule.
         name: OptimizerName = Name::OF.or(OptimizerName::AdamW),
         /// The learning rate at its highest; greater than 0. It has to be there if anything is trained.
-        lr: f64 = NonNegative.or(0.0),
+        lr: f64 = Positive.or(0.0),
         /// How much of the running means of gradient and squared gradient stays; each in 0..1. Of
         /// `adamw`, and of `lion` with [0.9, 0.99] for a default.
         betas: [f64; 2] = PairOf(Fraction).or([0.9, 0.95]),

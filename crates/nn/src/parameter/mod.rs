@@ -102,6 +102,11 @@ impl Parameter {
         lock(&self.inner.grad).as_mut().map(Gradient::share)
     }
 
+    /// The gradient accumulated so far, as [`grad`](Self::grad); there is none from then on.
+    pub fn take_grad(&self) -> Option<Tensor> {
+        lock(&self.inner.grad).take().map(|mut gradient| gradient.share())
+    }
+
     /// Replaces the gradient, for instance by one that was summed over ranks; `None` clears it.
     pub fn set_grad(&self, grad: Option<Tensor>) {
         *lock(&self.inner.grad) = grad.map(Gradient::from_others);

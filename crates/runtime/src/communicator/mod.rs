@@ -33,7 +33,7 @@ pub(crate) use courier::{Closed, Connected, Patience, connect};
 pub use end::End;
 pub use in_process::{InProcess, in_process};
 pub(crate) use reduce_scatter::ReduceScatter;
-pub(crate) use slices::Slice;
+pub(crate) use slices::{Slice, add, add_each, wait_for};
 pub use watch::{Awaited, Waiting, Watch};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.

@@ -3,7 +3,7 @@
 use autopipe_schedule::Action;
 use candle_core::Tensor;
 
-use super::slices::{Posted, Slice, have_arrived, others, post_all, receive, send};
+use super::slices::{Posted, Slice, add_each, have_arrived, others, post_all, receive, send};
 use super::{Communicator, Tag};
 use crate::ActionError;
 
@@ -71,13 +71,10 @@ impl ReduceScatter {
                 Some(posted) => receive(comm, posted, self.awaited, self.lens.len())?,
                 None => self.slices_of(comm, rank)?,
             };
-            for ((sum, num_added), part) in sums.iter_mut().zip(&mut num_added).zip(parts) {
+            for (num_added, part) in num_added.iter_mut().zip(&parts) {
                 *num_added += usize::from(part.is_some());
-                *sum = match (sum.take(), part) {
-                    (Some(sum), Some(part)) => Some((sum + part)?),
-                    (sum, part) => sum.or(part),
-                };
             }
+            add_each(&mut sums, parts)?;
         }
         self.own.clear();
         for (sum, num_added) in sums.iter_mut().zip(num_added) {

@@ -4,6 +4,7 @@ use autopipe_schedule::Action;
 use candle_core::{Device, Tensor};
 
 use super::{Communicator, PostedRecv, Tag};
+use crate::error::communication;
 use crate::{ActionError, Error};
 
 /// What of a flat tensor is a rank's: as even as can be.
@@ -73,12 +74,7 @@ pub(super) fn receive(
     num_tensors: usize,
 ) -> Result<Vec<Option<Tensor>>, ActionError> {
     let from = posted.from;
-    let message = comm.wait(posted).map_err(|error| match error {
-        Error::Timeout { from, waited } => {
-            ActionError::Late { awaited, rank: comm.members()[from], waited }
-        }
-        other => communication(other),
-    })?;
+    let message = wait_for(comm, posted, awaited)?;
     let rank = comm.members()[from];
     let mut tensors = message.into_iter();
     let is_there = tensors.next().map(|first| first.to_vec1::<u8>()).transpose()?;
@@ -95,8 +91,37 @@ pub(super) fn receive(
     Ok(is_there.iter().map(|&there| if there == 0 { None } else { tensors.next() }).collect())
 }
 
-fn communication(error: Error) -> ActionError {
-    ActionError::Communication(Box::new(error))
+/// Waits for a message, which another rank sends by `awaited`.
+pub(crate) fn wait_for(
+    comm: &dyn Communicator,
+    posted: PostedRecv,
+    awaited: Action,
+) -> Result<Vec<Tensor>, ActionError> {
+    comm.wait(posted).map_err(|error| match error {
+        Error::Timeout { from, waited } => {
+            ActionError::Late { awaited, rank: comm.members()[from], waited }
+        }
+        other => communication(other),
+    })
+}
+
+/// The sum of what there is.
+pub(crate) fn add(a: Option<Tensor>, b: Option<Tensor>) -> candle_core::Result<Option<Tensor>> {
+    match (a, b) {
+        (Some(a), Some(b)) => (a + b).map(Some),
+        (a, b) => Ok(a.or(b)),
+    }
+}
+
+/// Adds to each of some tensors what there is of the others at its place.
+pub(crate) fn add_each(
+    sums: &mut [Option<Tensor>],
+    others: Vec<Option<Tensor>>,
+) -> candle_core::Result<()> {
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum = add(sum.take(), other)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -145,6 +145,11 @@ impl fmt::Display for Made {
     }
 }
 
+/// What a communicator could not do, as the reason for an action's failure.
+pub(crate) fn communication(error: Error) -> ActionError {
+    ActionError::Communication(Box::new(error))
+}
+
 impl From<candle_core::Error> for ActionError {
     /// Without the backtrace, which candle prints in the midst of the message: rank, step and action
     /// say where it was.

@@ -10,6 +10,7 @@ use autopipe_schedule::Action;
 use crate::batch::BatchError;
 use crate::model::BoxError;
 
+pub(crate) use action::communication;
 pub use action::{ActionError, Made};
 pub use failure::{Failure, Place, StepPart};
 

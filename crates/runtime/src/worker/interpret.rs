@@ -13,8 +13,9 @@ use super::stage::{Inputs, Keep, StageRun};
 use super::trace::Trace;
 use super::{Outputs, Worker};
 use crate::batch::{Purpose, Rows};
-use crate::communicator::{PostedRecv, Tag};
-use crate::{ActionError, Batch, Error, Keywords};
+use crate::communicator::{PostedRecv, Tag, wait_for};
+use crate::error::communication;
+use crate::{ActionError, Batch, Keywords};
 
 /// What one run of a program gathers.
 pub(super) struct Run<'a> {
@@ -307,15 +308,6 @@ impl Worker {
         posted: PostedRecv,
         awaited: Action,
     ) -> Result<Vec<Tensor>, ActionError> {
-        self.comm.wait(posted).map_err(|error| match error {
-            Error::Timeout { from, waited } => {
-                ActionError::Late { awaited, rank: self.comm.members()[from], waited }
-            }
-            other => communication(other),
-        })
+        wait_for(&*self.comm, posted, awaited)
     }
-}
-
-pub(super) fn communication(error: Error) -> ActionError {
-    ActionError::Communication(Box::new(error))
 }

@@ -28,9 +28,10 @@ use autopipe_nn::{Parameter, Parameters};
 use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
 use crate::batch::Needs;
+use crate::error::communication;
 use crate::{Batch, Communicator, Error, Place, StageModel, StepPart};
 use failure::Failed;
-use interpret::{Run, communication};
+use interpret::Run;
 use replicas::Synced;
 use stage::{Grads, StageRun};
 use ties::Tied;

@@ -3,10 +3,11 @@
 use autopipe_schedule::{Action, Held, Span, Stage, Timeline, ValidProgram};
 use candle_core::Tensor;
 
-use super::interpret::{Run, communication};
+use super::interpret::Run;
 use super::{Outputs, Worker};
 use crate::ActionError;
 use crate::communicator::{Reduction, Tag};
+use crate::error::communication;
 
 impl Worker {
     /// Brings the losses from the rank that computed them to all.

@@ -5,9 +5,10 @@ use autopipe_schedule::{Compute, ComputeOp};
 use super::Worker;
 use super::arriving::Arriving;
 use super::compute::{At, Done, Job};
-use super::interpret::{Run, communication};
+use super::interpret::Run;
 use super::stage::StageRun;
 use crate::ActionError;
+use crate::error::communication;
 
 impl Worker {
     /// Runs both parts, together where there is something to overlap: side by side if the rank

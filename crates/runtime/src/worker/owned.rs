@@ -5,8 +5,8 @@ use autopipe_schedule::{Action, Stage};
 use candle_core::Tensor;
 
 use super::Worker;
-use super::interpret::communication;
 use crate::communicator::{AllGather, Tag};
+use crate::error::communication;
 use crate::{ActionError, Communicator, Error, Place, StepPart};
 
 impl Worker {

@@ -1,9 +1,9 @@
 //! The way back from a failed step: everything of it is forgotten, on all ranks together.
 
 use super::Worker;
-use super::interpret::communication;
 use super::replicas::Synced;
 use crate::communicator::Reduction;
+use crate::error::communication;
 use crate::{Error, Place, StepPart};
 
 /// What a recovery left of the gradients, the same on all ranks of the pipeline.

@@ -8,7 +8,7 @@ use candle_core::{Shape, Tensor};
 
 use super::shards::Shards;
 use super::{Programs, Sharded, Worker};
-use crate::communicator::{AllReduce, Tag};
+use crate::communicator::{AllReduce, Tag, add_each};
 use crate::{ActionError, Communicator, Error};
 
 /// The ranks that have the same stages as this one in pipelines of their own, each of which trains on
@@ -57,12 +57,7 @@ struct StageGrads {
 
 impl StageGrads {
     fn take(&self) -> Vec<Option<Tensor>> {
-        let take = |parameter: &Parameter| {
-            let grad = parameter.grad();
-            parameter.set_grad(None);
-            grad
-        };
-        self.parameters.iter().map(take).collect()
+        self.parameters.iter().map(Parameter::take_grad).collect()
     }
 
     /// Adds a sum to those before.
@@ -71,13 +66,7 @@ impl StageGrads {
             self.summed = sums;
             return Ok(());
         }
-        for (summed, sum) in self.summed.iter_mut().zip(sums) {
-            *summed = match (summed.take(), sum) {
-                (Some(summed), Some(sum)) => Some((summed + sum)?),
-                (summed, sum) => summed.or(sum),
-            };
-        }
-        Ok(())
+        add_each(&mut self.summed, sums)
     }
 }
 

@@ -7,7 +7,7 @@ use autopipe_schedule::{Action, Stage, ValidProgram};
 use candle_core::{Shape, Tensor};
 
 use super::{Programs, Replicas};
-use crate::communicator::{AllGather, AllReduce, ReduceScatter, Slice, Tag};
+use crate::communicator::{AllGather, AllReduce, ReduceScatter, Slice, Tag, add_each};
 use crate::{ActionError, Communicator, Error};
 
 /// The ranks that have the same stages as this one in pipelines of their own, each of which trains on
@@ -93,12 +93,7 @@ impl StageShards {
         if self.partial.is_empty() {
             self.partial = sums;
         } else {
-            for (partial, sum) in self.partial.iter_mut().zip(sums) {
-                *partial = match (partial.take(), sum) {
-                    (Some(partial), Some(sum)) => Some((partial + sum)?),
-                    (partial, sum) => partial.or(sum),
-                };
-            }
+            add_each(&mut self.partial, sums)?;
         }
         if told { self.tell(id, replicas) } else { Ok(()) }
     }
@@ -274,12 +269,7 @@ impl Shards {
             return Ok(());
         };
         let lens = stage.wholes.iter().map(Parameter::num_elements).collect();
-        let take = |whole: &Parameter| {
-            let grad = whole.grad();
-            whole.set_grad(None);
-            grad
-        };
-        let own = stage.wholes.iter().map(take).collect();
+        let own = stage.wholes.iter().map(Parameter::take_grad).collect();
         let (tag, awaited) = (Tag::of_grads(id), Action::ReduceGrad(id));
         let scatter = ReduceScatter::begin(comm, tag, awaited, lens, own)?;
         stage.sum = Some(Sum::Shared { scatter, told });

@@ -7,8 +7,9 @@ use autopipe_schedule::{Action, Stage, ValidProgram};
 use candle_core::Tensor;
 
 use super::Worker;
-use super::interpret::{Run, communication};
-use crate::communicator::Tag;
+use super::interpret::Run;
+use crate::communicator::{Tag, add};
+use crate::error::communication;
 use crate::{ActionError, Error};
 
 /// A tensor of the model that several stages hold a copy of, such as an embedding that is the output
@@ -72,8 +73,7 @@ impl Tied {
     /// Puts aside what former steps have left, so that no gradient is summed twice.
     pub(super) fn begin_step(&mut self) {
         for copy in &mut self.copies {
-            copy.before = copy.parameter.grad();
-            copy.parameter.set_grad(None);
+            copy.before = copy.parameter.take_grad();
         }
     }
 
@@ -148,13 +148,6 @@ impl Worker {
             sum = replicas.sum(tag, awaited, shape, sum)?;
         }
         Ok(tied.end_step(sum.as_ref())?)
-    }
-}
-
-fn add(a: Option<Tensor>, b: Option<Tensor>) -> candle_core::Result<Option<Tensor>> {
-    match (a, b) {
-        (Some(a), Some(b)) => (a + b).map(Some),
-        (a, b) => Ok(a.or(b)),
     }
 }
 

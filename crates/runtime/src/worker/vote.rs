@@ -3,11 +3,12 @@
 use autopipe_schedule::ValidProgram;
 
 use super::Worker;
-use super::interpret::{communication, purpose};
+use super::interpret::purpose;
 use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
 use crate::communicator::Reduction;
+use crate::error::communication;
 use crate::{Batch, Communicator, Error, Place, StepPart};
 
 /// What all ranks of a pipeline know before a step.

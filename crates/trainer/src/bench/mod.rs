@@ -142,7 +142,7 @@ fn planned(
         workload(config, options.seq_len, ParameterBytes::adamw(model.dtype().size_in_bytes()));
     let graph = model.as_model().graph();
     let (pp_size, way) = (options.pp_size, &options.split);
-    Ok(decide(config, Some(table), pp_size, &graph, way, &workload)?)
+    Ok(decide(config, Some(table), (pp_size, 1), &graph, way, &workload)?)
 }
 
 fn tokens_per_step(options: &Options) -> Result<usize, Error> {

@@ -41,7 +41,8 @@ impl Job<'_> {
     /// its name; empty if the run has no folder.
     pub(super) fn mark_run_dir(&self) -> Result<String, Error> {
         let Some(run_dir) = &self.run_dir else { return Ok(String::new()) };
-        let mark = own_mark();
+        // No other process of this host has this name.
+        let mark = format!(".met-{}", process::id());
         let path = run_dir.root().join(&mark);
         fs::write(&path, []).map_err(|source| Error::WriteRunDir { path, source })?;
         Ok(mark)
@@ -61,9 +62,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Removes the mark, on the rank that has left it.
+    /// Removes the mark, when all have seen it.
     pub(super) fn unmark_run_dir(&self, mark: &str) {
-        if let Some(run_dir) = self.run_dir.as_ref().filter(|_| mark == own_mark()) {
+        if let Some(run_dir) = &self.run_dir {
             // A file of no bytes that stays does no harm.
             let _ = fs::remove_file(run_dir.root().join(mark));
         }
@@ -78,9 +79,4 @@ impl Job<'_> {
         restored.as_ref().map(|restored| &restored.folder).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
-}
-
-/// The name of a file that no other process of this host leaves.
-fn own_mark() -> String {
-    format!(".met-{}", process::id())
 }

@@ -6,7 +6,7 @@ use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
     Axis, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards, Split,
-    Workload, plan, plan_with, split,
+    Workload, plan_replicated, split,
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
@@ -90,13 +90,11 @@ impl<'a> Job<'a> {
             (Some(model), Some(table), Some(way), Some(bytes)) => {
                 let graph = model.as_model().graph();
                 let workload = workload(&config, recipe.dataset.seq_len, bytes);
-                let decided = split(&config, table.as_ref(), pp_size, &graph, way, &workload);
-                let decided = decided.and_then(|config| {
-                    let plan = plan_with(&config, table.as_ref(), pp_size, &graph, num_replicas)?;
-                    let bytes = checkpoint_bytes(recipe, &graph, bytes);
-                    Ok((config, plan, workload, bytes))
-                });
-                found(&mut problems, decided.map_err(Error::from))
+                let sizes = (pp_size, num_replicas);
+                let decided = decide(&config, table.as_ref(), sizes, &graph, way, &workload);
+                let decided = found(&mut problems, decided.map_err(Error::from));
+                let bytes = checkpoint_bytes(recipe, &graph, bytes);
+                decided.map(|(config, plan)| (config, plan, workload, bytes))
             }
             _ => None,
         };
@@ -219,8 +217,7 @@ pub(super) enum Here {
     Rank(usize),
 }
 
-/// One thread for each pipeline reads ahead for those of its ranks that are here, and comes back by rank
-/// of the world.
+/// By rank of the world, what is read ahead for those that are here: by one thread for each pipeline.
 fn readers(
     recipe: &Recipe,
     loader: &Loader,
@@ -268,17 +265,18 @@ fn untraceable(recipe: &Recipe, options: &TrainOptions, done: usize) -> Option<E
     Some(Error::Trace { step, reason })
 }
 
-/// The plan, and the configuration by which every rank comes to the same.
+/// The plan of as many pipelines of as many ranks, and the configuration by which every rank comes to the
+/// same.
 pub(crate) fn decide(
     config: &PipelineConfig,
     table: Option<&Plan>,
-    pp_size: usize,
+    (pp_size, num_replicas): (usize, usize),
     graph: &ModuleGraph,
     way: &Split,
     workload: &Workload,
 ) -> Result<(PipelineConfig, PipelinePlan), autopipe::Error> {
     let config = split(config, table, pp_size, graph, way, workload)?;
-    let plan = plan(&config, table, pp_size, graph)?;
+    let plan = plan_replicated(&config, table, pp_size, graph, num_replicas)?;
     Ok((config, plan))
 }
 

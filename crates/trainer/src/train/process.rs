@@ -127,6 +127,8 @@ fn prepared<'a>(
         job.enter_run_dir(&mark).map_err(one)?;
     }
     world.barrier().map_err(failed)?;
-    job.unmark_run_dir(&mark);
+    if world.rank() == 0 {
+        job.unmark_run_dir(&mark);
+    }
     Ok(job)
 }

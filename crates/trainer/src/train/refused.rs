@@ -1,6 +1,6 @@
 //! What a recipe can say and this version cannot run, with the place where the recipe says it.
 
-use autopipe_config::{DType, Problem, Recipe, RecipeErrors};
+use autopipe_config::{DType, Problem, Recipe, RecipeErrors, Strategy};
 
 use super::from_recipe::num_replicas;
 
@@ -13,6 +13,14 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
             format!("{dp_size} ranks that share parameters out can be planned, but not run yet");
         let help = "set `strategy: ddp`, with which every rank has its stages' parameters whole";
         recipe.problem("distributed.dp_size", message, Some(help))
+    });
+    let is_ddp = distributed.strategy == Strategy::Ddp;
+    let copies = (is_ddp && ![1, replicas].contains(&distributed.dp_replicate_size)).then(|| {
+        let message = format!(
+            "{} copies, and with `strategy: ddp` all {replicas} data-parallel ranks are",
+            distributed.dp_replicate_size
+        );
+        recipe.problem("distributed.dp_replicate_size", message, Some("leave it out"))
     });
     let sizes = [
         ("distributed.tp_size", distributed.tp_size),
@@ -67,6 +75,7 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
     });
     let problems: Vec<Problem> = sharded
         .into_iter()
+        .chain(copies)
         .chain(sizes)
         .chain(model)
         .chain(dtypes)

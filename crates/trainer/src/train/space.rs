@@ -83,14 +83,14 @@ pub(super) fn num_at_once(recipe: &Recipe, done: usize, num_there: usize) -> u64
 mod tests {
     use super::*;
 
-    fn recipe(max_steps: usize, every: &str, keep: &str) -> Recipe {
+    fn recipe(max_steps: usize, every: &str, keep: &str, more: &str) -> Recipe {
         let text = format!(
             "step_scheduler: {{global_batch_size: 1, local_batch_size: 1, max_steps: {max_steps}, \
              ckpt_every_steps: {every}}}\n\
              model: {{config: {{model_type: llama}}}}\n\
              dataset: {{paths: [a.txt], seq_len: 8}}\n\
              optimizer: {{lr: 0.1}}\n\
-             checkpoint: {{checkpoint_dir: run, keep: {keep}}}\n"
+             checkpoint: {{checkpoint_dir: run, keep: {keep}}}\n{more}"
         );
         Recipe::parse(&text, "recipe.yaml").unwrap_or_else(|errors| panic!("{errors}"))
     }
@@ -109,10 +109,18 @@ mod tests {
             (10, "1", "2", 4, 7, 1),
             (10, "5", "9", 0, 0, 2),
         ] {
-            let recipe = recipe(steps, every, keep);
+            let recipe = recipe(steps, every, keep, "");
             let num = num_at_once(&recipe, done, there);
             assert_eq!(num, expected, "{steps} {every} {keep} {done} {there}");
         }
+    }
+
+    #[test]
+    fn the_best_stays_besides() {
+        let more = "validation_dataset: {paths: [b.txt]}\n";
+        assert_eq!(num_at_once(&recipe(10, "1", "2", more), 0, 0), 4);
+        assert_eq!(num_at_once(&recipe(10, "1", "2", more), 4, 3), 1);
+        assert_eq!(num_at_once(&recipe(10, "none", "2", more), 0, 0), 2);
     }
 
     #[test]

@@ -241,5 +241,6 @@ fn planned(
         let num_parameters = graph.modules().map(|module| module.parameters.len()).sum();
         return Err(autopipe::Error::NothingToTrain { num_parameters }.into());
     }
-    Ok(decide(&config, Some(table), options.pp_size, &graph, &options.split, &workload)?)
+    let sizes = (options.pp_size, 1);
+    Ok(decide(&config, Some(table), sizes, &graph, &options.split, &workload)?)
 }

@@ -135,4 +135,9 @@ fn what_does_not_go_together() {
     let expected = "distributed.dp_size: 2 ranks that share parameters out can be planned";
     assert!(refused[0].contains(expected), "{refused:?}");
     assert_eq!(refused.len(), 1, "{refused:?}");
+    let sizes = "distributed={pp_size: 1, strategy: ddp, dp_size: 4, dp_replicate_size: 2}";
+    let refused = desk.refused(&[sizes, "step_scheduler.local_batch_size=2"]);
+    let expected =
+        "dp_replicate_size: 2 copies, and with `strategy: ddp` all 4 data-parallel ranks";
+    assert!(refused.len() == 1 && refused[0].contains(expected), "{refused:?}");
 }
