@@ -52,6 +52,8 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     };
     match &finished.checkpoint {
         Some(path) => output::result(&format!("checkpoint  {}\n", path.display()))?,
+        // An evaluation alone has told its loss.
+        None if recipe.step_scheduler.max_steps == 0 => {}
         None if recipe.checkpoint.enabled => output::message("no step was left to take"),
         None => output::result("no checkpoint was saved: checkpoint.enabled is false\n")?,
     }
