@@ -21,6 +21,7 @@ mod recompute;
 mod rms_norm;
 mod rotary;
 mod swiglu;
+mod tensor_parallel;
 mod vjp;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use recompute::{Recomputed, recompute};
 pub use rms_norm::RmsNorm;
 pub use rotary::{RotaryEmbedding, Rotation};
 pub use swiglu::swiglu;
+pub use tensor_parallel::{Combine, Pass, TensorParallelGroup};
 pub use vjp::vjp;

@@ -18,7 +18,7 @@ pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, mpi, threads};
-pub use model::{BoxError, Model, StageModel};
+pub use model::{BoxError, Model, NotCuttable, StageModel};
 pub use worker::{
     Guard, LossFn, Outputs, Programs, Recovered, Replicas, Sharded, StepOptions, StepOutput, Tie,
     Worker, WorkerParts,

@@ -1,6 +1,8 @@
 //! What a model must say of itself to be trained in stages: two traits.
 
-use autopipe_nn::Parameters;
+use std::sync::Arc;
+
+use autopipe_nn::{Parameters, TensorParallelGroup};
 use autopipe_splitter::ModuleGraph;
 use candle_core::{Device, Tensor};
 
@@ -31,6 +33,36 @@ pub trait Model: Send + Sync {
         modules: &[String],
         device: &Device,
     ) -> Result<Box<dyn StageModel>, BoxError>;
+
+    /// As [`build_stage`](Self::build_stage), of a stage whose matrices are cut among the ranks of
+    /// `group` (tensor parallelism): this rank's part of it. Each rank gets the whole inputs and hands
+    /// whole outputs on; of the last stage's, where they are logits, only those of its own classes. A
+    /// parameter that is cut says so, and one that is not has the same gradient on every rank.
+    ///
+    /// A model that does not know how keeps this answer.
+    ///
+    /// # Errors
+    /// If the model cannot be cut among so many ranks; and as `build_stage`.
+    fn build_stage_among(
+        &self,
+        modules: &[String],
+        device: &Device,
+        group: &Arc<dyn TensorParallelGroup>,
+    ) -> Result<Box<dyn StageModel>, BoxError> {
+        let _ = (modules, device);
+        Err(Box::new(NotCuttable { num_ranks: group.size() }))
+    }
+}
+
+/// A model that does not know how to cut its matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the model does not say how its matrices are cut among {num_ranks} tensor-parallel ranks; implement \
+     `Model::build_stage_among`, or use data-parallel ranks instead"
+)]
+pub struct NotCuttable {
+    /// How many ranks were asked for.
+    pub num_ranks: usize,
 }
 
 /// One stage of a model on one rank: a function of tensors with parameters.
