@@ -65,8 +65,9 @@ pub enum Error {
     Unsupported(Vec<Unsupported>),
     /// An axis that this version cannot use.
     #[error(
-        "the mesh's axis `{axis}` has size {size}; only the pipeline's axis and one of replicas, \
-         `dp_replicate`, can be larger than 1 so far"
+        "the mesh's axis `{axis}` has size {size}; only the pipeline's axis, one of replicas \
+         (`dp_replicate`) and one whose ranks share parameters out (`dp_shard`) can be larger than 1 so \
+         far"
     )]
     Axis {
         /// The axis.
@@ -119,6 +120,14 @@ pub enum Error {
     NotBuilt {
         /// The method called too early.
         method: &'static str,
+    },
+    /// A part that this rank does not have.
+    #[error("there is no part {part}: this rank has {num_parts}, counted from 0")]
+    NoSuchPart {
+        /// The part asked for.
+        part: usize,
+        /// How many there are.
+        num_parts: usize,
     },
     /// A stage could not be built or loaded.
     #[error("stage {stage}: {source}")]

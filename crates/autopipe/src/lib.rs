@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod axes;
 mod error;
 mod forecast;
 mod info;
 mod parallelize;
+mod parameters;
 mod pipeline;
 mod plan;
 mod split;
@@ -12,6 +14,7 @@ mod summary;
 mod visualize;
 
 pub use args::PipelineArgs;
+pub use axes::Replica;
 pub use error::Error;
 pub use forecast::{
     Forecast, ParameterBytes, RankForecast, Shards, Speed, StageForecast, Suggestion, Warning,
@@ -19,8 +22,8 @@ pub use forecast::{
 };
 pub use info::PipelineInfo;
 pub use parallelize::{ParallelizeFn, PartContext};
-pub use pipeline::{AutoPipeline, Replica};
-pub use plan::{PipelinePlan, plan, plan_replicated};
+pub use pipeline::AutoPipeline;
+pub use plan::{DataParallel, PipelinePlan, plan, plan_side_by_side};
 pub use split::{Split, SplitError, split};
 
 // The one place where names of other crates are gathered: what a program that trains needs.
@@ -28,8 +31,8 @@ pub use autopipe_config::PipelineConfig;
 pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSizes};
 pub use autopipe_runtime::{
     Batch, BoxError, Cause, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
-    Outputs, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput, ThreadOptions,
-    Tie, communicator, memory, mpi, threads,
+    Outputs, Parameter, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput,
+    ThreadOptions, Tie, communicator, memory, mpi, threads,
 };
 pub use autopipe_schedule as schedule;
 pub use autopipe_splitter as splitter;

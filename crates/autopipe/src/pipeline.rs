@@ -1,19 +1,22 @@
 //! `AutoPipeline`: where configuration, mesh, partition, program and ranks meet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
-use autopipe_mesh::{Axis, AxisNames, DeviceMesh};
+use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
-    Batch, Communicator, LossFn, Model, Parameters, Recovered, Replicas, StageModel, StepOptions,
+    Batch, Communicator, LossFn, Model, Recovered, Replicas, Sharded, StageModel, StepOptions,
     StepOutput, Worker, WorkerParts,
 };
 use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{ElementType, ModuleGraph};
 use candle_core::Device;
 
-use crate::plan::plan_replicated;
-use crate::{Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan};
+use crate::axes::{Along, Axes, Replica, along};
+use crate::plan::plan_side_by_side;
+use crate::{
+    DataParallel, Error, ParallelizeFn, PartContext, PipelineArgs, PipelineInfo, PipelinePlan,
+};
 
 /// One rank's pipeline: every rank makes its own from the same arguments, builds it, and then takes
 /// the same steps.
@@ -21,18 +24,9 @@ pub struct AutoPipeline {
     args: PipelineArgs,
     axis_names: AxisNames,
     device: Device,
-    replica: Replica,
+    axes: Axes,
     world: Box<dyn Communicator>,
     built: Option<Built>,
-}
-
-/// One of the pipelines that train side by side, each on batches of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// Which one, counted from 0: its rank's index on the axis of replicas.
-    pub index: usize,
-    /// How many there are.
-    pub count: usize,
 }
 
 /// What `build` makes.
@@ -69,10 +63,10 @@ impl AutoPipeline {
             return Err(Error::WorldSize { mesh: mesh.world_size(), world: world.size() });
         }
         mesh.coord_from_rank(world.rank())?;
-        let replica = replica_of(mesh, &axis_names, world.rank())?;
-        check_runnable(&args, replica)?;
+        let axes = Axes::of(mesh, &axis_names, world.rank())?;
+        check_runnable(&args, axes.data_parallel().num_pipelines())?;
         let device = args.device()?;
-        Ok(Self { args, axis_names, device, replica, world, built: None })
+        Ok(Self { args, axis_names, device, axes, world, built: None })
     }
 
     /// Splits the model, proves the schedule, and builds this rank's stages. The same call has to be
@@ -97,24 +91,20 @@ impl AutoPipeline {
         let graph = model.graph();
         let PipelineArgs { config, world_mesh, moe_mesh, table, .. } = &self.args;
         let pp = &self.axis_names.pp_axis_name;
-        let (pp_size, num_replicas) = (world_mesh.size(pp)?, self.replica.count);
-        let plan = plan_replicated(config, table.as_ref(), pp_size, &graph, num_replicas)?;
+        let data_parallel = self.axes.data_parallel();
+        let pp_size = world_mesh.size(pp)?;
+        let plan = plan_side_by_side(config, table.as_ref(), pp_size, &graph, data_parallel)?;
         let trained_from = plan.partition.trained_from().ok_or_else(|| Error::NothingToTrain {
             num_parameters: graph.modules().map(|module| module.parameters.len()).sum(),
         })?;
         check_dtype(config, &graph)?;
-        let rank = self.world.rank();
-        let group = world_mesh.group(pp, rank)?;
-        // The group's first rank names it.
-        let comm = self.world.split(group[0], world_mesh.index(pp, rank)?)?;
-        let replicas = match replicated(world_mesh, &self.axis_names).first() {
-            Some(axis) => {
-                let group = world_mesh.group(axis, rank)?;
-                let comm = self.world.split(group[0], world_mesh.index(axis, rank)?)?;
-                Some(Replicas { comm, each_microbatch: !self.args.defer_fsdp_grad_sync })
-            }
-            None => None,
-        };
+        let comm = along(pp, world_mesh, &*self.world)?;
+        let split = |along: &Along| along.split(world_mesh, &*self.world);
+        let each_microbatch = !self.args.defer_fsdp_grad_sync;
+        let replicas = self.axes.replicate.as_ref().map(split).transpose()?;
+        let replicas = replicas.map(|comm| Replicas { comm, each_microbatch });
+        let sharded = self.axes.shard.as_ref().map(split).transpose()?;
+        let sharded = sharded.map(|comm| Sharded { comm, each_microbatch });
 
         let num_stages = plan.partition.num_stages();
         let context = |stage| PartContext {
@@ -144,7 +134,7 @@ impl AutoPipeline {
             routes: Some(plan.routes.clone()),
             ties: plan.ties.clone(),
             replicas,
-            sharded: None,
+            sharded,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,
@@ -160,7 +150,7 @@ impl AutoPipeline {
         self.built.as_ref()
     }
 
-    fn ready(&mut self, method: &'static str) -> Result<&mut Built, Error> {
+    pub(crate) fn ready(&mut self, method: &'static str) -> Result<&mut Built, Error> {
         self.built.as_mut().ok_or(Error::NotBuilt { method })
     }
 
@@ -224,39 +214,6 @@ impl AutoPipeline {
         Ok(())
     }
 
-    /// The parameters of this rank's stages, in the order of [`PipelineInfo::stages`].
-    ///
-    /// # Errors
-    /// Before [`build`](Self::build).
-    pub fn parts(&self) -> Result<Vec<&Parameters>, Error> {
-        let built = self.built.as_ref().ok_or(Error::NotBuilt { method: "parts" })?;
-        Ok(built.worker.stages().map(|(_, parameters)| parameters).collect())
-    }
-
-    /// Whether a parameter of this name is a copy of one whose owner is on another stage. There is one
-    /// owner of each tensor over all ranks of a pipeline: what counts or saves every tensor once leaves
-    /// copies out, and an optimiser takes them like any other parameter.
-    ///
-    /// # Errors
-    /// Before [`build`](Self::build).
-    pub fn is_copy(&self, name: &str) -> Result<bool, Error> {
-        let built = self.built.as_ref().ok_or(Error::NotBuilt { method: "is_copy" })?;
-        Ok(built.plan.partition.tied().iter().any(|tied| tied.parameter == name))
-    }
-
-    /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks each tensor of the
-    /// model once. What they hold is shared with the parts.
-    ///
-    /// # Errors
-    /// Before [`build`](Self::build).
-    pub fn owned_parts(&self) -> Result<Vec<Parameters>, Error> {
-        let built = self.built.as_ref().ok_or(Error::NotBuilt { method: "owned_parts" })?;
-        let tied = built.plan.partition.tied().iter();
-        let copies: BTreeSet<&str> = tied.map(|tied| tied.parameter.as_str()).collect();
-        let owned = |part: &Parameters| part.filter(|parameter| !copies.contains(parameter.name()));
-        Ok(built.worker.stages().map(|(_, parameters)| owned(parameters)).collect())
-    }
-
     /// What is planned for all ranks.
     ///
     /// # Errors
@@ -303,7 +260,22 @@ impl AutoPipeline {
 
     /// The pipeline of this rank, among those that train side by side.
     pub fn replica(&self) -> Replica {
-        self.replica
+        self.axes.replica()
+    }
+
+    /// How many pipelines train side by side, and of which kind.
+    pub fn data_parallel(&self) -> DataParallel {
+        self.axes.data_parallel()
+    }
+
+    /// Which set of parameters this rank's pipeline has, or has a share of, counted from 0.
+    pub fn replicate_index(&self) -> usize {
+        self.axes.replicate_index()
+    }
+
+    /// The number of this rank's pipeline among those that share its set of parameters out.
+    pub fn shard_index(&self) -> usize {
+        self.axes.shard_index()
     }
 
     /// This rank's end of the whole world.
@@ -312,40 +284,10 @@ impl AutoPipeline {
     }
 }
 
-/// The data-parallel axes whose names say that their ranks share something out.
-const SHARING: [Axis; 3] = [Axis::DP_SHARD, Axis::DP_SHARD_CP, Axis::DP_CP];
-
-/// The axes larger than one whose ranks have the same parameters and batches of their own: the
-/// data-parallel ones, but for those that share something out.
-fn replicated(mesh: &DeviceMesh, names: &AxisNames) -> Vec<Axis> {
-    let own = mesh.axes().filter(|(axis, size)| {
-        *size > 1 && names.dp_axis_names.contains(axis) && !SHARING.contains(axis)
-    });
-    own.map(|(axis, _)| axis.clone()).collect()
-}
-
-/// The pipeline of a rank.
-///
-/// # Errors
-/// For axes along which nothing is shared out yet.
-fn replica_of(mesh: &DeviceMesh, names: &AxisNames, rank: usize) -> Result<Replica, Error> {
-    let replicated = replicated(mesh, names);
-    let allowed = [Some(&names.pp_axis_name), replicated.first()];
-    for (axis, size) in mesh.axes() {
-        if size > 1 && !allowed.contains(&Some(axis)) {
-            return Err(Error::Axis { axis: axis.to_string(), size });
-        }
-    }
-    Ok(match replicated.first() {
-        Some(axis) => Replica { index: mesh.index(axis, rank)?, count: mesh.size(axis)? },
-        None => Replica { index: 0, count: 1 },
-    })
-}
-
 /// What can be planned but not run yet.
-fn check_runnable(args: &PipelineArgs, replica: Replica) -> Result<(), Error> {
+fn check_runnable(args: &PipelineArgs, num_pipelines: usize) -> Result<(), Error> {
     let mut unsupported = Vec::new();
-    if !args.defer_fsdp_grad_sync && replica.count == 1 {
+    if !args.defer_fsdp_grad_sync && num_pipelines == 1 {
         let reason = "without data parallelism there are no gradients to sum over ranks";
         unsupported.push(Unsupported::new("defer_fsdp_grad_sync", false, reason));
     }

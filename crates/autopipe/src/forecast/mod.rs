@@ -10,7 +10,7 @@ use autopipe_schedule::{Rank, Stage, Timeline, simulate, simulate_plan};
 use autopipe_splitter::{BatchShape, Partition, Routes};
 use serde::Serialize;
 
-use crate::PipelinePlan;
+use crate::{DataParallel, PipelinePlan};
 pub use suggest::{Suggestion, suggest};
 pub use warning::{Warning, warnings};
 
@@ -52,6 +52,16 @@ impl Shards {
 
     /// One rank for each stage, which has everything.
     pub const NONE: Self = Self { weights: 1, gradients: 1, optimizer: 1, sequence: 1, layer: 1 };
+}
+
+impl DataParallel {
+    /// What the ranks of these pipelines share out. Gradients are shared out when they are summed: at
+    /// the end of a step if that is put off, and else after every microbatch.
+    pub fn shards(self, defer_fsdp_grad_sync: bool) -> Shards {
+        let shard = self.shard;
+        let gradients = if defer_fsdp_grad_sync { 1 } else { shard };
+        Shards { weights: shard, gradients, optimizer: shard, ..Shards::NONE }
+    }
 }
 
 /// How many bytes a parameter takes while it is trained.

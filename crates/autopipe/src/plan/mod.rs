@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use autopipe_config::{Invalid, PipelineConfig, Rounding, Unsupported};
 use autopipe_runtime::{Programs, Tie};
-use autopipe_schedule::lower::{Lowering, ReduceGrads, lower_with};
+use autopipe_schedule::lower::{Lowering, ReduceGrads, Sharding, lower_with};
 use autopipe_schedule::{Extent, Kind, Plan, generate, validate};
 use autopipe_splitter::{
     ModuleGraph, Partition, RoundTo, Routes, ScheduleStyle, calculate_virtual_stages, routes,
@@ -49,26 +49,52 @@ pub fn plan(
     pp_size: usize,
     graph: &ModuleGraph,
 ) -> Result<PipelinePlan, Error> {
-    plan_replicated(config, table, pp_size, graph, 1)
+    plan_side_by_side(config, table, pp_size, graph, DataParallel::NONE)
 }
 
-/// As [`plan`], for so many pipelines side by side: the gradients of each stage are summed over all of
-/// them, while its rank computes on.
+/// How many pipelines train side by side, each on batches of its own, and what of the parameters each
+/// has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataParallel {
+    /// How many have, or share out, parameters of their own.
+    pub replicate: usize,
+    /// How many share one set of parameters out.
+    pub shard: usize,
+}
+
+impl DataParallel {
+    /// A pipeline alone.
+    pub const NONE: Self = Self { replicate: 1, shard: 1 };
+
+    /// How many pipelines there are.
+    pub fn num_pipelines(self) -> usize {
+        self.replicate.saturating_mul(self.shard)
+    }
+}
+
+/// As [`plan`], for pipelines side by side: the gradients of each stage are summed over all of them
+/// while its rank computes on, and where parameters are shared out, they are gathered before their
+/// stage computes, for up to three of a rank's stages at a time as torch does it.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn plan_replicated(
+pub fn plan_side_by_side(
     config: &PipelineConfig,
     table: Option<&Plan>,
     pp_size: usize,
     graph: &ModuleGraph,
-    num_replicas: usize,
+    data_parallel: DataParallel,
 ) -> Result<PipelinePlan, Error> {
     let Decided { partition, routes, table, schedule } = decide(config, table, pp_size, graph)?;
     let ties = ties::ties(graph, &partition)?;
     let groups = ties.iter().map(|tie| tie.copies.keys().copied().collect());
-    let reduce_grads = if num_replicas > 1 { ReduceGrads::Deferred } else { ReduceGrads::Never };
-    let lowering = Lowering { tied: groups.collect(), reduce_grads, ..Lowering::default() };
+    let is_alone = data_parallel.num_pipelines() <= 1;
+    let lowering = Lowering {
+        tied: groups.collect(),
+        reduce_grads: if is_alone { ReduceGrads::Never } else { ReduceGrads::Deferred },
+        sharding: (data_parallel.shard > 1).then_some(Sharding::TORCH),
+        ..Lowering::default()
+    };
     let programs = Programs {
         train: Arc::new(validate(lower_with(&table, &lowering)?)?),
         eval: Arc::new(validate(lower_with(&table.forward_only(), &lowering)?)?),

@@ -1,5 +1,6 @@
 //! Pipelines side by side, along whichever axis of the mesh their ranks are replicas.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autopipe::{
@@ -23,6 +24,20 @@ fn args(mesh: DeviceMesh) -> PipelineArgs {
     PipelineArgs { device: Some(Device::Cpu), ..PipelineArgs::new(config("1f1b"), mesh) }
 }
 
+/// The gradients of whole parameters by name, wherever their slices are.
+fn gathered(pipeline: &AutoPipeline) -> Result<BTreeMap<String, f64>, autopipe::Error> {
+    let mut all = BTreeMap::new();
+    for (number, part) in pipeline.parts()?.into_iter().enumerate() {
+        for parameter in part {
+            let grad = parameter.grad().unwrap();
+            assert_eq!(grad.elem_count(), parameter.num_elements());
+            let whole = pipeline.gather(number, parameter, &grad)?;
+            all.insert(parameter.name().to_owned(), whole.to_vec1::<f64>().unwrap()[0]);
+        }
+    }
+    Ok(all)
+}
+
 #[test]
 fn gradients_are_the_sums_of_all_pipelines() {
     let alone = run(&model(), &config("gpipe"), 1, |pipeline| {
@@ -35,6 +50,8 @@ fn gradients_are_the_sums_of_all_pipelines() {
         ([("pp", 2), ("dp_replicate", 2)], true),
         ([("dp", 2), ("pp", 2)], true),
         ([("dp", 2), ("pp", 2)], false),
+        ([("pp", 2), ("dp_shard", 2)], true),
+        ([("dp_shard_cp", 2), ("pp", 2)], false),
     ] {
         let mesh = DeviceMesh::new(axes).unwrap();
         let ranks = threads(4, &ThreadOptions::default(), |world| {
@@ -46,7 +63,7 @@ fn gradients_are_the_sums_of_all_pipelines() {
             let Replica { index, count } = pipeline.replica();
             assert_eq!(count, 2);
             pipeline.step(&batch(phase(index)))?;
-            Ok::<_, autopipe::Error>(grads(pipeline.parts()?))
+            gathered(&pipeline)
         });
         for own in ranks.unwrap() {
             assert!(!own.is_empty());
@@ -60,6 +77,40 @@ fn gradients_are_the_sums_of_all_pipelines() {
 }
 
 #[test]
+fn every_number_is_counted_once() {
+    let axes = [("dp_replicate", 2), ("pp", 2), ("dp_shard", 2)];
+    let mesh = DeviceMesh::new(axes).unwrap();
+    let ranks = threads(8, &ThreadOptions::default(), |world| {
+        let mut pipeline = AutoPipeline::new(args(mesh.clone()), world)?;
+        let loss = |outputs: &[Tensor], target: &Tensor| (&outputs[0] - target)?.sqr()?.sum_all();
+        pipeline.build(&model(), Arc::new(loss))?;
+        let Replica { index, count } = pipeline.replica();
+        assert_eq!((count, pipeline.data_parallel().num_pipelines()), (4, 4));
+        assert_eq!(index, 2 * pipeline.replicate_index() + pipeline.shard_index());
+        pipeline.step(&batch(phase(index)))?;
+        let (has, counted) = (gathered(&pipeline)?, pipeline.counted()?);
+        pipeline.zero_grad()?;
+        assert!(pipeline.parts()?.into_iter().flatten().all(|p| p.grad().is_none()));
+        let own = pipeline.parts()?[0].iter().next().unwrap();
+        let absent = pipeline.gather(9, own, own.value()).unwrap_err();
+        assert!(absent.to_string().starts_with("there is no part 9: this rank has 1"), "{absent}");
+        Ok::<_, autopipe::Error>((has, counted.iter().map(|p| p.num_elements()).sum::<usize>()))
+    });
+    let ranks = ranks.unwrap_or_else(|error| panic!("{error}"));
+    // The embedding and four layers: the head's scale is a copy.
+    assert_eq!(ranks.iter().map(|(_, counted)| counted).sum::<usize>(), 5);
+    let alone = run(&model(), &config("gpipe"), 1, |pipeline| {
+        (0..4).try_for_each(|replica| pipeline.step(&batch(phase(replica))).map(drop))?;
+        Ok(grads(pipeline.parts()?))
+    });
+    let alone = alone.unwrap().remove(0);
+    for (name, grad) in ranks.iter().flat_map(|(has, _)| has) {
+        let expected = alone[if name == "head.scale" { "embed.scale" } else { name }];
+        assert!((grad - expected).abs() < 1e-12 * expected.abs(), "{name}");
+    }
+}
+
+#[test]
 fn axes_along_which_nothing_is_shared_out_yet_are_refused() {
     let refused = |mesh: DeviceMesh, axis_names: Option<AxisNames>| {
         let size = mesh.world_size();
@@ -69,7 +120,7 @@ fn axes_along_which_nothing_is_shared_out_yet_are_refused() {
         });
         made.unwrap_err().to_string()
     };
-    for axis in ["dp_shard", "dp_shard_cp", "dp_cp", "tp", "cp", "other"] {
+    for axis in ["dp_cp", "tp", "cp", "other"] {
         let mesh = DeviceMesh::new([("pp", 2), (axis, 2)]).unwrap();
         let said = refused(mesh, None);
         assert!(said.contains(&format!("the mesh's axis `{axis}` has size 2")), "{said}");

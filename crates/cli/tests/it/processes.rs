@@ -1,6 +1,7 @@
 //! Ranks that are processes of mpirun: the same losses as those of threads, and runs that end when one of
 //! them is killed or stands still.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::command::Desk;
+use crate::command::{Desk, autopipe_in};
 
 const RECIPE: &str = "\
 step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 6, ckpt_every_steps: 1}
@@ -78,8 +79,10 @@ pub(crate) fn losses(desk: &Desk) -> Vec<f64> {
 
 #[test]
 fn processes_compute_what_threads_do() {
-    let ways: [(usize, &[&str]); 3] = [
+    let shared = "distributed={pp_size: 2, dp_size: 2, pipeline: {pp_schedule: interleaved1f1b}}";
+    let ways: [(usize, &[&str]); 4] = [
         (2, &[]),
+        (4, &["--set", shared, "--set", "distributed.split=even:0,0"]),
         (4, &["--set", "distributed.dp_size=2"]),
         (
             4,
@@ -97,13 +100,17 @@ fn processes_compute_what_threads_do() {
     ];
     for (num_ranks, way) in ways {
         let (threads, processes) = (desk(), desk());
-        let output = threads.run(&format!("train recipe.yaml {}", way.join(" ")));
+        let output = autopipe_in(&threads.path("."), &[&["train", "recipe.yaml"], way].concat());
         assert_eq!(output.code, 0, "{}", output.err);
         run(&processes, num_ranks, way);
         assert_eq!(losses(&processes), losses(&threads), "{way:?}");
         let weights = |desk: &Desk| {
-            let name = "run/checkpoints/step-000006/model-00002-of-00002.safetensors";
-            fs::read(desk.path(name)).unwrap()
+            let folder = fs::read_dir(desk.path("run/checkpoints/step-000006")).unwrap();
+            let files = folder.map(|file| file.unwrap().path());
+            let files = files.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
+            files
+                .map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap()))
+                .collect::<BTreeMap<_, _>>()
         };
         assert!(weights(&processes) == weights(&threads), "{way:?}: the same bits");
     }

@@ -12,7 +12,8 @@ mod tests;
 
 use autopipe::schedule::{Kind, Plan};
 use autopipe::{
-    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads,
+    DataParallel, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions,
+    threads,
 };
 use autopipe_config::{DType, LossName, ModelSource};
 use autopipe_models::{self as models, AutoModel};
@@ -142,7 +143,7 @@ fn planned(
         workload(config, options.seq_len, ParameterBytes::adamw(model.dtype().size_in_bytes()));
     let graph = model.as_model().graph();
     let (pp_size, way) = (options.pp_size, &options.split);
-    Ok(decide(config, Some(table), (pp_size, 1), &graph, way, &workload)?)
+    Ok(decide(config, Some(table), (pp_size, DataParallel::NONE), &graph, way, &workload)?)
 }
 
 fn tokens_per_step(options: &Options) -> Result<usize, Error> {

@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use autopipe_models::Checkpoint;
+use autopipe_nn::Parameter;
 use autopipe_nn::optim::{Optimizer, State};
-use autopipe_nn::{Parameter, Parameters};
 use candle_core::{DType, Device, Tensor};
 
 use super::{StateProblem, folder};
@@ -19,22 +19,20 @@ const STEP: &str = "step";
 const STEM: &str = "optimizer-";
 const END: &str = ".safetensors";
 
-/// A copy of what is remembered of some parameters, by name: what a file is written from while
-/// training goes on.
+/// A copy of what is remembered of a parameter, as a file has it: none before its first step. Of each
+/// tensor, `gather` makes the whole one.
 pub(crate) fn optimizer_tensors(
     optimizer: &Optimizer,
-    parts: &[Parameters],
+    parameter: &Parameter,
+    gather: impl Fn(&Tensor) -> Result<Tensor, Error>,
 ) -> Result<Vec<(String, Tensor)>, Error> {
-    let mut all = Vec::new();
-    for parameter in parts.iter().flatten() {
-        let name = parameter.name();
-        let failed = |source| StateProblem::Tensor { name: name.to_owned(), source };
-        let Some(state) = optimizer.state(name).map_err(failed)? else { continue };
-        let step = Tensor::new(&[number(state.step)], &Device::Cpu).map_err(failed)?;
-        all.push((format!("{name}/{STEP}"), step));
-        for (part, tensor) in state.tensors {
-            all.push((format!("{name}/{part}"), tensor));
-        }
+    let name = parameter.name();
+    let failed = |source| StateProblem::Tensor { name: name.to_owned(), source };
+    let Some(state) = optimizer.state(name).map_err(failed)? else { return Ok(Vec::new()) };
+    let step = Tensor::new(&[number(state.step)], &Device::Cpu).map_err(failed)?;
+    let mut all = vec![(format!("{name}/{STEP}"), step)];
+    for (part, tensor) in state.tensors {
+        all.push((format!("{name}/{part}"), gather(&tensor)?));
     }
     Ok(all)
 }
@@ -117,13 +115,24 @@ impl SavedOptimizer {
                     tensor.flatten_all().and_then(|steps| steps.to_vec1()).map_err(failed)?;
                 step = steps.first().copied().map(count);
             } else {
-                tensors.insert(part.to_owned(), tensor);
+                let failed = |source| StateProblem::Tensor { name: full.clone(), source };
+                tensors.insert(part.to_owned(), part_of(parameter, tensor).map_err(failed)?);
             }
         }
         let Some(step) = step else { return Ok(()) };
         let failed = |source| StateProblem::Tensor { name: saved.to_owned(), source };
         Ok(optimizer.load_state(parameter, &State { step, tensors }).map_err(failed)?)
     }
+}
+
+/// What of a tensor that is remembered of a whole parameter is this rank's. That it has another shape is
+/// for the optimiser to say.
+fn part_of(parameter: &Parameter, whole: Tensor) -> candle_core::Result<Tensor> {
+    if !parameter.is_slice() || whole.shape() != parameter.whole_shape() {
+        return Ok(whole);
+    }
+    let range = parameter.range();
+    whole.flatten_all()?.narrow(0, range.start, range.len())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as torch: a run has fewer than 2^24 steps")]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use autopipe::schedule::{Plan, Program, csv};
-use autopipe::{PipelineConfig, Split};
+use autopipe::{DataParallel, PipelineConfig, Split};
 use autopipe_config::{ModelSource, Recipe, RecipeErrors, Strategy};
 use autopipe_models::read_config;
 use serde_json::Value;
@@ -25,17 +25,21 @@ pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
 
 /// How many ranks a run of the recipe has: those of each pipeline, times the pipelines.
 pub fn num_ranks(recipe: &Recipe) -> usize {
-    recipe.distributed.pp_size.saturating_mul(num_replicas(recipe))
+    recipe.distributed.pp_size.saturating_mul(data_parallel(recipe).num_pipelines())
 }
 
-/// How many pipelines with all parameters train side by side: with `ddp` all data-parallel ranks, and
-/// else the copies among them.
-pub(crate) fn num_replicas(recipe: &Recipe) -> usize {
+/// The pipelines that train side by side: with `ddp` all data-parallel ranks have all parameters, and
+/// else those of each copy share it out.
+pub(crate) fn data_parallel(recipe: &Recipe) -> DataParallel {
     let distributed = &recipe.distributed;
     let copies = distributed.dp_replicate_size;
+    let dp_size = distributed.dp_size.unwrap_or(copies);
     match distributed.strategy {
-        Strategy::Ddp => distributed.dp_size.unwrap_or(copies),
-        Strategy::Fsdp2 => copies,
+        Strategy::Fsdp2 if dp_size.is_multiple_of(copies) => {
+            DataParallel { replicate: copies, shard: dp_size / copies }
+        }
+        // What is uneven is refused, for this reason alone.
+        Strategy::Ddp | Strategy::Fsdp2 => DataParallel { replicate: dp_size, shard: 1 },
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
-    Axis, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards, Split,
-    Workload, plan_replicated, split,
+    Axis, DataParallel, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards,
+    Split, Workload, plan_side_by_side,
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
 
 use super::data::{described, training_data, validation_data};
-use super::from_recipe::{num_replicas, pipeline_config, read_schedule, split_of};
+use super::from_recipe::{data_parallel, pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
@@ -51,9 +51,6 @@ pub(super) struct Job<'a> {
     readers: Mutex<Vec<Option<Reader>>>,
 }
 
-/// The axis of pipelines that train side by side.
-const REPLICAS: Axis = Axis::DP_REPLICATE;
-
 impl<'a> Job<'a> {
     /// Looks at everything that can be looked at, so that all problems are told at once, and leaves
     /// nothing behind. Data are read for the ranks that are `here`.
@@ -66,9 +63,10 @@ impl<'a> Job<'a> {
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
-        let num_replicas = num_replicas(recipe);
+        let data_parallel = data_parallel(recipe);
+        let num_replicas = data_parallel.num_pipelines();
         let config = pipeline_config(recipe);
-        let mesh = found(&mut problems, mesh_with(pp_size, num_replicas));
+        let mesh = found(&mut problems, mesh_with(pp_size, data_parallel));
         let origin = found(&mut problems, origin(recipe, options));
         let is_same_run = origin.as_ref().is_some_and(|origin| origin.is_same_run);
         let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
@@ -89,8 +87,11 @@ impl<'a> Job<'a> {
         let decided = match (&model, &table, &way, bytes) {
             (Some(model), Some(table), Some(way), Some(bytes)) => {
                 let graph = model.as_model().graph();
-                let workload = workload(&config, recipe.dataset.seq_len, bytes);
-                let sizes = (pp_size, num_replicas);
+                let defers = recipe.distributed.defer_fsdp_grad_sync;
+                let shards = data_parallel.shards(defers);
+                let workload =
+                    Workload { shards, ..workload(&config, recipe.dataset.seq_len, bytes) };
+                let sizes = (pp_size, data_parallel);
                 let decided = decide(&config, table.as_ref(), sizes, &graph, way, &workload);
                 let decided = found(&mut problems, decided.map_err(Error::from));
                 let bytes = checkpoint_bytes(recipe, &graph, bytes);
@@ -270,13 +271,13 @@ fn untraceable(recipe: &Recipe, options: &TrainOptions, done: usize) -> Option<E
 pub(crate) fn decide(
     config: &PipelineConfig,
     table: Option<&Plan>,
-    (pp_size, num_replicas): (usize, usize),
+    (pp_size, data_parallel): (usize, DataParallel),
     graph: &ModuleGraph,
     way: &Split,
     workload: &Workload,
 ) -> Result<(PipelineConfig, PipelinePlan), autopipe::Error> {
-    let config = split(config, table, pp_size, graph, way, workload)?;
-    let plan = plan_replicated(&config, table, pp_size, graph, num_replicas)?;
+    let config = autopipe::split(config, table, pp_size, graph, way, workload)?;
+    let plan = plan_side_by_side(&config, table, pp_size, graph, data_parallel)?;
     Ok((config, plan))
 }
 
@@ -301,11 +302,11 @@ pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> O
 }
 
 /// The mesh of pipelines that train side by side; of one there is nothing else.
-fn mesh_with(pp_size: usize, num_replicas: usize) -> Result<DeviceMesh, Error> {
-    if num_replicas == 1 {
-        return mesh_of(pp_size);
-    }
-    let mesh = DeviceMesh::new([(Axis::PP, pp_size), (REPLICAS, num_replicas)]);
+fn mesh_with(pp_size: usize, data_parallel: DataParallel) -> Result<DeviceMesh, Error> {
+    let DataParallel { replicate, shard } = data_parallel;
+    let more = [(Axis::DP_REPLICATE, replicate), (Axis::DP_SHARD, shard)];
+    let more = more.into_iter().filter(|(_, size)| *size > 1);
+    let mesh = DeviceMesh::new([(Axis::PP, pp_size)].into_iter().chain(more));
     Ok(mesh.map_err(autopipe::Error::from)?)
 }
 

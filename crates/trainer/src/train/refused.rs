@@ -2,22 +2,23 @@
 
 use autopipe_config::{DType, Problem, Recipe, RecipeErrors, Strategy};
 
-use super::from_recipe::num_replicas;
+use super::from_recipe::data_parallel;
 
 /// Everything that is asked for and would not happen, where the model is trained in `trained`.
 pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeErrors> {
     let distributed = &recipe.distributed;
-    let replicas = num_replicas(recipe);
-    let sharded = distributed.dp_size.filter(|dp_size| *dp_size > replicas).map(|dp_size| {
-        let message =
-            format!("{dp_size} ranks that share parameters out can be planned, but not run yet");
-        let help = "set `strategy: ddp`, with which every rank has its stages' parameters whole";
-        recipe.problem("distributed.dp_size", message, Some(help))
-    });
+    let pipelines = data_parallel(recipe).num_pipelines();
     let is_ddp = distributed.strategy == Strategy::Ddp;
-    let copies = (is_ddp && ![1, replicas].contains(&distributed.dp_replicate_size)).then(|| {
+    let copies = distributed.dp_replicate_size;
+    let is_uneven = |dp_size: &usize| !is_ddp && !dp_size.is_multiple_of(copies);
+    let dp_size = distributed.dp_size.filter(is_uneven).map(|dp_size| {
+        let message = format!("{dp_size} ranks cannot share out {copies} copies evenly");
+        let help = format!("write a multiple of `dp_replicate_size`, {copies}");
+        recipe.problem("distributed.dp_size", message, Some(&help))
+    });
+    let copies = (is_ddp && ![1, pipelines].contains(&distributed.dp_replicate_size)).then(|| {
         let message = format!(
-            "{} copies, and with `strategy: ddp` all {replicas} data-parallel ranks are",
+            "{} copies, and with `strategy: ddp` all {pipelines} data-parallel ranks are",
             distributed.dp_replicate_size
         );
         recipe.problem("distributed.dp_replicate_size", message, Some("leave it out"))
@@ -59,7 +60,7 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let help = "leave it out, or write `float32`";
         recipe.problem("distributed.mp_policy.reduce_dtype", message, Some(help))
     });
-    let sync = (!distributed.defer_fsdp_grad_sync && replicas == 1).then(|| {
+    let sync = (!distributed.defer_fsdp_grad_sync && pipelines == 1).then(|| {
         let message = "without data parallelism there are no gradients to sum over ranks";
         recipe.problem("distributed.defer_fsdp_grad_sync", message, Some("leave it out"))
     });
@@ -73,7 +74,7 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let message = "without a pipeline there is one stage, which has everything";
         recipe.problem("distributed.split", message, Some("leave it out, or set `pp_size`"))
     });
-    let problems: Vec<Problem> = sharded
+    let problems: Vec<Problem> = dp_size
         .into_iter()
         .chain(copies)
         .chain(sizes)

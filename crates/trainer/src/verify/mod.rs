@@ -17,7 +17,8 @@ use std::path::PathBuf;
 
 use autopipe::schedule::{Kind, Plan};
 use autopipe::{
-    DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions, threads,
+    DataParallel, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Split, ThreadOptions,
+    threads,
 };
 use autopipe_config::{ActivationCheckpointing, DType, LossName, ModelSource};
 use autopipe_models::{self as models, AutoModel, Lora};
@@ -241,6 +242,6 @@ fn planned(
         let num_parameters = graph.modules().map(|module| module.parameters.len()).sum();
         return Err(autopipe::Error::NothingToTrain { num_parameters }.into());
     }
-    let sizes = (options.pp_size, 1);
+    let sizes = (options.pp_size, DataParallel::NONE);
     Ok(decide(&config, Some(table), sizes, &graph, &options.split, &workload)?)
 }

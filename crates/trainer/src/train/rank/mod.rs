@@ -183,9 +183,9 @@ impl<'a> RankRun<'a> {
         peak_memory(self.pipeline.world(), row.map_or(&[], Vec::as_slice))
     }
 
-    /// Whether this rank's pipeline stands for all of them, which have the same parameters.
-    fn is_in_first_pipeline(&self) -> bool {
-        self.pipeline.replica().index == 0
+    /// Whether this rank has, or has a share of, the parameters that stand for all sets of them.
+    fn is_in_first_set(&self) -> bool {
+        self.pipeline.replicate_index() == 0
     }
 
     /// This rank's parameters, each that stages share once over all ranks.

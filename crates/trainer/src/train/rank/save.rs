@@ -27,7 +27,7 @@ pub(super) struct Pending {
     step: usize,
     is_best: bool,
     content: Content,
-    /// In the first pipeline: the others have the same parameters.
+    /// Where the first set of parameters is: the others are equal.
     writer: Option<JoinHandle<Result<(), Error>>>,
 }
 
@@ -86,8 +86,8 @@ impl RankRun<'_> {
         Ok(())
     }
 
-    /// Lets every rank of the first pipeline write a copy of what it has, unless there is no place for
-    /// it.
+    /// Lets every rank that has some of the first set of parameters write a copy, unless there is no
+    /// place for it.
     fn begin_save(
         &mut self,
         run_dir: &RunDir,
@@ -106,11 +106,8 @@ impl RankRun<'_> {
             return self.give_up(step, is_best, &path, failed).map(Some);
         }
         let content = self.content(step);
-        let writer = if self.is_in_first_pipeline() {
-            Some(self.begin_write(&path, content)?)
-        } else {
-            None
-        };
+        let writer =
+            if self.is_in_first_set() { Some(self.begin_write(&path, content)?) } else { None };
         tracing::debug!(step, "what a checkpoint has is copied, and training goes on");
         self.pending = Some(Pending { step, is_best, content, writer });
         // The copies are no part of what the next step holds.
@@ -129,22 +126,61 @@ impl RankRun<'_> {
         path: &Path,
         content: Content,
     ) -> Result<JoinHandle<Result<(), Error>>, Error> {
-        let (rank, num_ranks) = (self.pp_rank()?, self.job.recipe.distributed.pp_size);
-        let parts = self.pipeline.parts()?;
+        let num_sharing = self.pipeline.data_parallel().shard;
+        let rank = self.pp_rank()? * num_sharing + self.pipeline.shard_index();
+        let (parameters, optimizer) = self.own_copies()?;
         let part = Part {
             model: Arc::clone(&self.job.model),
             content,
             rank,
-            num_ranks,
+            num_ranks: self.num_writers(),
             folder: partial(path)?,
-            parameters: parts.iter().map(|part| copy(part)).collect::<Result<_, _>>()?,
-            optimizer: optimizer_tensors(&self.optimizer, &self.owned_parts()?)?,
+            parameters,
+            optimizer,
             state: (rank == 0).then(|| self.state.clone()),
         };
         thread::Builder::new()
             .name(format!("checkpoint {rank}"))
             .spawn(move || part.write())
             .map_err(|source| Error::WriteRunDir { path: path.to_owned(), source })
+    }
+
+    /// How many ranks write: those of a pipeline, and of those that share its parameters out.
+    fn num_writers(&self) -> usize {
+        self.job.recipe.distributed.pp_size * self.pipeline.data_parallel().shard
+    }
+
+    /// Copies of the parameters that this rank writes, whole, and of what the optimiser remembers of
+    /// them. Ranks that share parameters out put them together and take turns.
+    fn own_copies(&self) -> Result<(Vec<Parameters>, Vec<(String, Tensor)>), Error> {
+        let pipeline = &self.pipeline;
+        let (num_sharing, index) = (pipeline.data_parallel().shard, pipeline.shard_index());
+        // What is merged is written with what it is merged into.
+        let take_turns = self.job.recipe.peft.is_none();
+        let (mut parts, mut optimizer) = (Vec::new(), Vec::new());
+        for (number, part) in pipeline.parts()?.into_iter().enumerate() {
+            let mut copies = Parameters::new();
+            for (turn, parameter) in part.iter().enumerate() {
+                let is_mine = index == if take_turns { turn % num_sharing } else { 0 };
+                let gather = |own: &Tensor| Ok(pipeline.gather(number, parameter, own)?);
+                let value = gather(&parameter.value().detach())?;
+                let remembered = if pipeline.is_copy(parameter.name())? {
+                    Vec::new()
+                } else {
+                    optimizer_tensors(&self.optimizer, parameter, gather)?
+                };
+                if is_mine {
+                    // What is frozen never changes, and what was gathered is a copy.
+                    let shares = parameter.is_trainable() && !parameter.is_slice();
+                    let value = if shares { value.copy()? } else { value };
+                    let added = copies.add(parameter.name(), value, false);
+                    added.map_err(candle_core::Error::from)?;
+                    optimizer.extend(remembered);
+                }
+            }
+            parts.push(copies);
+        }
+        Ok((parts, optimizer))
     }
 
     /// Whether this rank's part of the pending checkpoint is written.
@@ -209,7 +245,7 @@ impl RankRun<'_> {
     ) -> Result<(), Error> {
         let path = run_dir.checkpoint(step).path;
         let folder = partial(&path)?;
-        let num_shards = self.job.recipe.distributed.pp_size;
+        let num_shards = self.num_writers();
         finish(&Writing { folder: &folder, model: &self.job.model, content, num_shards })?;
         commit(&folder, &path)?;
         run_dir.set_latest(step)?;
@@ -270,21 +306,4 @@ impl RankRun<'_> {
             Some(_) | None => Content::Model,
         }
     }
-
-    fn owned_parts(&self) -> Result<Vec<Parameters>, Error> {
-        Ok(self.pipeline.owned_parts()?)
-    }
-}
-
-/// The same parameters with numbers of their own.
-fn copy(part: &Parameters) -> Result<Parameters, Error> {
-    let mut copies = Parameters::new();
-    for parameter in part {
-        let value = parameter.value();
-        // What is frozen never changes.
-        let value = if parameter.is_trainable() { value.copy()? } else { value.clone() };
-        let added = copies.add(parameter.name(), value.detach(), false);
-        added.map_err(candle_core::Error::from)?;
-    }
-    Ok(copies)
 }

@@ -58,9 +58,7 @@ impl RankRun<'_> {
                 }
             }
         }
-        for part in self.pipeline.parts()? {
-            part.zero_grad();
-        }
+        self.pipeline.zero_grad()?;
         self.state.step = step;
         self.state.position = window.position.clone();
         self.state.num_tokens = self.state.num_tokens.saturating_add(tokens as u64);

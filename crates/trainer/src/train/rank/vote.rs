@@ -25,8 +25,7 @@ impl RankRun<'_> {
     /// `own_loss` is that of this rank's pipeline.
     pub(super) fn vote(&mut self, step: usize, own_loss: f64) -> Result<Vote, Error> {
         let owned = self.owned()?;
-        // All pipelines have the same gradients.
-        let squares = if self.is_in_first_pipeline() { grad_norm_squared(&owned)? } else { 0.0 };
+        let squares = grad_norm_squared(&self.pipeline.counted()?)?;
         let counted_loss = if self.is_head()? { own_loss } else { 0.0 };
         let is_stopped = f64::from(self.job.options.stop.is_requested());
         let is_written = f64::from(self.is_written());

@@ -1,0 +1,96 @@
+//! What a rank has of the model's parameters, and which of all ranks stands for which.
+
+use std::collections::BTreeSet;
+
+use autopipe_runtime::{Parameter, Parameters};
+use candle_core::Tensor;
+
+use crate::{AutoPipeline, Error};
+
+impl AutoPipeline {
+    /// What this rank has of its stages' parameters, in the order of [`PipelineInfo::stages`]: what an
+    /// optimiser works on, whole parameters or slices of those that are shared out over ranks.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn parts(&self) -> Result<Vec<&Parameters>, Error> {
+        let built = self.built().ok_or(Error::NotBuilt { method: "parts" })?;
+        Ok(built.worker.owned().map(|(_, parameters)| parameters).collect())
+    }
+
+    /// Forgets all gradients, those too of steps after which more were to come. All ranks have to
+    /// call it or none.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn zero_grad(&mut self) -> Result<(), Error> {
+        self.ready("zero_grad")?.worker.zero_grad();
+        Ok(())
+    }
+
+    /// Whether a parameter of this name is a copy of one whose owner is on another stage. There is one
+    /// owner of each tensor over all ranks of a pipeline: what counts or saves every tensor once leaves
+    /// copies out, and an optimiser takes them like any other parameter.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn is_copy(&self, name: &str) -> Result<bool, Error> {
+        let built = self.built().ok_or(Error::NotBuilt { method: "is_copy" })?;
+        Ok(built.plan.partition.tied().iter().any(|tied| tied.parameter == name))
+    }
+
+    /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks of a pipeline, and of
+    /// those that share its parameters out, each tensor of the model once. What they hold is shared with
+    /// the parts.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn owned_parts(&self) -> Result<Vec<Parameters>, Error> {
+        let built = self.built().ok_or(Error::NotBuilt { method: "owned_parts" })?;
+        let tied = built.plan.partition.tied().iter();
+        let copies: BTreeSet<&str> = tied.map(|tied| tied.parameter.as_str()).collect();
+        let owned = |part: &Parameters| part.filter(|parameter| !copies.contains(parameter.name()));
+        Ok(built.worker.owned().map(|(_, parameters)| owned(parameters)).collect())
+    }
+
+    /// The parameters of [`owned_parts`](Self::owned_parts) for which this rank stands, among all that
+    /// have the same numbers: over all ranks of the world each number of the model once. A norm over all
+    /// gradients is made of these.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build).
+    pub fn counted(&self) -> Result<Vec<Parameter>, Error> {
+        let (replicate, shard) = (self.replicate_index(), self.shard_index());
+        let is_counted = |parameter: &Parameter| {
+            // Each of the ranks that share has other slices, and the same of what is whole.
+            replicate == 0 && (parameter.is_slice() || shard == 0)
+        };
+        let owned = self.owned_parts()?;
+        let all = owned.iter().flatten();
+        Ok(all.filter(|parameter| is_counted(parameter)).cloned().collect())
+    }
+
+    /// Puts together what the ranks have that share the parameters of a part out: of one of its
+    /// parameters its slices, those of its gradient, or of what an optimiser remembers of it. `tensor`
+    /// is this rank's, of the parameter's shape, and the result has the shape of the whole; of a
+    /// parameter that is not shared out it is the same tensor. All ranks that share have to make the
+    /// same calls in the same order between steps, and all get the result.
+    ///
+    /// # Errors
+    /// Before [`build`](Self::build), if there is no such part or `tensor` is not of the parameter's
+    /// shape, or as [`step`](Self::step).
+    pub fn gather(
+        &self,
+        part: usize,
+        parameter: &Parameter,
+        tensor: &Tensor,
+    ) -> Result<Tensor, Error> {
+        let built = self.built().ok_or(Error::NotBuilt { method: "gather" })?;
+        let (stage, _) = built
+            .worker
+            .owned()
+            .nth(part)
+            .ok_or_else(|| Error::NoSuchPart { part, num_parts: built.worker.owned().count() })?;
+        Ok(built.worker.gather(stage, parameter, tensor)?)
+    }
+}
