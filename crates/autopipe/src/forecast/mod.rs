@@ -1,6 +1,7 @@
 //! What a plan will take, before anything runs: operations, memory and time of every stage and rank.
 
 pub(crate) mod costs;
+mod held;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use autopipe_splitter::{BatchShape, Partition, Routes};
 use serde::Serialize;
 
 use crate::{DataParallel, PipelinePlan};
+use held::Held;
 pub use suggest::{Suggestion, suggest};
 pub use warning::{Warning, warnings};
 
@@ -140,9 +142,14 @@ pub struct RankForecast {
     pub stages: Vec<usize>,
     /// How many numbers the parameters of its stages have, shared out or not.
     pub num_parameters: usize,
-    /// The bytes of those that it holds.
+    /// The bytes of those that it holds all the time. Of those that are trained and on no other stage,
+    /// these are its share.
     pub weights: f64,
-    /// The bytes of the gradients of those that are trained.
+    /// The bytes of whole parameters, put together from the shares, of as many of its stages as are
+    /// gathered at a time.
+    pub gathered: f64,
+    /// The bytes of the gradients of those that are trained. If they are shared out after every
+    /// microbatch, those of the largest stage are whole until then.
     pub gradients: f64,
     /// The bytes of the optimiser's state for them.
     pub optimizer: f64,
@@ -155,7 +162,7 @@ pub struct RankForecast {
 impl RankForecast {
     /// All bytes at the peak.
     pub fn total(&self) -> f64 {
-        self.weights + self.gradients + self.optimizer + self.activations
+        self.weights + self.gathered + self.gradients + self.optimizer + self.activations
     }
 }
 
@@ -242,20 +249,16 @@ fn of_parts(
     let ranks = (0..table.num_ranks()).map(|rank| {
         let mine = placement.stages_of(Rank::new(rank));
         let mine: Vec<usize> = mine.iter().map(|stage| stage.index()).collect();
-        let num_parameters = mine.iter().map(|&stage| stages[stage].num_parameters).sum();
-        let parts = partition.stages();
-        let num_trainable = mine.iter().map(|&stage| parts[stage].num_trainable()).sum();
-        let share = |number: usize, bytes: usize, among: usize| {
-            float(number) * float(bytes) / float(among.max(1))
-        };
-        let ParameterBytes { weight, gradient, optimizer } = workload.parameter_bytes;
+        let Held { weights, gathered, gradients, optimizer } =
+            held::of_rank(partition, &mine, workload);
         RankForecast {
             rank,
+            num_parameters: mine.iter().map(|&stage| stages[stage].num_parameters).sum(),
             stages: mine,
-            num_parameters,
-            weights: share(num_parameters, weight, shards.weights),
-            gradients: share(num_trainable, gradient, shards.gradients),
-            optimizer: share(num_trainable, optimizer, shards.optimizer),
+            weights,
+            gathered,
+            gradients,
+            optimizer,
             activations: peaks[rank],
             num_activations: nums[rank],
         }

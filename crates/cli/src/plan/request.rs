@@ -269,9 +269,6 @@ fn notes(model: &HfModel, ranks: &Ranks, seq_len: usize) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if ranks.shards().weights > sizes.tp {
-        notes.push("weights that are gathered while a stage computes come on top".to_owned());
-    }
     if sizes.ep > 1 {
         notes.push("experts are counted whole on every rank of their stage".to_owned());
     }

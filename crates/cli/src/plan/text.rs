@@ -97,8 +97,17 @@ fn stages(planned: &Planned) -> String {
 
 /// A row per rank.
 fn memory(planned: &Planned) -> String {
-    let head =
-        ["rank", "stages", "weights", "gradients", "optimizer", "activations", "live", "total"];
+    let head = [
+        "rank",
+        "stages",
+        "weights",
+        "gathered",
+        "gradients",
+        "optimizer",
+        "activations",
+        "live",
+        "total",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(planned.forecast.ranks.iter().map(|rank| {
         let stages: Vec<String> = rank.stages.iter().map(ToString::to_string).collect();
@@ -106,6 +115,7 @@ fn memory(planned: &Planned) -> String {
             rank.rank.to_string(),
             stages.join(","),
             short_bytes(rank.weights),
+            short_bytes(rank.gathered),
             short_bytes(rank.gradients),
             short_bytes(rank.optimizer),
             short_bytes(rank.activations),
@@ -113,6 +123,11 @@ fn memory(planned: &Planned) -> String {
             short_bytes(rank.total()),
         ]
     }));
+    if planned.forecast.ranks.iter().all(|rank| rank.gathered == 0.0) {
+        for row in &mut rows {
+            row.remove(3);
+        }
+    }
     columns(&rows)
 }
 

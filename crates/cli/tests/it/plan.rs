@@ -95,7 +95,7 @@ fn what_programs_read() {
     let weights: f64 = ranks.iter().map(|rank| rank["weights"].as_f64().unwrap()).sum();
     assert_eq!(weights, 2. * 70_553_706_496. / 4.);
     for rank in ranks {
-        let parts = ["weights", "gradients", "optimizer", "activations"];
+        let parts = ["weights", "gathered", "gradients", "optimizer", "activations"];
         let sum: f64 = parts.iter().map(|part| rank[*part].as_f64().unwrap()).sum();
         assert_eq!(rank["total"].as_f64().unwrap(), sum);
     }
@@ -324,4 +324,52 @@ fn examples_of_the_help_work() {
     for example in examples {
         planned(&desk, example);
     }
+}
+
+/// By rank of the world, the most bytes that it held in the last step; and by rank of the pipeline, what
+/// the plan says.
+fn held_and_planned(desk: &Desk, args: &str) -> (Vec<f64>, Vec<f64>) {
+    let run = desk.run(&format!("train memory.yaml --threads-per-rank 1 {args}"));
+    assert_eq!(run.code, 0, "{}", run.err);
+    let lines = desk.read("run/metrics.jsonl");
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    let held = last["memory_bytes"].as_array().unwrap().iter().map(|bytes| bytes.as_f64().unwrap());
+    let plan = planned_json(desk, &format!("memory.yaml {args}"));
+    let ranks = plan["ranks"].as_array().unwrap().iter();
+    std::fs::remove_dir_all(desk.path("run")).unwrap();
+    (held.collect(), ranks.map(|rank| rank["total"].as_f64().unwrap()).collect())
+}
+
+#[test]
+fn ranks_that_share_hold_what_is_planned() {
+    let desk = desk();
+    desk.write("text.txt", &"pack my box with five dozen liquor jugs. ".repeat(30));
+    desk.write(
+        "memory.yaml",
+        "\
+step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 2}
+distributed: {pp_size: 2, dp_size: 2, split: 'even:0,0', pipeline: {pp_schedule: 1f1b}}
+model:
+  config: {model_type: llama, vocab_size: 256, hidden_size: 192, intermediate_size: 768,
+           num_hidden_layers: 8, num_attention_heads: 4, max_position_embeddings: 32}
+dataset: {paths: [text.txt], seq_len: 16}
+optimizer: {lr: 0.01}
+checkpoint: {checkpoint_dir: run}
+metrics: {tensorboard: false}
+",
+    );
+    let most = |held: &[f64]| held.iter().copied().fold(0.0, f64::max);
+    let whole = most(&held_and_planned(&desk, "--set distributed.strategy=ddp").0);
+    for args in ["", "--set distributed.pipeline.pp_schedule=interleaved1f1b"] {
+        let (held, planned) = held_and_planned(&desk, args);
+        assert_eq!((held.len(), planned.len()), (4, 2));
+        for (rank, held) in held.iter().enumerate() {
+            let ratio = held / planned[rank / 2];
+            assert!((ratio - 1.0).abs() < 0.1, "{args}: rank {rank} holds {ratio} of the plan");
+        }
+        assert!(most(&held) < whole, "{args}: {held:?} of {whole}");
+    }
+    // What is summed at once may be read by a rank that is late when the next is there.
+    let early = held_and_planned(&desk, "--set distributed.defer_fsdp_grad_sync=false").0;
+    assert!(most(&early) < whole, "{early:?} of {whole}");
 }

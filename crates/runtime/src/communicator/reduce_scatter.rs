@@ -3,7 +3,7 @@
 use autopipe_schedule::Action;
 use candle_core::Tensor;
 
-use super::slices::{Posted, Slice, add_each, have_arrived, others, post_all, receive, send};
+use super::slices::{Posted, Slice, add, have_arrived, others, post_all, receive, send};
 use super::{Communicator, Tag};
 use crate::ActionError;
 
@@ -64,25 +64,41 @@ impl ReduceScatter {
         &mut self,
         comm: &dyn Communicator,
     ) -> Result<Vec<Option<Tensor>>, ActionError> {
-        let mut sums: Vec<Option<Tensor>> = vec![None; self.lens.len()];
-        let mut num_added = vec![0; self.lens.len()];
+        let mut sums = Vec::with_capacity(self.lens.len());
+        self.finish_each(comm, |_, sum| {
+            sums.push(sum);
+            Ok(())
+        })?;
+        Ok(sums)
+    }
+
+    /// The same, and hands each sum on before it adds the next up: what it was made of is then free.
+    pub(crate) fn finish_each(
+        &mut self,
+        comm: &dyn Communicator,
+        mut take: impl FnMut(usize, Option<Tensor>) -> candle_core::Result<()>,
+    ) -> Result<(), ActionError> {
+        let mut by_rank = Vec::with_capacity(comm.size());
         for (rank, posted) in std::mem::take(&mut self.posted).into_iter().enumerate() {
-            let parts = match posted {
+            by_rank.push(match posted {
                 Some(posted) => receive(comm, posted, self.awaited, self.lens.len())?,
                 None => self.slices_of(comm, rank)?,
-            };
-            for (num_added, part) in num_added.iter_mut().zip(&parts) {
-                *num_added += usize::from(part.is_some());
-            }
-            add_each(&mut sums, parts)?;
+            });
         }
-        self.own.clear();
-        for (sum, num_added) in sums.iter_mut().zip(num_added) {
+        for place in 0..self.lens.len() {
+            self.own[place] = None;
+            let (mut sum, mut num_added) = (None, 0);
+            for parts in &mut by_rank {
+                let part = parts[place].take();
+                num_added += usize::from(part.is_some());
+                sum = add(sum, part)?;
+            }
             // What was not added to anything is a part of a whole gradient still.
-            if let Some(part) = sum.take_if(|_| num_added == 1 && comm.size() > 1) {
-                *sum = Some(part.force_contiguous()?);
-            }
+            let is_part = num_added == 1 && comm.size() > 1;
+            let sum =
+                if is_part { sum.map(|part| part.force_contiguous()).transpose()? } else { sum };
+            take(place, sum)?;
         }
-        Ok(sums)
+        Ok(())
     }
 }

@@ -155,7 +155,7 @@ impl Worker {
         Compute { op, stage, microbatch }: Compute,
     ) -> Result<Job, ActionError> {
         if let Some(replicas) = &mut self.replicas {
-            replicas.ready(stage)?;
+            replicas.ready(stage, op.frees())?;
         }
         let num_microbatches = run.program.num_microbatches();
         let batch = |run: &Run<'_>| run.batch.inputs_of(num_microbatches, microbatch);

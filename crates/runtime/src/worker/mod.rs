@@ -288,7 +288,10 @@ impl Worker {
             tracing::trace!(step, %action);
             self.guarded(at(StepPart::Action(action)), |rank| {
                 rank.comm.check().map_err(communication)?;
-                rank.advance_sums()?;
+                // What is given up now makes room for what a sum brings.
+                if !matches!(action, Action::Reshard(_)) {
+                    rank.advance_sums()?;
+                }
                 rank.run_action(&mut run, action)
             })?;
         }

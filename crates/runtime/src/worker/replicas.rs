@@ -191,9 +191,13 @@ impl Synced {
         self.shards.as_mut().map_or(Ok(()), |shards| shards.reshard(stage))
     }
 
-    /// A computation of the stage begins.
-    pub(super) fn ready(&mut self, stage: Stage) -> Result<(), ActionError> {
-        self.shards.as_mut().map_or(Ok(()), |shards| shards.ready(stage))
+    /// A computation of the stage begins, which may add to its gradients.
+    pub(super) fn ready(&mut self, stage: Stage, adds: bool) -> Result<(), ActionError> {
+        let Some(shards) = &mut self.shards else { return Ok(()) };
+        if adds {
+            shards.before_backward(self.replicas.as_ref())?;
+        }
+        shards.ready(stage)
     }
 
     /// A microbatch has gone backward.

@@ -217,6 +217,20 @@ impl Shards {
         self.each_microbatch() || tells_each(replicas)
     }
 
+    /// A microbatch is to go backward: the sum over the former is waited for, which has held whole
+    /// gradients up to then, so that there are never those of two stages.
+    pub(super) fn before_backward(
+        &mut self,
+        replicas: Option<&Replicas>,
+    ) -> Result<(), ActionError> {
+        let comm = &*self.sharded.comm;
+        if !self.sums_each(replicas) {
+            return Ok(());
+        }
+        let mut stages = self.stages.iter_mut();
+        stages.try_for_each(|(&id, stage)| finish_shared(stage, id, comm, replicas))
+    }
+
     /// A microbatch has gone backward.
     pub(super) fn after_backward(
         &mut self,
@@ -343,8 +357,14 @@ fn finish_shared(
 ) -> Result<(), ActionError> {
     match stage.sum.take() {
         Some(Sum::Shared { mut scatter, told }) => {
-            let sums = scatter.finish(comm)?;
-            stage.add(id, sums, told, replicas)
+            if replicas.is_some() {
+                let sums = scatter.finish(comm)?;
+                return stage.add(id, sums, told, replicas);
+            }
+            let slices = &stage.slices;
+            scatter.finish_each(comm, |place, sum| {
+                sum.map_or(Ok(()), |sum| slices[place].accumulate(&sum))
+            })
         }
         sum @ (Some(Sum::Replicated(_)) | None) => {
             stage.sum = sum;

@@ -87,6 +87,8 @@ fn tied(
             stage,
             owner: owner.name.clone(),
             owner_stage,
+            num_elements: copy.num_elements().unwrap_or_default(),
+            is_trained: owner.trainable,
         });
     }
     tied

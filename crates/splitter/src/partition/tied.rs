@@ -16,4 +16,8 @@ pub struct TiedParameter {
     pub owner: String,
     /// The stage of that.
     pub owner_stage: usize,
+    /// How many numbers it has.
+    pub num_elements: usize,
+    /// Whether training changes it.
+    pub is_trained: bool,
 }

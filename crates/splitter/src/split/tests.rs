@@ -100,6 +100,8 @@ fn shared_parameters_may_be_on_several_stages() {
         stage: 2,
         owner: "model.embed_tokens.weight".to_owned(),
         owner_stage: 0,
+        num_elements: 100,
+        is_trained: true,
     };
     assert_eq!(apart.tied(), [copy("model.norm.weight"), copy("lm_head.weight")]);
     let held: Vec<_> = apart.stages().iter().map(StageModules::num_parameters).collect();

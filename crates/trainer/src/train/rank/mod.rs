@@ -9,7 +9,7 @@ mod step;
 mod vote;
 
 use autopipe::schedule::Timeline;
-use autopipe::{AutoPipeline, Axis, Communicator, Guard};
+use autopipe::{AutoPipeline, Axis, Communicator, Guard, PipelineArgs};
 use autopipe_nn::Parameter;
 use autopipe_nn::optim::Optimizer;
 
@@ -19,7 +19,7 @@ use super::optimizer::optimizer_of;
 use crate::data::{Evaluation, Reader};
 use crate::state::{Best, TrainingState};
 use crate::{Error, EvalRecord, Event, Stopwatch, peak_memory};
-use parts::guarded;
+use parts::args;
 pub(crate) use parts::{loss_fn, pipeline};
 use reporter::Reporter;
 use save::Pending;
@@ -61,8 +61,13 @@ impl<'a> RankRun<'a> {
     ) -> Result<Self, Error> {
         let rank = world.rank();
         let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
-        // All ranks see a number that is none, once the step is over (`vote`).
-        let mut pipeline = guarded(&job.config, &job.mesh, table, Guard::Off, world)?;
+        let args = PipelineArgs {
+            // All ranks see a number that is none, once the step is over (`vote`).
+            guard: Guard::Off,
+            defer_fsdp_grad_sync: job.recipe.distributed.defer_fsdp_grad_sync,
+            ..args(&job.config, &job.mesh, table)
+        };
+        let mut pipeline = AutoPipeline::new(args, world).map_err(Error::from)?;
         pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
         let mut optimizer = optimizer_of(job.recipe)?;
         if let Some(restored) = &job.restored {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use autopipe::schedule::Plan;
-use autopipe::{
-    AutoPipeline, Communicator, DeviceMesh, Guard, LossFn, PipelineArgs, PipelineConfig,
-};
+use autopipe::{AutoPipeline, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig};
 use autopipe_config::LossName;
 use autopipe_nn::cross_entropy_sum;
 use candle_core::Device;
@@ -20,24 +18,17 @@ pub(crate) fn pipeline(
     table: Option<Plan>,
     world: Box<dyn Communicator>,
 ) -> Result<AutoPipeline, Error> {
-    guarded(config, mesh, table, Guard::Loss, world)
+    Ok(AutoPipeline::new(args(config, mesh, table), world)?)
 }
 
-/// The same, where `guard` says what a number that is none does.
-pub(super) fn guarded(
+/// What it is made from.
+pub(super) fn args(
     config: &PipelineConfig,
     mesh: &DeviceMesh,
     table: Option<Plan>,
-    guard: Guard,
-    world: Box<dyn Communicator>,
-) -> Result<AutoPipeline, Error> {
-    let args = PipelineArgs {
-        device: Some(Device::Cpu),
-        table,
-        guard,
-        ..PipelineArgs::new(config.clone(), mesh.clone())
-    };
-    Ok(AutoPipeline::new(args, world)?)
+) -> PipelineArgs {
+    let device = Some(Device::Cpu);
+    PipelineArgs { device, table, ..PipelineArgs::new(config.clone(), mesh.clone()) }
 }
 
 /// The loss of a name, as a pipeline computes it on its last stage.

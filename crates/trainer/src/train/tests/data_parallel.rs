@@ -103,6 +103,22 @@ fn twenty_steps_on_two_to_four_pipelines() {
     }
 }
 
+#[test]
+fn sums_after_each_microbatch_are_other_sums() {
+    let desk = Desk::new();
+    for shard in [1, 2] {
+        let sizes = format!("distributed.dp_replicate_size={}", 2 / shard);
+        let pipelines = "distributed.dp_size=2";
+        let run = |defers: bool| {
+            let defers = format!("distributed.defer_fsdp_grad_sync={defers}");
+            desk.losses(&[&sizes, pipelines, &defers, "step_scheduler.local_batch_size=4"])
+        };
+        let [once, each] = [true, false].map(run);
+        assert_equal(&each, &once);
+        assert_ne!(each, once, "the same numbers are added in another order");
+    }
+}
+
 const RECIPE_PIPELINE: &str = "distributed.pipeline={pp_schedule: 1f1b, pp_microbatch_size: 1}";
 
 #[test]
