@@ -14,6 +14,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,10 @@ pub struct TrainingState {
     /// How much an epoch of each source has: other data have no such place. Empty if that is not known.
     #[serde(default)]
     pub epoch_lens: Vec<u64>,
+    /// What of the recipe decided the order of the data, by key: in another there is no such place
+    /// either. Empty if that is not known.
+    #[serde(default)]
+    pub data_order: BTreeMap<String, String>,
     /// What the learning rate is multiplied by, since numbers that were none have lowered it.
     pub lr_factor: f64,
     /// How many of the last steps in a row have changed nothing.
@@ -75,6 +80,7 @@ impl TrainingState {
             optimizer: optimizer.to_owned(),
             position,
             epoch_lens: Vec::new(),
+            data_order: BTreeMap::new(),
             lr_factor: 1.0,
             num_skipped_steps: 0,
             num_tokens: 0,

@@ -31,6 +31,17 @@ pub enum StateProblem {
         /// Those of now.
         now: u64,
     },
+    /// The place in the data is one in another order of them.
+    #[error(
+        "{}: rows come in another order, so that the run would not go on with those it has not seen; go on \
+         with what the checkpoint was taken with, or begin anew from its weights, as \
+         `model.pretrained_model_name_or_path`",
+        differences.join(", ")
+    )]
+    OtherOrder {
+        /// Each key that says something else, with both values.
+        differences: Vec<String>,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {

@@ -12,6 +12,7 @@ use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
 
 use super::data::{described, training_data, validation_data};
+use super::data_order::{data_order, same_data, same_order};
 use super::from_recipe::{data_parallel, pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
@@ -19,7 +20,7 @@ use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
 use super::space::checkpoint_bytes;
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
-use crate::state::{StateProblem, TrainingState};
+use crate::state::TrainingState;
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
 /// Everything that the ranks of a run share.
@@ -120,6 +121,9 @@ impl<'a> Job<'a> {
             };
             let lens = loader.epoch_lens();
             found(&mut problems, same_data(&state.epoch_lens, &lens))?;
+            let order = data_order(recipe);
+            found(&mut problems, same_order(&state.data_order, &order))?;
+            state.data_order = order;
             state.epoch_lens = lens;
             found(&mut problems, loader.seek(&state.position))?;
             let readers = readers(recipe, &loader, num_replicas, pp_size, here);
@@ -197,16 +201,6 @@ impl<'a> Job<'a> {
         let num_ranks = self.num_ranks() as f64;
         self.recipe.metrics.peak_tflops.map(|peak| peak * 1e12 * num_ranks)
     }
-}
-
-/// A place in data is one in the same data only.
-fn same_data(then: &[u64], now: &[u64]) -> Result<(), Error> {
-    for ((&then, &now), source_number) in then.iter().zip(now).zip(1..) {
-        if then != now {
-            return Err(StateProblem::OtherData { source_number, then, now }.into());
-        }
-    }
-    Ok(())
 }
 
 /// Which ranks are in this process.

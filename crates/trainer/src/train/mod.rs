@@ -1,6 +1,7 @@
 //! From a recipe to a checkpoint: checks everything, starts the ranks, and brings back the result.
 
 mod data;
+mod data_order;
 mod folder;
 mod from_recipe;
 mod job;

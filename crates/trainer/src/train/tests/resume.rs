@@ -193,3 +193,18 @@ fn other_data_have_no_place_to_go_on_from() {
     assert!(error.contains("an epoch of source 1 had "), "{error}");
     assert_eq!(RunDir::at(desk.path("run")).latest().unwrap().unwrap().step, 4);
 }
+
+#[test]
+fn another_order_has_no_place_to_go_on_from() {
+    let desk = Desk::new();
+    stopped_after(&desk, &[EIGHT], 4);
+    let (_, finished) = desk.events(&[EIGHT, "rng.seed=7", "dataset.shuffle=false"], &resumed());
+    let error = finished.unwrap_err().to_string();
+    let expected =
+        "`dataset.shuffle` was true when the checkpoint was taken, and is false, `rng.seed` was";
+    assert!(error.starts_with(expected) && error.contains("and is 7: rows come in"), "{error}");
+    // How it is written is no difference.
+    let (events, finished) = desk.events(&[EIGHT, "dataset.arrange=stream"], &resumed());
+    finished.unwrap();
+    assert_eq!(losses_of(&events).len(), 4);
+}
