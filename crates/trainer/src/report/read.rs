@@ -58,6 +58,8 @@ pub(super) struct Checkpoint {
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) is_latest: bool,
+    /// Whether no evaluation was better than the one after its step.
+    pub(super) is_best: bool,
 }
 
 pub(super) fn read(root: &Path) -> Result<Run, Error> {
@@ -141,7 +143,8 @@ fn size_of_folder(folder: &Path) -> io::Result<u64> {
 
 /// Folders named `step-000300`; those that are being written have another name.
 fn read_checkpoints(folder: &Path) -> io::Result<Vec<Checkpoint>> {
-    let latest = fs::read_to_string(folder.join("latest")).unwrap_or_default();
+    let named = |what: &str| fs::read_to_string(folder.join(what)).unwrap_or_default();
+    let (latest, best) = (named("latest"), named("best"));
     let mut checkpoints = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -154,8 +157,8 @@ fn read_checkpoints(folder: &Path) -> io::Result<Vec<Checkpoint>> {
         }
         // One that a run removes meanwhile is none.
         let Ok(bytes) = size_of_folder(&entry.path()) else { continue };
-        let is_latest = latest.trim_end() == name;
-        checkpoints.push(Checkpoint { step, name, bytes, is_latest });
+        let (is_latest, is_best) = (latest.trim_end() == name, best.trim_end() == name);
+        checkpoints.push(Checkpoint { step, name, bytes, is_latest, is_best });
     }
     checkpoints.sort_by_key(|checkpoint| checkpoint.step);
     Ok(checkpoints)

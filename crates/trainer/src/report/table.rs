@@ -24,8 +24,13 @@ pub(super) fn tables(run: &Run) -> String {
     let checkpoints = run.checkpoints.iter().map(|one| {
         #[expect(clippy::cast_precision_loss, reason = "shown to three digits")]
         let size = short_bytes(one.bytes as f64);
-        let newest = if one.is_latest { "newest" } else { "" };
-        vec![with_commas(one.step), escaped(&one.name), size, newest.to_owned()]
+        let what = match (one.is_latest, one.is_best) {
+            (true, true) => "newest, best",
+            (true, false) => "newest",
+            (false, true) => "best",
+            (false, false) => "",
+        };
+        vec![with_commas(one.step), escaped(&one.name), size, what.to_owned()]
     });
     let skipped = run
         .steps
