@@ -145,6 +145,7 @@ impl AutoPipeline {
             ties: plan.ties.clone(),
             replicas,
             sharded: None,
+            tensor_parallel: None,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,
