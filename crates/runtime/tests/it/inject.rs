@@ -16,7 +16,7 @@ type Outcome = (Vec<f64>, BTreeMap<String, Vec<f64>>);
 
 /// Ends a test that hangs; none takes nearly as long.
 #[expect(clippy::panic, reason = "a test that hangs has failed")]
-fn without_hanging(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn without_hanging(test: impl FnOnce() + Send + 'static) {
     let (done, is_done) = channel();
     let test = std::thread::spawn(move || {
         test();
@@ -56,7 +56,7 @@ fn begin(bench: &Bench, what: Call) {
 
 /// The failure as both the rank that failed and the others tell it.
 #[expect(clippy::panic, reason = "the test has failed")]
-fn failure_of(error: &Error) -> (bool, Failure) {
+pub(crate) fn failure_of(error: &Error) -> (bool, Failure) {
     match error {
         Error::Stopped(failure) => (false, failure.clone()),
         Error::Action { rank, at, source } => {
