@@ -150,6 +150,8 @@ pub enum Reduction {
 /// messages and collective calls of different tags. Those of one tag, and the collective calls that
 /// have none, are for one thread at a time. [`reset`](Self::reset) is called when no other is under
 /// way.
+///
+/// The collective calls of tensors are made of messages where a transport has nothing of its own.
 pub trait Communicator: Send + Sync {
     /// This rank's number within the group.
     fn rank(&self) -> usize;

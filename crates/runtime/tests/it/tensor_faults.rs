@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autopipe_nn::{Combine, Pass, TensorParallelGroup};
+use autopipe_runtime::communicator::Tag;
 use autopipe_runtime::{
     ActionError, Communicator, Error, StepPart, ThreadOptions, Worker, threads,
 };
@@ -145,6 +146,29 @@ impl TensorParallelGroup for Sleepy {
             let _ = receiver.recv_timeout(Duration::from_millis(500));
         }
         self.0.all_reduce(tensor, combine, pass)
+    }
+}
+
+#[test]
+fn a_rank_that_does_not_come_to_a_step_is_named_among_more_ranks_than_a_pipeline_has() {
+    let options = ThreadOptions { timeout: Duration::from_millis(150), ..ThreadOptions::default() };
+    let grid = Grid { num_parts: 3, ..GRID };
+    let programs = programs(&named(Kind::GPipe, 1, 1), grid);
+    let told = threads(3, &options, |world| {
+        let (mut worker, ..) = worker(&*world, &programs, grid, |end| end, |_, group| group)?;
+        if world.rank() == 2 {
+            // Away until the others have given up.
+            while let Err(Error::Timeout { .. }) = world.recv(2, Tag(0)) {}
+            while worker.recover().is_err() {}
+            return Ok(String::new());
+        }
+        let late = worker.step(&batch(1)).unwrap_err().to_string();
+        while worker.recover().is_err() {}
+        Ok::<_, Error>(late)
+    });
+    for late in &told.unwrap()[..2] {
+        assert!(late.contains("pipeline step 0, start: waited 1"), "{late}");
+        assert!(late.contains("for rank 2 to do the same"), "{late}");
     }
 }
 
