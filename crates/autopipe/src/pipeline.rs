@@ -135,6 +135,7 @@ impl AutoPipeline {
             ties: plan.ties.clone(),
             replicas,
             sharded,
+            tensor_parallel: None,
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,

@@ -20,6 +20,6 @@ pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, RankError, ThreadOptions, mpi, threads};
 pub use model::{BoxError, Model, NotCuttable, StageModel};
 pub use worker::{
-    Guard, LossFn, Outputs, Programs, Recovered, Replicas, Sharded, StepOptions, StepOutput, Tie,
-    Worker, WorkerParts,
+    Guard, LossFn, Outputs, Programs, Recovered, Replicas, Sharded, StepOptions, StepOutput,
+    TensorParallel, Tie, Worker, WorkerParts,
 };

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use autopipe_nn::Pass;
 use autopipe_schedule::{Direction, Stage, Transfer};
 use candle_core::Tensor;
 
@@ -21,6 +22,7 @@ mod link;
 mod mailbox;
 mod reduce_scatter;
 mod slices;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -68,6 +70,21 @@ impl Tag {
         Self(((stage.index() as u64) << 32) | u64::from(u32::MAX - 3))
     }
 
+    /// The tag of the sums that tensor-parallel ranks make on their way through the layers: one for
+    /// each way, as both may be under way at once.
+    pub(crate) fn of_pass(pass: Pass) -> Self {
+        let way = match pass {
+            Pass::Forward => 0,
+            Pass::Backward => 1,
+        };
+        Self((way << 32) | u64::from(u32::MAX - 4))
+    }
+
+    /// The tag of tensors that tensor-parallel ranks tell each other between steps.
+    pub(crate) fn of_parts() -> Self {
+        Self(u64::from(u32::MAX - 5))
+    }
+
     /// The tag of the last stage's outputs on their way to all ranks: no stage has this number.
     pub(crate) fn of_outputs(microbatch: usize) -> Self {
         Self(((microbatch as u64) << 32) | u64::from(u32::MAX))
@@ -82,6 +99,10 @@ impl fmt::Display for Tag {
             0 => write!(f, "the outputs of microbatch {upper}"),
             1 => write!(f, "the sum of tie group {upper}"),
             2 => write!(f, "{upper}REDUCE_GRAD"),
+            3 => write!(f, "{upper}UNSHARD"),
+            4 if upper == 0 => write!(f, "the tensor-parallel sum of a forward"),
+            4 => write!(f, "the tensor-parallel sum of a backward"),
+            5 => write!(f, "the part of a tensor-parallel parameter"),
             _ if lower >> 1 > u64::from(u16::MAX) || upper > u64::from(u16::MAX) => {
                 write!(f, "a message of tag {}", self.0)
             }
@@ -114,17 +135,24 @@ pub enum Reduction {
 
 /// One rank's end of a group of ranks, after MPI's communicator.
 ///
-/// Ranks are numbered from 0 within the group. The collective calls ([`all_reduce`], [`barrier`],
-/// [`split`]) have to be made by all ranks of the group in the same order. Every call that waits
-/// ends with an error when a rank anywhere in the world [aborts](Self::abort) or the configured
-/// time is over: nothing waits for ever.
+/// Ranks are numbered from 0 within the group. The collective calls have to be made by all ranks of
+/// the group in the same order: [`all_reduce`], [`barrier`] and [`split`] among themselves, and those
+/// of tensors, such as [`all_reduce_tensor`], among those of the same tag. Every call that waits ends
+/// with an error when a rank anywhere in the world [aborts](Self::abort) or the configured time is
+/// over: nothing waits for ever.
 ///
 /// [`all_reduce`]: Self::all_reduce
+/// [`all_reduce_tensor`]: Self::all_reduce_tensor
 /// [`barrier`]: Self::barrier
 /// [`split`]: Self::split
 ///
-/// One rank uses its end on one thread: an implementation need be neither `Send` nor `Sync`.
-pub trait Communicator {
+/// A rank may use its end on several of its threads at once, for calls that need no order among them:
+/// messages and collective calls of different tags. Those of one tag, and the collective calls that
+/// have none, are for one thread at a time. [`reset`](Self::reset) is called when no other is under
+/// way.
+///
+/// The collective calls of tensors are made of messages where a transport has nothing of its own.
+pub trait Communicator: Send + Sync {
     /// This rank's number within the group.
     fn rank(&self) -> usize;
 
@@ -225,5 +253,70 @@ pub trait Communicator {
     /// As [`all_reduce`](Self::all_reduce).
     fn all_gather_text(&self, text: &str) -> Result<Vec<String>, Error> {
         text::all_gather(self, text)
+    }
+    /// Combines a tensor of numbers with those of the same shape and dtype that the other ranks give.
+    /// Every rank gets the same bits, over every transport: each number is combined once, in the order
+    /// of the ranks, those of half precision in float32 and rounded at the end. Nothing else is sent
+    /// under the tag at that time, and no rank writes to what it gave afterwards.
+    ///
+    /// # Errors
+    /// If the world has failed, not all ranks take part in time, or what they give differs in size or
+    /// dtype.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_runtime::communicator::{Reduction, Tag};
+    /// use autopipe_runtime::{Error, ThreadOptions, threads};
+    /// use candle_core::{Device, Tensor};
+    ///
+    /// let sums = threads(3, &ThreadOptions::default(), |world| {
+    ///     let mine = Tensor::new(&[1f32, world.rank() as f32], &Device::Cpu).map_err(Error::Tensor)?;
+    ///     let sum = world.all_reduce_tensor(&mine, Reduction::Sum, Tag(0))?;
+    ///     sum.to_vec1::<f32>().map_err(Error::Tensor)
+    /// })?;
+    /// assert_eq!(sums, vec![[3.0, 3.0]; 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn all_reduce_tensor(
+        &self,
+        tensor: &Tensor,
+        reduction: Reduction,
+        tag: Tag,
+    ) -> Result<Tensor, Error> {
+        tensors::all_reduce(self, tensor, reduction, tag)
+    }
+
+    /// Combines as [`all_reduce_tensor`](Self::all_reduce_tensor), and leaves each rank a part of it,
+    /// along dimension 0: as even as can be, the first ranks having one row more where it does not
+    /// divide.
+    ///
+    /// # Errors
+    /// As `all_reduce_tensor`, and if the tensor has no dimension.
+    fn reduce_scatter_tensor(
+        &self,
+        tensor: &Tensor,
+        reduction: Reduction,
+        tag: Tag,
+    ) -> Result<Tensor, Error> {
+        tensors::reduce_scatter(self, tensor, reduction, tag)
+    }
+
+    /// The tensors of all ranks, by rank; shapes and dtypes may differ. Nothing else is sent under the
+    /// tag at that time, and no rank writes to what it gave afterwards.
+    ///
+    /// # Errors
+    /// If the world has failed or not all ranks take part in time.
+    fn all_gather_tensor(&self, tensor: &Tensor, tag: Tag) -> Result<Vec<Tensor>, Error> {
+        tensors::all_gather(self, tensor, tag)
+    }
+
+    /// The tensor of rank `from`; those that the others give say what shape and dtype they expect.
+    /// Nothing else is sent under the tag at that time, and that rank does not write to it afterwards.
+    ///
+    /// # Errors
+    /// If there is no such rank, the world has failed, the tensor does not come in time, or it is of
+    /// another shape or dtype.
+    fn broadcast_tensor(&self, tensor: &Tensor, from: usize, tag: Tag) -> Result<Tensor, Error> {
+        tensors::broadcast(self, tensor, from, tag)
     }
 }

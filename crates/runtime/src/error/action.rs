@@ -6,6 +6,7 @@ use std::time::Duration;
 use autopipe_schedule::Action;
 
 use super::Error;
+use crate::Communicator;
 
 /// Why an action, or another part of a step, failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,16 @@ pub enum ActionError {
         /// The send that should have come.
         awaited: Action,
         /// The world rank that should have sent.
+        rank: usize,
+        /// How long this rank waited.
+        waited: Duration,
+    },
+    /// A tensor-parallel rank did not come to a sum.
+    #[error(
+        "waited {waited:?} for the tensor-parallel sum of rank {rank}; if its work takes longer than that, raise the timeout"
+    )]
+    LateSum {
+        /// The world rank that is missing.
         rank: usize,
         /// How long this rank waited.
         waited: Duration,
@@ -148,6 +159,16 @@ impl fmt::Display for Made {
 /// What a communicator could not do, as the reason for an action's failure.
 pub(crate) fn communication(error: Error) -> ActionError {
     ActionError::Communication(Box::new(error))
+}
+
+/// The same of a group's communicator: who did not come has another number there than in the world.
+pub(crate) fn among(comm: &dyn Communicator, error: Error) -> ActionError {
+    match error {
+        Error::Timeout { from, waited } => {
+            ActionError::Absent { rank: comm.members()[from], waited }
+        }
+        other => communication(other),
+    }
 }
 
 impl From<candle_core::Error> for ActionError {

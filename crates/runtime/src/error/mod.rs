@@ -10,8 +10,8 @@ use autopipe_schedule::Action;
 use crate::batch::BatchError;
 use crate::model::BoxError;
 
-pub(crate) use action::communication;
 pub use action::{ActionError, Made};
+pub(crate) use action::{among, communication};
 pub use failure::{Failure, Place, StepPart};
 
 /// An error of the runtime.
@@ -115,6 +115,22 @@ pub enum Error {
         /// How many rank 0 gave.
         expected: usize,
     },
+    /// Ranks gave different tensors to a collective call.
+    #[error(
+        "rank {rank} gave {got} to a collective call in which this rank has {expected}; shapes and dtypes \
+         have to be the same on all ranks"
+    )]
+    UnequalTensors {
+        /// The rank, in the world, that differs.
+        rank: usize,
+        /// What came of it.
+        got: String,
+        /// What this rank expects.
+        expected: String,
+    },
+    /// A tensor operation of a collective call.
+    #[error("a collective call cannot use the tensor: {0}")]
+    Tensor(candle_core::Error),
     /// Ranks refused to take the step, so that none took it. Nothing has happened on any rank, and
     /// the next step can be taken.
     #[error("the step is refused by {}", grouped(.refusals, ": "))]
@@ -263,6 +279,16 @@ pub enum Error {
     /// A step after a failed one.
     #[error("a former step failed ({0}); call `recover` on every rank to go on")]
     Unusable(String),
+}
+
+impl From<candle_core::Error> for Error {
+    /// Without the backtrace, which candle prints in the midst of the message.
+    fn from(error: candle_core::Error) -> Self {
+        match error {
+            candle_core::Error::WithBacktrace { inner, .. } => Self::from(*inner),
+            other => Self::Tensor(other),
+        }
+    }
 }
 
 /// `rank 2`, or `ranks 0, 2`.

@@ -25,9 +25,10 @@ impl Worker {
         part: impl FnOnce(&mut Self) -> Result<T, ActionError>,
     ) -> Result<T, Error> {
         // Whatever a panic leaves half-changed is forgotten before anybody looks at it again.
-        catch(|| part(self))
-            .unwrap_or_else(|message| Err(ActionError::Panic(message)))
-            .map_err(|source| self.tell(at, source))
+        let done = catch(|| part(self)).unwrap_or_else(|message| Err(ActionError::Panic(message)));
+        // Whatever came of a sum that failed, it was that.
+        let failure = self.tensor_parallel.as_ref().and_then(|group| group.take_failure());
+        failure.map_or(done, Err).map_err(|source| self.tell(at, source))
     }
 
     /// Tells the world why this rank fails, unless it only repeats another's failure.
@@ -64,6 +65,9 @@ impl Worker {
             let _ = (0..=NUM_HELD).find(|_| catch(|| StageRun::clear(stage)).is_ok());
         }
         self.ties.values_mut().for_each(Tied::forget);
+        if let Some(group) = &self.tensor_parallel {
+            drop(group.take_failure());
+        }
         if let Some(replicas) = &mut self.replicas {
             let _ = catch(|| replicas.forget());
         }

@@ -16,6 +16,7 @@ mod recover;
 mod replicas;
 mod shards;
 mod stage;
+mod tensor_parallel;
 mod ties;
 mod trace;
 mod vote;
@@ -43,6 +44,7 @@ pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts}
 pub use recover::Recovered;
 pub use replicas::Replicas;
 pub use shards::Sharded;
+pub use tensor_parallel::TensorParallel;
 pub use ties::Tie;
 
 /// One rank of a pipeline: its stages, its row of the programs and its end of the communicator.
@@ -57,6 +59,7 @@ pub struct Worker {
     /// By the number of their group.
     ties: BTreeMap<u16, Tied>,
     replicas: Option<Synced>,
+    tensor_parallel: Option<Arc<TensorParallel>>,
     guard: Guard,
     /// The sequence length that batches are held to, if any.
     seq_len: Option<usize>,
@@ -90,6 +93,7 @@ impl Worker {
             ties,
             replicas,
             sharded,
+            tensor_parallel,
             trained_from,
             loss,
             scale_grads,
@@ -161,6 +165,7 @@ impl Worker {
             scale_grads,
             ties,
             replicas,
+            tensor_parallel,
             guard,
             recomputed,
             seq_len: None,
@@ -172,6 +177,11 @@ impl Worker {
     /// This rank's end of the pipeline's communicator.
     pub fn communicator(&self) -> &dyn Communicator {
         &*self.comm
+    }
+
+    /// The ranks among which the matrices of this one's stages are cut, if they are.
+    pub fn tensor_parallel(&self) -> Option<&TensorParallel> {
+        self.tensor_parallel.as_deref()
     }
 
     /// The programs this rank runs a row of.
@@ -241,10 +251,11 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        let Agreed { rows, has_sums } = self.agree(program, batch, options)?;
+        let Agreed { rows, has_sums, side_by_side } = self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let run = Run { has_sums, ..Run::new(program, batch, rows, options.outputs) };
+        let run = Run::new(program, batch, rows, options.outputs);
+        let run = Run { has_sums, side_by_side, ..run };
         let result = self.run_actions(run, options, step);
         if let Err(error) = &result {
             self.note_failure(error, program.has_backward());

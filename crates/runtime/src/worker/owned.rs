@@ -36,7 +36,8 @@ impl Worker {
     /// Puts the slices of a parameter together, or those of its gradient or of what an optimiser
     /// remembers of it, in the parameter's whole shape: for a checkpoint. `parameter` is one of
     /// [`owned`](Self::owned), and `part` what this rank has for it, of its shape; of a parameter that
-    /// is not shared out it comes back as it is. All ranks that share the stage make the same calls in
+    /// is not shared out it comes back as it is. Where tensor-parallel ranks cut the parameter, the whole is
+    /// what this rank has of it ([`TensorParallel::all_gather`](super::TensorParallel::all_gather)). All ranks that share the stage make the same calls in
     /// the same order, between steps, and all get the result.
     ///
     /// # Errors

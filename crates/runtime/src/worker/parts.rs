@@ -7,7 +7,7 @@ use autopipe_schedule::{Stage, Timeline, ValidProgram};
 use autopipe_splitter::Routes;
 use candle_core::Tensor;
 
-use super::{Guard, Replicas, Sharded, Tie};
+use super::{Guard, Replicas, Sharded, TensorParallel, Tie};
 use crate::StageModel;
 
 /// The loss of one microbatch: `(outputs of the last stage, target)` to a scalar.
@@ -106,6 +106,9 @@ pub struct WorkerParts {
     /// those are the ranks that have the same slices in other such groups: each slice's gradient is
     /// summed over its group, then over them.
     pub sharded: Option<Sharded>,
+    /// The ranks among which the matrices of this one's stages are cut, for which the stages were built.
+    /// Other groups of the rank, its pipeline's included, are of ranks that have the same parts.
+    pub tensor_parallel: Option<Arc<TensorParallel>>,
     /// The first stage with trainable parameters, the same on every rank. No stage before it computes
     /// any gradient, and it none of its inputs: what the program sends back there is empty. The
     /// first stage of all is never wrong.
@@ -126,6 +129,7 @@ impl std::fmt::Debug for WorkerParts {
             .field("ties", &self.ties)
             .field("replicas", &self.replicas)
             .field("sharded", &self.sharded)
+            .field("tensor_parallel", &self.tensor_parallel)
             .field("trained_from", &self.trained_from)
             .field("scale_grads", &self.scale_grads)
             .field("guard", &self.guard)

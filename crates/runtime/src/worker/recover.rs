@@ -1,9 +1,8 @@
 //! The way back from a failed step: everything of it is forgotten, on all ranks together.
 
 use super::Worker;
-use super::replicas::Synced;
 use crate::communicator::Reduction;
-use crate::error::communication;
+use crate::error::{among, communication};
 use crate::{Error, Place, StepPart};
 
 /// What a recovery left of the gradients, the same on all ranks of the pipeline.
@@ -24,8 +23,9 @@ impl Worker {
     /// count of the steps goes on.
     ///
     /// All ranks have to call it, and it waits for them. It concerns the whole world: where the
-    /// pipeline is one of several in it, so do the ranks of the others. Replicas, and those that share
-    /// parameters, answer for their gradients together, others each for its own.
+    /// pipeline is one of several in it, so do the ranks of the others. Replicas, those that share
+    /// parameters, and tensor-parallel ranks answer for their gradients together, others each for its
+    /// own.
     ///
     /// # Errors
     /// If the communicator has no way back, a rank has ended, or not all ranks come in time: the
@@ -40,10 +40,11 @@ impl Worker {
         let mine = [f64::from(u8::from(spoilt)), self.num_steps as f64];
         let most = self.guarded(place, |worker| {
             // What one pipeline has lost, the sums of the others lack, and those that share parameters
-            // have parts of each other's gradients.
+            // or cut them have parts of each other's gradients.
             let mut most = mine.to_vec();
-            for comm in worker.replicas.iter().flat_map(Synced::comms) {
-                most = comm.all_reduce(&most, Reduction::Max).map_err(communication)?;
+            for (comm, _) in worker.peers() {
+                let all = comm.all_reduce(&most, Reduction::Max);
+                most = all.map_err(|error| among(comm, error))?;
             }
             worker.comm.all_reduce(&most, Reduction::Max).map_err(communication)
         });

@@ -4,12 +4,13 @@ use autopipe_schedule::ValidProgram;
 
 use super::Worker;
 use super::interpret::purpose;
+use super::overlap::has_threads;
 use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
 use crate::communicator::Reduction;
-use crate::error::communication;
-use crate::{Batch, Communicator, Error, Place, StepPart};
+use crate::error::{among, communication};
+use crate::{ActionError, Batch, Communicator, Error, Place, StepPart};
 
 /// What all ranks of a pipeline know before a step.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Agreed {
     pub(super) rows: Rows,
     /// Whether a rank has gradients that were summed over replicas before.
     pub(super) has_sums: bool,
+    /// Whether all tensor-parallel ranks can do the parts of an overlap at once.
+    pub(super) side_by_side: bool,
 }
 
 impl Worker {
@@ -42,9 +45,10 @@ impl Worker {
             objection,
             rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
             has_sums: self.replicas.as_ref().is_some_and(Synced::has_sums),
+            side_by_side: has_threads(),
         };
         let outcome = self.guarded(place, |worker| {
-            worker.hear_replicas(&mut own_vote).map_err(communication)?;
+            worker.hear_peers(&mut own_vote)?;
             worker.vote(&own_vote).map_err(communication)
         });
         match (unusable, outcome) {
@@ -60,11 +64,20 @@ impl Worker {
         }
     }
 
-    /// Makes what stands against the step on a replica an objection of this rank too, so that its
+    /// The groups of ranks that take the same steps as this one in pipelines of their own, in an order
+    /// that is the same on all.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (&dyn Communicator, Peer)> {
+        let replicas = self.replicas.iter().flat_map(Synced::comms);
+        let parts = self.tensor_parallel.iter().map(|group| group.communicator());
+        let replicas = replicas.map(|comm| (comm, Peer::Replica));
+        replicas.chain(parts.map(|comm| (comm, Peer::TensorParallel)))
+    }
+
+    /// Makes what stands against the step on a peer an objection of this rank too, so that its
     /// pipeline hears of it, and likewise what it has of sums.
-    fn hear_replicas(&self, own: &mut Vote) -> Result<(), Error> {
-        let comms = self.replicas.iter().flat_map(Synced::comms);
-        comms.into_iter().try_for_each(|comm| hear(comm, own))
+    fn hear_peers(&self, own: &mut Vote) -> Result<(), ActionError> {
+        self.peers()
+            .try_for_each(|(comm, peer)| hear(comm, peer, own).map_err(|error| among(comm, error)))
     }
 
     /// What all ranks know, or what stands against the step, on all ranks the same.
@@ -87,7 +100,8 @@ impl Worker {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
             let counts: Vec<usize> = rows.iter().map(|&rows| rows as usize).collect();
             let rows = Rows::new(counts, rows.len());
-            return Ok(Ok(Agreed { rows, has_sums: votes[1] > 0.0 }));
+            let (has_sums, side_by_side) = (votes[1] > 0.0, own.side_by_side);
+            return Ok(Ok(Agreed { rows, has_sums, side_by_side }));
         }
         let said =
             by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
@@ -95,26 +109,66 @@ impl Worker {
     }
 }
 
+/// How a rank of another pipeline belongs to one that takes the same steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// It has the same stages, and batches of its own.
+    Replica,
+    /// It has another part of the same stages, and the same batches.
+    TensorParallel,
+}
+
+impl Peer {
+    /// In words, of one that is named.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Replica => "its replica",
+            Self::TensorParallel => "its tensor-parallel peer",
+        }
+    }
+
+    /// What has to be the same of such ranks, in numbers and in words.
+    fn same(self, own: &Vote) -> (Vec<f64>, String) {
+        match self {
+            Self::Replica => (vec![f64::from(own.call.code())], own.call.kind()),
+            Self::TensorParallel => {
+                #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^53 rows")]
+                let rows = own.rows.iter().map(|&rows| rows as f64);
+                let words = own.call.words().map(f64::from).into_iter().chain(rows).collect();
+                (words, format!("{}, {} rows", own.call, own.rows.iter().sum::<usize>()))
+            }
+        }
+    }
+}
+
 /// The same of one group.
-fn hear(comm: &dyn Communicator, own: &mut Vote) -> Result<(), Error> {
-    let code = f64::from(own.call.code());
-    let flags = [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag)));
-    let most = comm.all_reduce(&[flags[0], flags[1], code, -code], Reduction::Max)?;
-    own.has_sums = most[1] > 0.0;
-    let is_other_call = most[2] != -most[3];
-    if most[0] == 0.0 && !is_other_call {
+fn hear(comm: &dyn Communicator, peer: Peer, own: &mut Vote) -> Result<(), Error> {
+    let (numbers, call) = peer.same(own);
+    let flags = [own.objection.is_some(), own.has_sums, !own.side_by_side];
+    let mut all = flags.map(|flag| f64::from(u8::from(flag))).to_vec();
+    all.extend(numbers.iter().flat_map(|number| [*number, -number]));
+    let most = comm.all_reduce(&all, Reduction::Max)?;
+    let (flags, numbers) = most.split_at(flags.len());
+    own.has_sums = flags[1] > 0.0;
+    if peer == Peer::TensorParallel {
+        own.side_by_side = flags[2] == 0.0;
+    }
+    // Of a batch that is refused, the rows are not compared.
+    let is_compared = peer == Peer::Replica || flags[0] == 0.0;
+    let is_other_call = is_compared && numbers.chunks(2).any(|number| number[0] != -number[1]);
+    if flags[0] == 0.0 && !is_other_call {
         return Ok(());
     }
-    let said =
-        if is_other_call { own.call.kind() } else { own.objection.clone().unwrap_or_default() };
+    let said = if is_other_call { call } else { own.objection.clone().unwrap_or_default() };
     let all = comm.all_gather_text(&said)?;
     let mut others = comm.members().iter().zip(all).filter(|(_, text)| !text.is_empty());
+    let name = peer.name();
     let heard = if is_other_call {
         others.find(|(_, text)| *text != said).map(|(rank, text)| {
-            format!("its replica, rank {rank}, takes another step: {text}; this one: {said}")
+            format!("{name}, rank {rank}, takes another step: {text}; this one: {said}")
         })
     } else {
-        others.next().map(|(rank, text)| format!("its replica, rank {rank}, does not: {text}"))
+        others.next().map(|(rank, text)| format!("{name}, rank {rank}, does not: {text}"))
     };
     own.objection = own.objection.take().or(heard);
     Ok(())
@@ -128,6 +182,8 @@ struct Vote {
     rows: Vec<usize>,
     /// Whether there are gradients that were summed over replicas before.
     has_sums: bool,
+    /// Whether the parts of an overlap can go on at once.
+    side_by_side: bool,
 }
 
 /// Why there is no step, with the ranks in the world's numbers.

@@ -54,7 +54,7 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
     }
 }
 
-fn assert_same(got: &Tensor, expected: &Tensor) {
+pub(super) fn assert_same(got: &Tensor, expected: &Tensor) {
     assert_eq!(got.dtype(), expected.dtype());
     assert_eq!(got.dims(), expected.dims());
     assert_eq!(bits(got), bits(expected), "{:?} {:?}", expected.dtype(), expected.dims());

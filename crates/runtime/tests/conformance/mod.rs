@@ -11,6 +11,7 @@ use candle_core::{Device, Tensor};
 mod endings;
 mod failures;
 mod messages;
+mod tensors;
 mod together;
 
 pub(crate) use endings::{
@@ -18,7 +19,7 @@ pub(crate) use endings::{
     what_does_not_come_is_an_error_that_names_the_sender,
 };
 pub(crate) use messages::a_large_message_arrives_whole;
-pub(crate) use {failures::*, messages::*, together::*};
+pub(crate) use {failures::*, messages::*, tensors::*, together::*};
 
 /// Gives the names of all checks to a macro.
 macro_rules! for_all_checks {
@@ -34,6 +35,11 @@ macro_rules! for_all_checks {
             reductions_see_every_rank_in_order,
             uneven_reductions_are_refused,
             barriers_and_words_reach_every_rank,
+            sums_of_tensors_are_in_order_and_rounded_once,
+            maxima_of_tensors_do_not_pass_over_a_nan,
+            tensors_are_shared_out_gathered_and_broadcast,
+            tensors_that_differ_are_refused,
+            a_forward_and_a_backward_sum_at_once,
             a_split_is_a_world_of_its_own,
             splits_of_splits_do_not_mix,
             an_abort_ends_every_wait_in_every_group,

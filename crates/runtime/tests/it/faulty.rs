@@ -1,8 +1,6 @@
 //! A pipeline with a fault that can be put anywhere: in what a stage computes, or in a call of its
 //! communicator.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -135,22 +133,40 @@ pub(crate) enum Mode {
 /// Counts a rank's calls that take part in communication, and says which goes wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    pub(crate) number: Cell<usize>,
-    pub(crate) fails: Cell<Option<(usize, Mode)>>,
+    number: AtomicUsize,
+    fails: Mutex<Option<(usize, Mode)>>,
 }
 
-struct Flaky {
-    inner: Box<dyn Communicator>,
-    calls: Rc<Calls>,
+impl Calls {
+    /// How many there were since they were counted anew.
+    pub(crate) fn number(&self) -> usize {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn rewind(&self) {
+        self.number.store(0, Ordering::Relaxed);
+    }
+
+    /// Lets the call of this number go wrong, or none.
+    pub(crate) fn fail(&self, fails: Option<(usize, Mode)>) {
+        *self.fails.lock().unwrap() = fails;
+    }
+}
+
+pub(crate) struct Flaky {
+    pub(crate) inner: Box<dyn Communicator>,
+    pub(crate) calls: Arc<Calls>,
 }
 
 type Answer<T> = std::result::Result<T, Error>;
 
 impl Flaky {
     fn call<T>(&self, call: impl FnOnce(&dyn Communicator) -> Answer<T>) -> Answer<T> {
-        let number = self.calls.number.replace(self.calls.number.get() + 1);
+        let number = self.calls.number.fetch_add(1, Ordering::Relaxed);
+        let fails = *self.calls.fails.lock().unwrap();
         let broken = || Error::Transport("the cable is cut".into());
-        match self.calls.fails.get().filter(|(fails, _)| *fails == number).map(|(_, mode)| mode) {
+        match fails.filter(|(fails, _)| *fails == number).map(|(_, mode)| mode) {
             None => call(&*self.inner),
             Some(Mode::Error) => Err(broken()),
             Some(Mode::After) => call(&*self.inner).and_then(|_| Err(broken())),
@@ -214,14 +230,14 @@ impl Communicator for Flaky {
 pub(crate) struct Bench {
     pub(crate) worker: Worker,
     pub(crate) switch: Arc<Switch>,
-    pub(crate) calls: Rc<Calls>,
+    pub(crate) calls: Arc<Calls>,
     num_forwards: Vec<Arc<AtomicUsize>>,
 }
 
 impl Bench {
     /// Begins to count forwards and calls anew: to be called before every step.
     pub(crate) fn rewind(&self) {
-        self.calls.number.set(0);
+        self.calls.rewind();
         for number in &self.num_forwards {
             number.store(0, Ordering::Relaxed);
         }
@@ -257,7 +273,7 @@ pub(crate) fn bench<T: Send>(
     let program = &programs.train;
     threads(program.num_ranks(), &ThreadOptions::default(), |world| {
         let rank = Rank::new(world.rank());
-        let (switch, calls) = (Arc::new(Switch::default()), Rc::new(Calls::default()));
+        let (switch, calls) = (Arc::new(Switch::default()), Arc::new(Calls::default()));
         let mut num_forwards = Vec::new();
         let stage = |&stage: &Stage| {
             let forwards = program
@@ -278,12 +294,13 @@ pub(crate) fn bench<T: Send>(
             ties: vec![tie(program)],
             replicas: None,
             sharded: None,
+            tensor_parallel: None,
             trained_from: Stage::new(0),
             loss: loss(),
             scale_grads: false,
             guard,
         };
-        let flaky = Flaky { inner: world, calls: Rc::clone(&calls) };
+        let flaky = Flaky { inner: world, calls: Arc::clone(&calls) };
         let worker = Worker::new(Box::new(flaky), parts)?;
         body(&mut Bench { worker, switch, calls, num_forwards })
     })

@@ -16,7 +16,7 @@ type Outcome = (Vec<f64>, BTreeMap<String, Vec<f64>>);
 
 /// Ends a test that hangs; none takes nearly as long.
 #[expect(clippy::panic, reason = "a test that hangs has failed")]
-fn without_hanging(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn without_hanging(test: impl FnOnce() + Send + 'static) {
     let (done, is_done) = channel();
     let test = std::thread::spawn(move || {
         test();
@@ -56,7 +56,7 @@ fn begin(bench: &Bench, what: Call) {
 
 /// The failure as both the rank that failed and the others tell it.
 #[expect(clippy::panic, reason = "the test has failed")]
-fn failure_of(error: &Error) -> (bool, Failure) {
+pub(crate) fn failure_of(error: &Error) -> (bool, Failure) {
     match error {
         Error::Stopped(failure) => (false, failure.clone()),
         Error::Action { rank, at, source } => {
@@ -145,20 +145,20 @@ fn break_communicators(kind: Kind, what: Call, mode: Mode) {
         call(bench, Call::Step)?;
         begin(bench, what);
         let fresh = call(bench, what)?;
-        let num_calls = bench.calls.number.get().to_string();
+        let num_calls = bench.calls.number().to_string();
         let num_calls = bench.worker.communicator().all_gather_text(&num_calls)?;
         let mut seen = Vec::new();
         for (rank, num_calls) in num_calls.into_iter().enumerate() {
             for number in 0..num_calls.parse().unwrap() {
                 begin(bench, what);
-                bench.calls.fails.set((rank == own).then_some((number, mode)));
+                bench.calls.fail((rank == own).then_some((number, mode)));
                 let error = match call(bench, what) {
                     // What was reported as broken was done: the other rank had all it needed, and
                     // learns of the failure at the next step.
                     Ok(_) if mode == Mode::After && rank != own => call(bench, what).unwrap_err(),
                     result => result.map(drop).unwrap_err(),
                 };
-                bench.calls.fails.set(None);
+                bench.calls.fail(None);
                 let (is_own, failure) = failure_of(&error);
                 assert_eq!((is_own, failure.rank), (own == rank, rank), "call {number}: {failure}");
                 assert_eq!(

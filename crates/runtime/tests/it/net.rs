@@ -188,6 +188,7 @@ pub(crate) fn plain_parts(
         ties: Vec::new(),
         replicas: None,
         sharded: None,
+        tensor_parallel: None,
         trained_from: Stage::new(0),
         loss: loss(),
         scale_grads: false,

@@ -74,12 +74,12 @@ fn a_recovery_can_fail_and_be_tried_again() {
         bench.worker.step(&batch(4)).map(drop).unwrap_err();
         bench.switch.set(None);
         bench.rewind();
-        bench.calls.fails.set((own == 0).then_some((0, Mode::Error)));
+        bench.calls.fail((own == 0).then_some((0, Mode::Error)));
         let error = bench.worker.recover().map(drop).unwrap_err().to_string();
         assert!(error.contains("pipeline step 1, recovering: the transport failed"), "{error}");
         let refused = bench.worker.step(&batch(4)).unwrap_err().to_string();
         assert!(refused.ends_with("call `recover` on every rank to go on"), "{refused}");
-        bench.calls.fails.set(None);
+        bench.calls.fail(None);
         assert_eq!(bench.worker.recover()?, Recovered::GradientsCleared);
         bench.rewind();
         bench.worker.step(&batch(4)).map(drop)
@@ -144,6 +144,7 @@ fn pipelines_of_one_world_recover_together() {
             ties: Vec::new(),
             replicas: None,
             sharded: None,
+            tensor_parallel: None,
             trained_from: Stage::new(0),
             loss,
             scale_grads: false,

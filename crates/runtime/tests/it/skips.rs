@@ -83,6 +83,7 @@ fn a_stage_that_makes_too_little_is_told_what_is_missing() {
             ties: Vec::new(),
             replicas: None,
             sharded: None,
+            tensor_parallel: None,
             trained_from: Stage::new(0),
             loss: Arc::clone(&loss()),
             scale_grads: false,

@@ -142,6 +142,7 @@ impl Web {
                 ties: Vec::new(),
                 replicas: None,
                 sharded: None,
+                tensor_parallel: None,
                 trained_from: Stage::new(partition.trained_from().unwrap()),
                 loss: loss(),
                 scale_grads: false,

@@ -35,6 +35,8 @@ const TESTS: &[Test] = &[
     well("a_rank_that_has_ended_is_not_waited_for", "ended", 3),
     well("two_ranks_train_as_threads_do", "training", 2),
     well("four_ranks_train_as_threads_do", "training", 4),
+    well("two_parts_train_as_threads_do", "tensor_parallel", 2),
+    well("two_parts_of_two_ranks_train_as_threads_do", "tensor_parallel", 4),
     well("a_process_started_once_joins_once", "twice", 2),
     Test {
         name: "an_error_ends_all_processes",

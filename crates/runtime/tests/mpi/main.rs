@@ -12,6 +12,9 @@ mod launch;
 #[expect(dead_code, reason = "the tests between threads look at more of the network")]
 #[path = "../it/net.rs"]
 mod net;
+#[expect(dead_code, reason = "the tests between threads look at more of the network")]
+#[path = "../it/tensor_net.rs"]
+mod tensor_net;
 mod training;
 mod worlds;
 

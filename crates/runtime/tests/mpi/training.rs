@@ -1,9 +1,10 @@
 //! A pipeline between processes makes the bits that it makes between threads.
 
-use autopipe_runtime::{Communicator, Error, StageModel, ThreadOptions, Worker};
+use autopipe_runtime::{Communicator, Error, StageModel, ThreadOptions, Worker, threads};
 use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
 
 use crate::net::{Block, Outcome, batch, grads, layers_of, plain_parts, programs, run_programs};
+use crate::tensor_net::{self, Data, Grid};
 
 const NUM_LAYERS: usize = 10;
 const NUM_MICROBATCHES: usize = 8;
@@ -55,6 +56,26 @@ pub(crate) fn trains_as_threads_do(world: Box<dyn Communicator>) -> Result<(), E
         );
         let expected = &threads.unwrap()[world.rank()];
         assert_eq!(&got, expected);
+    }
+    Ok(())
+}
+
+/// Two ranks cut the matrices of each stage.
+pub(crate) fn parts_train_as_threads_do(world: Box<dyn Communicator>) -> Result<(), Error> {
+    let num_ranks = world.size() / 2;
+    let grid = Grid { num_parts: 2, data: Data::Replicas(1), num_layers: NUM_LAYERS };
+    for (kind, stages_per_rank) in [(Kind::OneFOneB, 1), (Kind::DualPipeV, 2)] {
+        let extent = Extent { num_ranks, stages_per_rank, num_microbatches: NUM_MICROBATCHES };
+        let programs = tensor_net::programs(&generate(kind, &extent).unwrap(), grid);
+        let train = |world: &dyn Communicator| {
+            let (mut worker, ..) =
+                tensor_net::worker(world, &programs, grid, |end| end, |_, group| group)?;
+            train(&mut worker)
+        };
+        let got = train(&*world)?;
+        assert!(!got.1.is_empty());
+        let threads = threads(world.size(), &ThreadOptions::default(), |world| train(&*world));
+        assert_eq!(got, threads.unwrap()[world.rank()]);
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ pub(crate) fn take_part(name: &str) -> ExitCode {
         },
         "ended" => |world| all(|| conformance::a_rank_that_has_ended_is_not_waited_for(world)),
         "training" => training::trains_as_threads_do,
+        "tensor_parallel" => training::parts_train_as_threads_do,
         "twice" => |communicator| {
             let error = world(&MpiOptions::default()).unwrap_err();
             assert!(matches!(error, Error::OneWorld), "{error}");

@@ -74,8 +74,9 @@ struct State {
     dropped: BTreeMap<Address, VecDeque<Message>>,
     /// What came of ranks that have begun anew before this one has.
     early: Vec<Outgoing>,
-    /// What each rank that waits is waiting for, and since when.
-    waiting: BTreeMap<usize, (usize, Awaited, Instant)>,
+    /// What each rank that waits is waiting for, and since when: on several threads at once, it may be
+    /// for several messages. All ranks, to begin anew, have no address.
+    waiting: BTreeMap<(usize, Option<Address>), (usize, Awaited, Instant)>,
 }
 
 /// How a rank ended.
@@ -184,10 +185,11 @@ impl PostOffice {
                 Content::Tagged(tag) => Awaited::Message(tag),
                 Content::Collective(_) => Awaited::Collective,
             };
-            state.waiting.entry(address.to).or_insert((address.from, awaited, start));
+            let waits = state.waiting.entry((address.to, Some(address)));
+            waits.or_insert((address.from, awaited, start));
             state = self.wait(address.to, state, unsettled.map_or(left, |short| left.min(short)));
         };
-        state.waiting.remove(&address.to);
+        state.waiting.remove(&(address.to, Some(address)));
         found
     }
 
@@ -222,10 +224,11 @@ impl PostOffice {
         state.num_groups * self.arrived.len() as u64 + rank as u64
     }
 
-    /// What a rank waits for just now.
+    /// What a rank waits for just now, and has for longest.
     pub(super) fn waiting(&self, rank: usize) -> Option<Waiting> {
         let state = self.lock();
-        let &(rank, awaited, since) = state.waiting.get(&rank)?;
+        let own = state.waiting.iter().filter(|((waits, _), _)| *waits == rank);
+        let (_, &(rank, awaited, since)) = own.min_by_key(|(_, (_, _, since))| *since)?;
         Some(Waiting { rank, awaited, waited: since.elapsed() })
     }
 }

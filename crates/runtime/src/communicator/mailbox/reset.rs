@@ -35,7 +35,7 @@ impl PostOffice {
         let mut refused: Option<(Error, Instant)> = None;
         while state.num_resets == num_resets {
             if let Some((error, _)) = refused.take_if(|_| !state.resetting.contains(&rank)) {
-                state.waiting.remove(&rank);
+                state.waiting.remove(&(rank, None));
                 return Err(error);
             }
             let waited = start.elapsed();
@@ -56,10 +56,10 @@ impl PostOffice {
             };
             let missing = (0..self.world_size()).find(|other| !state.resetting.contains(other));
             let awaited = (missing.unwrap_or(ARBITER), Awaited::Recovery, start);
-            state.waiting.insert(rank, awaited);
+            state.waiting.insert((rank, None), awaited);
             state = self.wait(rank, state, left);
         }
-        state.waiting.remove(&rank);
+        state.waiting.remove(&(rank, None));
         // Outside of the lock: tensors can bring anything along.
         let dropped = std::mem::take(&mut state.dropped);
         drop(state);
