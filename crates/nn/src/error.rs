@@ -230,6 +230,14 @@ pub enum Error {
         /// How many there are.
         num_experts: usize,
     },
+    /// Columns that a tensor does not have.
+    #[error("a tensor of {width} columns has no columns {columns:?}")]
+    Columns {
+        /// Those that were asked for.
+        columns: std::ops::Range<usize>,
+        /// How many there are.
+        width: usize,
+    },
     /// Tokens that are not a batch of sequences of one length.
     #[error("{num_tokens} tokens are not {batch} sequences of one length")]
     TokensOfBatch {

@@ -31,7 +31,7 @@ pub use affine::add_bias;
 pub use attention::{Attention, Mask, Segments};
 pub use clip::{grad_norm_max, grad_norm_squared, scale_grads};
 pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum, cross_entropy_sum_among};
-pub use dropout::{Noise, dropout};
+pub use dropout::{Dropout, Noise, dropout};
 pub use embedding::Embedding;
 pub use error::Error;
 pub use gelu::{Gelu, geglu, gelu};

@@ -1,6 +1,6 @@
 //! A matrix of a block, perhaps with a low-rank adapter beside it.
 
-use autopipe_nn::{Linear, Parameter, add_bias, dropout};
+use autopipe_nn::{Dropout, Linear, Parameter, add_bias};
 use candle_core::{Result, Tensor};
 
 use super::{Pass, Ranks};
@@ -30,9 +30,7 @@ pub(crate) struct Adapter {
     /// From the rank to the output.
     pub(super) b: Linear,
     pub(super) scale: f64,
-    pub(super) dropout: f64,
-    /// What its random numbers depend on.
-    pub(super) name: String,
+    pub(super) dropout: Option<Dropout>,
 }
 
 impl Projection {
@@ -75,9 +73,9 @@ impl Adapter {
     /// What is added to the result of the matrix, in the adapter's own dtype.
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let x = x.to_dtype(self.a.weight().dtype())?;
-        let x = match &pass.noise {
-            Some(noise) if self.dropout > 0.0 => dropout(&x, self.dropout, noise, &self.name)?,
-            _ => x,
+        let x = match (&self.dropout, &pass.noise) {
+            (Some(dropout), Some(noise)) => dropout.forward(&x, noise)?,
+            (None, _) | (_, None) => x,
         };
         self.b.forward(&self.a.forward(&x)?)? * self.scale
     }

@@ -1,6 +1,6 @@
 //! A place in the tree of modules, from which layers take their parameters.
 
-use autopipe_nn::{Linear, Parameter, Parameters, RmsNorm};
+use autopipe_nn::{Cut, Dropout, Linear, Parameter, Parameters, RmsNorm};
 use candle_core::Result;
 
 use super::{Adapter, NormShape, Projection, Ranks};
@@ -67,13 +67,22 @@ impl<'a> Scope<'a> {
         else {
             return Ok(None);
         };
+        let dropout = (lora.dropout > 0.0).then(|| self.dropout(lora.dropout, a.cut()));
         Ok(Some(Adapter {
+            dropout: dropout.transpose()?,
             a: Linear::new(a, None)?,
             b: Linear::new(b, None)?,
             scale: lora.scale(),
-            dropout: lora.dropout,
-            name: self.path.clone(),
         }))
+    }
+
+    /// The dropout in front of an adapter's first matrix, which may be cut by its inputs.
+    fn dropout(&self, p: f64, cut: Option<&Cut>) -> Result<Dropout> {
+        let dropout = Dropout::new(p, &self.path)?;
+        match cut.and_then(|cut| Some((cut.ranges().next()?, cut.whole_shape().dim(1).ok()?))) {
+            Some((columns, width)) => dropout.of_columns(columns, width),
+            None => Ok(dropout),
+        }
     }
 
     fn parameter(&self, name: &str) -> Option<Parameter> {

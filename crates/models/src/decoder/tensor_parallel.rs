@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Decoder;
-use super::part::Part;
 use crate::Error;
-use crate::blocks::{FeedForward, Split};
+use crate::blocks::{AttentionShape, FeedForward};
 
 /// Why a model cannot be cut among so many tensor-parallel ranks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,15 +34,6 @@ pub enum TensorParallelProblem {
         /// How many parts it can have.
         value: usize,
     },
-    /// Dropout in front of an adapter whose input is cut.
-    #[error(
-        "the input of `{module}` is cut, and so would be what its adapter drops; set the dropout to 0, \
-         or leave it out of the targets"
-    )]
-    Dropout {
-        /// The first such matrix.
-        module: String,
-    },
 }
 
 fn in_words(numbers: &[usize]) -> String {
@@ -68,7 +58,7 @@ impl Decoder {
 
     fn tensor_parallel_problems(&self, num_ranks: usize) -> Vec<TensorParallelProblem> {
         let layers = &self.shape.layers;
-        let heads = |key, of_layer: fn(&crate::blocks::AttentionShape) -> usize| {
+        let heads = |key, of_layer: fn(&AttentionShape) -> usize| {
             let counts: BTreeSet<usize> =
                 layers.iter().map(|layer| of_layer(&layer.attention)).collect();
             let cut = counts.into_iter().filter(|count| !count.is_multiple_of(num_ranks));
@@ -94,7 +84,6 @@ impl Decoder {
         heads("num_attention_heads", |attention| attention.num_heads)
             .chain(heads("num_key_value_heads", |attention| attention.num_kv_heads))
             .chain(empty)
-            .chain(self.dropped().map(|module| TensorParallelProblem::Dropout { module }))
             .collect()
     }
 
@@ -109,16 +98,5 @@ impl Decoder {
             })
         };
         (1..=fewest).filter(fits).collect()
-    }
-
-    /// The first matrix cut by its inputs in front of whose adapter numbers are dropped.
-    fn dropped(&self) -> Option<String> {
-        let is_dropping = self.options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
-        let of_part = |part: Part| part.declare(&self.shape).linears(&part.name());
-        let mut matrices = self.parts().flat_map(of_part);
-        let first = matrices.find(|(path, weight)| {
-            is_dropping && weight.split == Split::Columns && self.adapted.contains(path)
-        });
-        first.map(|(path, _)| path)
     }
 }
