@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointProblem;
 use crate::config::{ConfigProblem, listed};
-use crate::decoder::ModuleProblem;
+use crate::decoder::{ModuleProblem, TensorParallelProblem};
 use crate::hub::HubProblem;
 use crate::nearest::hint;
 
@@ -172,6 +172,14 @@ pub enum Error {
     Modules {
         /// All that is wrong, at least one.
         problems: Vec<ModuleProblem>,
+    },
+    /// A model that cannot be cut among so many tensor-parallel ranks.
+    #[error("the model cannot be cut among {num_ranks} tensor-parallel ranks:{}", listed(.problems))]
+    TensorParallel {
+        /// How many ranks.
+        num_ranks: usize,
+        /// All that is in the way, at least one.
+        problems: Vec<TensorParallelProblem>,
     },
     /// A parameter's tensor cannot be made.
     #[error("cannot make the parameter `{name}`: {}", plain(.source))]

@@ -20,7 +20,7 @@ pub use auto_model::{
 };
 pub use checkpoint::{Checkpoint, CheckpointProblem};
 pub use config::ConfigProblem;
-pub use decoder::{ModuleProblem, PositionProblem};
+pub use decoder::{ModuleProblem, PositionProblem, TensorParallelProblem};
 pub use error::Error;
 pub use family::Family;
 pub use hub::{Hub, HubProblem};

@@ -46,6 +46,48 @@ pub enum Error {
         /// How many numbers the parameter has.
         num_elements: usize,
     },
+    /// A tensor that cannot be cut in this way.
+    #[error("a tensor of shape {whole:?} has no dimension {dim} that is blocks of {blocks:?}")]
+    CutBlocks {
+        /// Its shape.
+        whole: Shape,
+        /// The dimension to be cut.
+        dim: usize,
+        /// The sizes of the blocks that it should be.
+        blocks: Vec<usize>,
+    },
+    /// A rank that has no part.
+    #[error("a tensor cut among {count} ranks has no part {index}; they are counted from 0")]
+    CutIndex {
+        /// The rank's number.
+        index: usize,
+        /// How many ranks there are.
+        count: usize,
+    },
+    /// More or fewer parts than a whole tensor has.
+    #[error("a tensor cut among {expected} ranks is not {actual} parts")]
+    CutParts {
+        /// How many ranks there are.
+        expected: usize,
+        /// How many parts were given.
+        actual: usize,
+    },
+    /// A tensor that is not of the shape that the cut says.
+    #[error("{what} has shape {actual:?}, by the cut it is {expected:?}")]
+    CutShape {
+        /// Which tensor, in words.
+        what: &'static str,
+        /// The shape by the cut.
+        expected: Shape,
+        /// The shape it has.
+        actual: Shape,
+    },
+    /// An embedding among ranks whose weight is not cut as it has to be.
+    #[error("an embedding among ranks needs a weight cut along its rows, `{parameter}` is not")]
+    EmbeddingCut {
+        /// The parameter's name.
+        parameter: String,
+    },
     /// A slice of a parameter that no optimiser works on.
     #[error("`{parameter}` is frozen: only what is trained is cut into slices")]
     FrozenSlice {
@@ -187,6 +229,14 @@ pub enum Error {
         k: usize,
         /// How many there are.
         num_experts: usize,
+    },
+    /// Columns that a tensor does not have.
+    #[error("a tensor of {width} columns has no columns {columns:?}")]
+    Columns {
+        /// Those that were asked for.
+        columns: std::ops::Range<usize>,
+        /// How many there are.
+        width: usize,
     },
     /// Tokens that are not a batch of sequences of one length.
     #[error("{num_tokens} tokens are not {batch} sequences of one length")]

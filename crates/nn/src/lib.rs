@@ -27,10 +27,11 @@ mod vjp;
 #[cfg(test)]
 mod oracle;
 
+pub use affine::add_bias;
 pub use attention::{Attention, Mask, Segments};
 pub use clip::{grad_norm_max, grad_norm_squared, scale_grads};
-pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum};
-pub use dropout::{Noise, dropout};
+pub use cross_entropy::{IGNORE_INDEX, count_labels, cross_entropy_sum, cross_entropy_sum_among};
+pub use dropout::{Dropout, Noise, dropout};
 pub use embedding::Embedding;
 pub use error::Error;
 pub use gelu::{Gelu, geglu, gelu};
@@ -42,5 +43,5 @@ pub use recompute::{Recomputed, recompute};
 pub use rms_norm::RmsNorm;
 pub use rotary::{RotaryEmbedding, Rotation};
 pub use swiglu::swiglu;
-pub use tensor_parallel::{Combine, Pass, TensorParallelGroup};
+pub use tensor_parallel::{Combine, Cut, Pass, TensorParallelGroup, enter, leave};
 pub use vjp::vjp;

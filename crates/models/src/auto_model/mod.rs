@@ -4,12 +4,15 @@
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use autopipe_nn::TensorParallelGroup;
 use autopipe_runtime::{BoxError, Model, StageModel};
 use autopipe_splitter::ModuleGraph;
 use candle_core::{DType, Device};
 use serde_json::{Map, Value};
 
+use crate::blocks::Ranks;
 use crate::checkpoint::CONFIG_FILE;
 use crate::decoder::Decoder;
 use crate::{Checkpoint, Error, Family, Options, WeightSource, json};
@@ -140,9 +143,26 @@ impl AutoModel {
         }
     }
 
+    /// Whether the model can be cut among so many tensor-parallel ranks. Reads no weights.
+    ///
+    /// # Errors
+    /// All that is in the way of it, at once.
+    pub fn check_tensor_parallel(&self, num_ranks: usize) -> Result<(), Error> {
+        self.decoder.check_tensor_parallel(num_ranks)
+    }
+
     /// Where the weights come from.
     pub fn weights(&self) -> &WeightSource {
         &self.weights
+    }
+
+    fn build(
+        &self,
+        modules: &[String],
+        device: &Device,
+        ranks: &Ranks,
+    ) -> Result<Box<dyn StageModel>, BoxError> {
+        Ok(Box::new(self.decoder.build_stage(modules, &self.weights, device, ranks)?))
     }
 
     pub(crate) fn decoder(&self) -> &Decoder {
@@ -165,6 +185,15 @@ impl Model for AutoModel {
         modules: &[String],
         device: &Device,
     ) -> Result<Box<dyn StageModel>, BoxError> {
-        Ok(Box::new(self.decoder.build_stage(modules, &self.weights, device)?))
+        self.build(modules, device, &Ranks::alone())
+    }
+
+    fn build_stage_among(
+        &self,
+        modules: &[String],
+        device: &Device,
+        group: &Arc<dyn TensorParallelGroup>,
+    ) -> Result<Box<dyn StageModel>, BoxError> {
+        self.build(modules, device, &Ranks::of(group))
     }
 }

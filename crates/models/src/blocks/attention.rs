@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use autopipe_nn::{Attention, Mask, RmsNorm};
 use candle_core::{D, Result, Tensor};
 
-use super::{Declaration, NormShape, Pass, Projection, Scope};
+use super::{Declaration, NormShape, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a self-attention, and what a family changes of it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,9 @@ pub(crate) struct SelfAttention {
     /// Of queries and of keys.
     norms: Option<[RmsNorm; 2]>,
     attention: Attention,
+    /// With the heads that are here.
     shape: AttentionShape,
+    ranks: Ranks,
 }
 
 #[derive(Debug)]
@@ -53,15 +55,20 @@ impl AttentionShape {
     pub(super) fn declare(&self) -> Declaration {
         let &Self { hidden_size, has_qkv_bias, has_o_bias, .. } = self;
         let (q_size, kv_size) = self.widths();
-        let input = |width| Declaration::linear(hidden_size, width, has_qkv_bias);
-        let mut parts = if self.is_fused {
-            vec![(FUSED, input(q_size + 2 * kv_size))]
-        } else {
-            vec![("q_proj", input(q_size)), ("k_proj", input(kv_size)), ("v_proj", input(kv_size))]
+        let input = |widths: &[usize]| {
+            let matrix = Declaration::linear(hidden_size, widths.iter().sum(), has_qkv_bias);
+            matrix.cut_by_outputs(widths)
         };
-        parts.push(("o_proj", Declaration::linear(q_size, hidden_size, has_o_bias)));
+        let mut parts = if self.is_fused {
+            vec![(FUSED, input(&[q_size, kv_size, kv_size]))]
+        } else {
+            let (k, v) = (input(&[kv_size]), input(&[kv_size]));
+            vec![("q_proj", input(&[q_size])), ("k_proj", k), ("v_proj", v)]
+        };
+        let output = Declaration::linear(q_size, hidden_size, has_o_bias);
+        parts.push(("o_proj", output.cut_by_inputs()));
         if let Some(norm) = self.head_norm {
-            let norm = Declaration::norm(self.head_dim, norm);
+            let norm = Declaration::norm(self.head_dim, norm).applied_in_parts();
             parts.extend([("q_norm", norm.clone()), ("k_norm", norm)]);
         }
         Declaration::of(parts)
@@ -109,14 +116,21 @@ impl AttentionShape {
                 Some(cap) => attention.with_softcap(cap),
                 None => attention,
             },
-            shape: self.clone(),
+            shape: self.part(scope.ranks().size()),
+            ranks: scope.ranks().clone(),
         })
+    }
+
+    /// What one of so many ranks has of it: heads of its own.
+    fn part(&self, num_ranks: usize) -> Self {
+        let (num_heads, num_kv_heads) = (self.num_heads / num_ranks, self.num_kv_heads / num_ranks);
+        Self { num_heads, num_kv_heads, ..self.clone() }
     }
 }
 
 impl SelfAttention {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let [q, k, v] = self.heads(x, pass)?;
+        let [q, k, v] = self.heads(&self.ranks.enter(x)?, pass)?;
         let [q, k] = match &self.norms {
             Some([of_q, of_k]) => [of_q.forward(&q)?, of_k.forward(&k)?],
             None => [q, k],

@@ -1,5 +1,7 @@
 //! What a block is made of: a tree of named parts with parameters, before there are weights.
 
+use autopipe_nn::{Cut, Error};
+
 use super::NormShape;
 
 /// A block's parameters and the blocks inside of it, in the order in which transformers registers
@@ -19,6 +21,20 @@ pub(crate) struct Declared {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) init: Init,
+    pub(crate) split: Split,
+}
+
+/// What each of several tensor-parallel ranks has of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// All of it, and the same gradient as the others.
+    Whole,
+    /// All of it; its gradient is the sum of what the ranks' backwards give.
+    Summed,
+    /// Its part of each block of rows, whose sizes these are.
+    Rows(Vec<usize>),
+    /// Its part of the columns.
+    Columns,
 }
 
 /// What a parameter is before training.
@@ -35,7 +51,17 @@ pub(crate) enum Init {
 
 impl Declared {
     fn new(name: &str, shape: Vec<usize>, init: Init) -> Self {
-        Self { name: name.to_owned(), shape, init }
+        Self { name: name.to_owned(), shape, init, split: Split::Whole }
+    }
+
+    /// How this rank's part lies in the whole; none of what every rank has all of.
+    pub(crate) fn cut(&self, index: usize, count: usize) -> Result<Option<Cut>, Error> {
+        let (dim, blocks) = match &self.split {
+            Split::Whole | Split::Summed => return Ok(None),
+            Split::Rows(blocks) => (0, blocks.clone()),
+            Split::Columns => (1, self.shape.iter().skip(1).copied().collect()),
+        };
+        Cut::new(self.shape.as_slice().into(), dim, blocks, index, count).map(Some)
     }
 
     /// Operations per token of a product with this parameter: a multiplication and an addition for
@@ -70,10 +96,36 @@ impl Declaration {
         Self { parameters, parts: Vec::new(), is_linear: true }
     }
 
+    /// The matrix cut among ranks by its outputs, which are blocks of these sizes: each rank has the
+    /// input, and a part of the result.
+    pub(crate) fn cut_by_outputs(mut self, blocks: &[usize]) -> Self {
+        for parameter in &mut self.parameters {
+            parameter.split = Split::Rows(blocks.to_vec());
+        }
+        self
+    }
+
+    /// The matrix cut among ranks by its inputs: each rank has a part of the input, and a summand of
+    /// the result. The bias comes behind the sum.
+    pub(crate) fn cut_by_inputs(mut self) -> Self {
+        for parameter in self.parameters.iter_mut().filter(|p| p.shape.len() == 2) {
+            parameter.split = Split::Columns;
+        }
+        self
+    }
+
+    /// Applied by each rank to a part of the numbers.
+    pub(crate) fn applied_in_parts(mut self) -> Self {
+        for parameter in &mut self.parameters {
+            parameter.split = Split::Summed;
+        }
+        self
+    }
+
     /// A row for each of `num_rows` ids.
     pub(crate) fn embedding(num_rows: usize, width: usize) -> Self {
         let weight = Declared::new("weight", vec![num_rows, width], Init::Normal);
-        Self { parameters: vec![weight], ..Self::default() }
+        Self { parameters: vec![weight], ..Self::default() }.cut_by_outputs(&[num_rows])
     }
 
     /// A scale for each of `width` numbers.
@@ -94,13 +146,10 @@ impl Declaration {
         own.chain(inner).collect()
     }
 
-    /// The paths of all matrices that are multiplied with, behind `path`, with the sizes of their
-    /// inputs and outputs.
-    pub(crate) fn linears(&self, path: &str) -> Vec<(String, [usize; 2])> {
-        let own = self.parameters.iter().filter(|_| self.is_linear).filter_map(|p| {
-            let &[num_out, num_in] = p.shape.as_slice() else { return None };
-            Some((path.to_owned(), [num_in, num_out]))
-        });
+    /// The paths of all matrices that are multiplied with, behind `path`, with their weights.
+    pub(crate) fn linears(&self, path: &str) -> Vec<(String, Declared)> {
+        let matrices = self.parameters.iter().filter(|p| self.is_linear && p.shape.len() == 2);
+        let own = matrices.map(|weight| (path.to_owned(), weight.clone()));
         let inner =
             self.parts.iter().flat_map(|(name, part)| part.linears(&format!("{path}.{name}")));
         own.chain(inner).collect()

@@ -4,7 +4,7 @@ use autopipe_nn::Routing;
 use candle_core::{Result, Tensor};
 
 use super::mlp::GatedMlp;
-use super::{Declaration, MlpShape, Pass, Projection, Scope};
+use super::{Declaration, MlpShape, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a mixture of experts.
 #[derive(Clone, Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct ExpertsShape {
     pub(crate) balance: Option<f64>,
     /// What a layer calls the block.
     pub(crate) block_name: &'static str,
+    /// Without biases.
     pub(crate) expert: MlpShape,
 }
 
@@ -30,6 +31,7 @@ pub(crate) struct Experts {
     is_normalised: bool,
     /// The weight of the balance loss in a layer: the mean over those with a router is taken.
     balance: Option<f64>,
+    ranks: Ranks,
 }
 
 const ROUTER: &str = "gate";
@@ -68,6 +70,7 @@ impl ExpertsShape {
             num_per_token: self.num_per_token,
             is_normalised: self.is_normalised,
             balance: self.balance.map(|weight| weight / num_sparse as f64),
+            ranks: scope.ranks().clone(),
         })
     }
 }
@@ -82,8 +85,10 @@ impl Experts {
         if let Some(weight) = self.balance {
             routing = routing.with_balance_loss(batch, weight * pass.share)?;
         }
-        let expert = |i: usize, rows: &Tensor| self.experts[i].forward(rows, pass);
-        let y = routing.apply(&tokens, self.experts.len(), expert)?;
-        y.reshape(x.shape())
+        // The router is whole on every rank; its experts are in parts, and so is what they say.
+        let routing = self.ranks.route(routing)?;
+        let expert = |i: usize, rows: &Tensor| self.experts[i].summand(rows, pass);
+        let y = routing.apply(&self.ranks.enter(&tokens)?, self.experts.len(), expert)?;
+        self.ranks.leave(y)?.reshape(x.shape())
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Activation, Declaration, Pass, Projection, Scope};
+use super::{Activation, Declaration, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a feed-forward block.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct GatedMlp {
     factors: Factors,
     down_proj: Projection,
     activation: Activation,
+    ranks: Ranks,
 }
 
 #[derive(Debug)]
@@ -39,14 +40,17 @@ impl MlpShape {
     pub(super) fn declare(&self) -> Declaration {
         let &Self { hidden_size, intermediate_size: inner, has_bias, .. } = self;
         let [gate, up, down] = self.names;
-        let down = (down, Declaration::linear(inner, hidden_size, has_bias));
+        let down = (down, Declaration::linear(inner, hidden_size, has_bias).cut_by_inputs());
         let activation = ("act_fn", Declaration::empty());
-        let factor = || Declaration::linear(hidden_size, inner, has_bias);
+        let factors = |widths: &[usize]| {
+            let matrix = Declaration::linear(hidden_size, widths.iter().sum(), has_bias);
+            matrix.cut_by_outputs(widths)
+        };
         if self.is_fused {
-            let both = Declaration::linear(hidden_size, 2 * inner, has_bias);
-            return Declaration::of([(FUSED, both), down, activation]);
+            return Declaration::of([(FUSED, factors(&[inner, inner])), down, activation]);
         }
-        Declaration::of([(gate, factor()), (up, factor()), down, activation])
+        let (of_gate, of_up) = (factors(&[inner]), factors(&[inner]));
+        Declaration::of([(gate, of_gate), (up, of_up), down, activation])
     }
 
     /// How many numbers per token are kept: both factors and their product; where there are biases,
@@ -64,12 +68,28 @@ impl MlpShape {
             let (gate_proj, up_proj) = (scope.part(gate).linear()?, scope.part(up).linear()?);
             Factors::Apart { gate_proj, up_proj }
         };
-        Ok(GatedMlp { factors, down_proj: scope.part(down).linear()?, activation: self.activation })
+        Ok(GatedMlp {
+            factors,
+            down_proj: scope.part(down).linear()?,
+            activation: self.activation,
+            ranks: scope.ranks().clone(),
+        })
     }
 }
 
 impl GatedMlp {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let inner = self.inner(&self.ranks.enter(x)?, pass)?;
+        self.down_proj.forward(&inner, pass)
+    }
+
+    /// What this rank has of the result, for one who sees to both ends of many blocks: of one without
+    /// biases it is what the ranks are to sum.
+    pub(super) fn summand(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.down_proj.summand(&self.inner(x, pass)?, pass)
+    }
+
+    fn inner(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (gate, up) = match &self.factors {
             Factors::Apart { gate_proj, up_proj } => {
                 (gate_proj.forward(x, pass)?, up_proj.forward(x, pass)?)
@@ -80,6 +100,6 @@ impl GatedMlp {
                 (both.narrow(D::Minus1, 0, inner)?, both.narrow(D::Minus1, inner, inner)?)
             }
         };
-        self.down_proj.forward(&self.activation.gated(&gate, &up)?, pass)
+        self.activation.gated(&gate, &up)
     }
 }

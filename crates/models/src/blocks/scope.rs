@@ -1,9 +1,9 @@
 //! A place in the tree of modules, from which layers take their parameters.
 
-use autopipe_nn::{Linear, Parameter, Parameters, RmsNorm};
+use autopipe_nn::{Cut, Dropout, Linear, Parameter, Parameters, RmsNorm};
 use candle_core::Result;
 
-use super::{Adapter, NormShape, Projection};
+use super::{Adapter, NormShape, Projection, Ranks};
 use crate::lora::{LORA_A, LORA_B, Lora};
 
 /// A module's path and the parameters of the stage that it is on.
@@ -11,22 +11,29 @@ use crate::lora::{LORA_A, LORA_B, Lora};
 pub(crate) struct Scope<'a> {
     parameters: &'a Parameters,
     lora: Option<&'a Lora>,
+    ranks: &'a Ranks,
     path: String,
 }
 
 impl<'a> Scope<'a> {
-    /// With what is to be known of the adapters that are among the parameters.
+    /// With what is to be known of the adapters that are among the parameters, and the ranks that have
+    /// the rest of what is cut.
     pub(crate) fn new(
         parameters: &'a Parameters,
         lora: Option<&'a Lora>,
+        ranks: &'a Ranks,
         path: impl Into<String>,
     ) -> Self {
-        Self { parameters, lora, path: path.into() }
+        Self { parameters, lora, ranks, path: path.into() }
+    }
+
+    pub(super) fn ranks(&self) -> &'a Ranks {
+        self.ranks
     }
 
     /// A part of this module.
     pub(crate) fn part(&self, name: &str) -> Self {
-        Self::new(self.parameters, self.lora, format!("{}.{name}", self.path))
+        Self::new(self.parameters, self.lora, self.ranks, format!("{}.{name}", self.path))
     }
 
     /// The module's weight.
@@ -36,8 +43,12 @@ impl<'a> Scope<'a> {
 
     /// The module as a matrix, with the bias if one was declared, and the adapter if it has one.
     pub(crate) fn linear(&self) -> Result<Projection> {
-        let base = Linear::new(self.weight(), self.parameter("bias"))?;
-        Ok(Projection::new(base, self.adapter()?))
+        let (weight, bias, adapter) = (self.weight(), self.parameter("bias"), self.adapter()?);
+        if weight.cut().is_some_and(|cut| cut.dim() == 1) {
+            let base = Linear::new(weight, None)?;
+            return Ok(Projection::summed(base, adapter, self.ranks.clone(), bias));
+        }
+        Ok(Projection::new(Linear::new(weight, bias)?, adapter))
     }
 
     /// The module as a norm.
@@ -56,13 +67,22 @@ impl<'a> Scope<'a> {
         else {
             return Ok(None);
         };
+        let dropout = (lora.dropout > 0.0).then(|| self.dropout(lora.dropout, a.cut()));
         Ok(Some(Adapter {
+            dropout: dropout.transpose()?,
             a: Linear::new(a, None)?,
             b: Linear::new(b, None)?,
             scale: lora.scale(),
-            dropout: lora.dropout,
-            name: self.path.clone(),
         }))
+    }
+
+    /// The dropout in front of an adapter's first matrix, which may be cut by its inputs.
+    fn dropout(&self, p: f64, cut: Option<&Cut>) -> Result<Dropout> {
+        let dropout = Dropout::new(p, &self.path)?;
+        match cut.and_then(|cut| Some((cut.ranges().next()?, cut.whole_shape().dim(1).ok()?))) {
+            Some((columns, width)) => dropout.of_columns(columns, width),
+            None => Ok(dropout),
+        }
     }
 
     fn parameter(&self, name: &str) -> Option<Parameter> {

@@ -3,23 +3,26 @@
 use std::sync::Arc;
 
 use autopipe_nn::{Embedding, Linear, Parameters};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::part::Part;
 use super::select::select;
 use super::stage::{DecoderStage, Layer};
 use super::{Decoder, EMBEDDING, Planned};
-use crate::blocks::{Projection, Scope};
+use crate::blocks::{Projection, Ranks, Scope, Split};
 use crate::{Error, WeightSource};
 
 impl Decoder {
-    /// The stage made of `modules`, with its weights from `weights` on `device`.
+    /// The stage made of `modules`, with its weights from `weights` on `device`: of these a rank keeps
+    /// its own part.
     pub(crate) fn build_stage(
         &self,
         modules: &[String],
         weights: &WeightSource,
         device: &Device,
+        ranks: &Ranks,
     ) -> Result<DecoderStage, Error> {
+        self.check_tensor_parallel(ranks.size())?;
         let parts = select(modules, self.shape.layers.len())
             .map_err(|problems| Error::Modules { problems })?;
         let mut parameters = Parameters::new();
@@ -28,27 +31,31 @@ impl Decoder {
             if planned.shared_with.is_some_and(|owner| parameters.get(owner).is_some()) {
                 continue;
             }
-            let Planned { declared, trainable, .. } = &planned;
             let value = self.value(&planned, weights, device)?;
-            parameters.add(&declared.name, value, *trainable).map_err(|source| {
-                Error::Parameter { name: declared.name.clone(), source: source.into() }
+            add(&mut parameters, &planned, value, ranks).map_err(|source| Error::Parameter {
+                name: planned.declared.name.clone(),
+                source: source.into(),
             })?;
         }
-        self.assemble(&parts, parameters).map_err(|source| Error::Build { source })
+        self.assemble(&parts, parameters, ranks).map_err(|source| Error::Build { source })
     }
 
     fn assemble(
         &self,
         parts: &[Part],
         parameters: Parameters,
+        ranks: &Ranks,
     ) -> candle_core::Result<DecoderStage> {
         let shape = &self.shape;
         let (mut embed_tokens, mut layers, mut norm, mut lm_head) = (None, Vec::new(), None, None);
         for &part in parts {
-            let scope = Scope::new(&parameters, self.options.lora.as_ref(), part.name());
+            let scope = Scope::new(&parameters, self.options.lora.as_ref(), ranks, part.name());
             match part {
                 Part::Embedding => {
-                    let embedding = Embedding::new(scope.weight())?;
+                    let embedding = match ranks.group() {
+                        Some(group) => Embedding::among(scope.weight(), group)?,
+                        None => Embedding::new(scope.weight())?,
+                    };
                     embed_tokens = Some(match shape.padding_id {
                         Some(id) => embedding.with_padding(id)?,
                         None => embedding,
@@ -84,6 +91,31 @@ impl Decoder {
             max_positions: shape.limit(),
             hidden_size: shape.hidden_size,
             parameters,
+            ranks: ranks.clone(),
         })
     }
+}
+
+/// Adds a parameter as this rank is to have it. The whole value is gone before the next is read.
+fn add(
+    parameters: &mut Parameters,
+    planned: &Planned,
+    value: Tensor,
+    ranks: &Ranks,
+) -> Result<(), autopipe_nn::Error> {
+    let Planned { declared, trainable, .. } = planned;
+    let name = &declared.name;
+    let Some(group) = ranks.group() else {
+        return parameters.add(name, value, *trainable).map(drop);
+    };
+    if let Some(cut) = declared.cut(group.rank(), group.size())? {
+        let part = cut.take(&value)?;
+        drop(value);
+        return parameters.add_cut(name, part, *trainable, cut).map(drop);
+    }
+    let parameter = match declared.split {
+        Split::Summed => parameters.add_summed(name, value, *trainable, group),
+        Split::Whole | Split::Rows(_) | Split::Columns => parameters.add(name, value, *trainable),
+    };
+    parameter.map(drop)
 }

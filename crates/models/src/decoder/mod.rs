@@ -10,6 +10,7 @@ mod position_problem;
 mod select;
 mod shape;
 mod stage;
+mod tensor_parallel;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub(crate) use parameter::Planned;
 pub use position_problem::PositionProblem;
 pub use select::ModuleProblem;
 pub(crate) use shape::DecoderShape;
+pub use tensor_parallel::TensorParallelProblem;
 
 use crate::lora::targets;
 use crate::nearest::nearest;

@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::part::Part;
 use super::{Decoder, EMBEDDING, HEAD};
-use crate::blocks::{Declared, Init};
+use crate::blocks::{Declared, Init, Split};
 use crate::lora::{LORA_A, LORA_B};
 use crate::options::matches_end;
 
@@ -50,13 +50,23 @@ impl Decoder {
             .linears(&path)
             .into_iter()
             .filter(|(path, _)| self.adapted.contains(path))
-            .flat_map(|(path, sizes)| self.adapter(&path, sizes));
+            .flat_map(|(path, weight)| self.adapter(&path, &weight));
         own.chain(adapters).collect()
     }
 
-    fn adapter(&self, path: &str, [num_in, num_out]: [usize; 2]) -> Vec<Planned> {
-        let Some(lora) = &self.options.lora else { return Vec::new() };
-        let matrix = |name: &str, shape: [usize; 2], init| {
+    fn adapter(&self, path: &str, weight: &Declared) -> Vec<Planned> {
+        let (Some(lora), &[num_out, num_in]) = (&self.options.lora, weight.shape.as_slice()) else {
+            return Vec::new();
+        };
+        // A rank's part of the outputs depends on all of what is between the two, and its part of the
+        // inputs gives a summand of it: what is not cut has a part of its gradient on each.
+        let splits = match &weight.split {
+            Split::Whole => [Split::Whole, Split::Whole],
+            Split::Summed => [Split::Summed, Split::Summed],
+            Split::Rows(blocks) => [Split::Summed, Split::Rows(blocks.clone())],
+            Split::Columns => [Split::Columns, Split::Summed],
+        };
+        let matrix = |name: &str, shape: [usize; 2], init, split| {
             let name = format!("{path}.{name}");
             Planned {
                 trainable: !self.is_frozen(&name),
@@ -65,12 +75,13 @@ impl Decoder {
                 is_in_adapter: true,
                 // Its small steps would be lost in half precision.
                 dtype: DType::F32,
-                declared: Declared { name, shape: shape.to_vec(), init },
+                declared: Declared { name, shape: shape.to_vec(), init, split },
             }
         };
+        let [of_a, of_b] = splits;
         vec![
-            matrix(LORA_A, [lora.rank, num_in], Init::Uniform),
-            matrix(LORA_B, [num_out, lora.rank], Init::Zeros),
+            matrix(LORA_A, [lora.rank, num_in], Init::Uniform, of_a),
+            matrix(LORA_B, [num_out, lora.rank], Init::Zeros, of_b),
         ]
     }
 

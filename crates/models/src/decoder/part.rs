@@ -50,7 +50,8 @@ impl Part {
             Self::Layer(layer) => shape.layers[layer].declare(),
             Self::Norm => Declaration::norm(hidden_size, shape.norm),
             Self::Rotary => Declaration::empty(),
-            Self::Head => Declaration::linear(hidden_size, shape.vocab_size, false),
+            Self::Head => Declaration::linear(hidden_size, shape.vocab_size, false)
+                .cut_by_outputs(&[shape.vocab_size]),
         }
     }
 

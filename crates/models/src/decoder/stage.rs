@@ -7,11 +7,12 @@ use autopipe_runtime::{Keywords, StageModel};
 use candle_core::{Error, Result, Tensor, bail};
 
 use super::documents::{Documents, POSITION_IDS};
-use crate::blocks::{DecoderLayer, Pass, Projection};
+use crate::blocks::{DecoderLayer, Pass, Projection, Ranks};
 use crate::rope::Rope;
 
 /// Maps token ids `[batch, sequence]` if it has the embedding, else hidden states `[batch, sequence,
-/// hidden]`, to logits `[batch, sequence, vocabulary]` if it has the head, else hidden states.
+/// hidden]`, to logits `[batch, sequence, vocabulary]` if it has the head, else hidden states. Among
+/// ranks the logits are those of this rank's part of the vocabulary.
 #[derive(Debug)]
 pub(crate) struct DecoderStage {
     pub(super) embed_tokens: Option<Embedding>,
@@ -25,6 +26,7 @@ pub(crate) struct DecoderStage {
     pub(super) max_positions: Option<usize>,
     pub(super) hidden_size: usize,
     pub(super) parameters: Parameters,
+    pub(super) ranks: Ranks,
 }
 
 /// A layer, and whether it keeps only its input for the backward.
@@ -104,7 +106,7 @@ impl StageModel for DecoderStage {
             x = norm.forward(&x)?;
         }
         if let Some(lm_head) = &self.lm_head {
-            x = lm_head.forward(&x, &pass)?;
+            x = lm_head.forward(&self.ranks.enter(&x)?, &pass)?;
             if let Some(cap) = self.logit_softcap {
                 x = ((x / cap)?.tanh()? * cap)?;
             }

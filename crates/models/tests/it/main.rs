@@ -8,3 +8,6 @@ mod packed;
 mod parity;
 mod save;
 mod split;
+mod tensor_parallel;
+#[path = "../../../nn/tests/it/threads.rs"]
+mod threads;

@@ -3,9 +3,27 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CustomOp2, Device, Layout, Result, Shape, Tensor, op};
 
-use crate::Parameter;
 use crate::cpu::{Number, Values, add_to, for_number, vectorised};
 use crate::every_device::on_every_device;
+use crate::{Error, Parameter};
+
+/// The sum `x + b` of `x` of shape `[.., n]` and a bias of shape `[n]`, whose gradient can wait. It is
+/// for a bias that does not belong to the product before it: behind a sum over ranks.
+///
+/// # Errors
+/// If the last dimension, dtype or device of `x` is not the bias's.
+pub fn add_bias(x: &Tensor, bias: &Parameter) -> Result<Tensor> {
+    let width = bias.num_elements();
+    if bias.shape().rank() != 1 || x.dims().last() != Some(&width) {
+        return Err(Error::InputShape {
+            layer: "sum with a bias",
+            expected: format!("an input of shape [.., n] and a bias [n], here {:?}", bias.shape()),
+            actual: x.shape().clone(),
+        }
+        .into());
+    }
+    x.contiguous()?.apply_op2(bias.value(), AddBias { bias: bias.clone() })
+}
 
 /// `y + b` for `y` of shape `[.., n]` and `b` of shape `[n]`.
 pub(crate) struct AddBias {

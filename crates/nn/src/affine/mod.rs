@@ -4,5 +4,6 @@
 mod bias;
 mod scale;
 
+pub use bias::add_bias;
 pub(crate) use bias::{AddBias, bias_grad};
 pub(crate) use scale::Scale;

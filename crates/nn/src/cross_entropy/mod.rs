@@ -1,5 +1,6 @@
 //! The cross entropy of next-token prediction: the sum of -log softmax(z)[label].
 
+mod among;
 mod fused;
 mod labels;
 
@@ -10,7 +11,9 @@ use candle_core::{D, DType, Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
+pub use among::cross_entropy_sum_among;
 use fused::CrossEntropy;
+use labels::Label;
 pub use labels::{IGNORE_INDEX, count_labels};
 
 /// The loss `Σ (log Σ exp z - z[label])` over all labels that are not [`IGNORE_INDEX`].
@@ -36,16 +39,19 @@ pub use labels::{IGNORE_INDEX, count_labels};
 /// # candle_core::Result::Ok(())
 /// ```
 pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let (&num_classes, leading) =
-        logits.dims().split_last().ok_or_else(|| wrong_logits(logits, labels))?;
-    if leading != labels.dims() {
-        return Err(wrong_logits(logits, labels));
-    }
-    let classes = labels::read(labels, num_classes)?;
+    let classes = labels::of_whole(labels, leading(logits, labels)?)?;
     if has_kernels(logits) {
         return logits.contiguous()?.apply_op1(CrossEntropy::new(classes));
     }
     composed(logits, &classes)
+}
+
+/// The number of classes of logits that have the labels' leading dimensions.
+fn leading(logits: &Tensor, labels: &Tensor) -> Result<usize> {
+    match logits.dims().split_last() {
+        Some((&num_classes, leading)) if leading == labels.dims() => Ok(num_classes),
+        _ => Err(wrong_logits(logits, labels)),
+    }
 }
 
 fn wrong_logits(logits: &Tensor, labels: &Tensor) -> candle_core::Error {
@@ -59,17 +65,11 @@ fn wrong_logits(logits: &Tensor, labels: &Tensor) -> candle_core::Error {
 }
 
 /// The same by candle's own operations, for the devices and dtypes without a kernel.
-fn composed(logits: &Tensor, classes: &[Option<usize>]) -> Result<Tensor> {
+fn composed(logits: &Tensor, classes: &[Label]) -> Result<Tensor> {
     let dtype = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    let (num_rows, device) = (classes.len(), logits.device());
-    let logits = logits.to_dtype(dtype)?.reshape((num_rows, ()))?;
-    let index = classes.iter().map(|class| u32::try_from(class.unwrap_or(0)));
-    let index =
-        index.collect::<std::result::Result<Vec<u32>, _>>().map_err(candle_core::Error::wrap)?;
-    let index = Tensor::from_vec(index, (num_rows, 1), device)?;
-    let counts: Vec<f32> =
-        classes.iter().map(|class| if class.is_some() { 1. } else { 0. }).collect();
-    let counts = Tensor::from_vec(counts, (num_rows, 1), device)?.to_dtype(dtype)?;
+    let logits = logits.to_dtype(dtype)?.reshape((classes.len(), ()))?;
+    let counts = labels::factors(classes, |label| label != Label::Ignored, &logits)?;
+    let index = labels::index(classes, logits.device())?;
 
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use super::labels::{Label, of_whole};
 use super::{IGNORE_INDEX, composed, count_labels, cross_entropy_sum};
 use crate::oracle::{ALL_DTYPES, assert_agree, assert_derivative, numbers, random, variable};
 use crate::{Parameters, vjp};
@@ -12,8 +13,8 @@ fn labels() -> Tensor {
     Tensor::new(&[[3i64, IGNORE_INDEX, 69], [0, 7, IGNORE_INDEX]], &Device::Cpu).unwrap()
 }
 
-fn classes() -> Vec<Option<usize>> {
-    vec![Some(3), None, Some(69), Some(0), Some(7), None]
+fn classes() -> Vec<Label> {
+    of_whole(&labels(), CLASSES).unwrap()
 }
 
 #[test]
@@ -37,8 +38,9 @@ fn agrees_with_the_definition() {
     let expected: f64 = numbers(&logits)
         .chunks(CLASSES)
         .zip(classes())
-        .filter_map(|(row, class)| {
-            Some(row.iter().map(|z| z.exp()).sum::<f64>().ln() - row[class?])
+        .filter_map(|(row, class)| match class {
+            Label::Own(class) => Some(row.iter().map(|z| z.exp()).sum::<f64>().ln() - row[class]),
+            Label::Elsewhere | Label::Ignored => None,
         })
         .sum();
     let actual = cross_entropy_sum(&logits, &labels()).unwrap();

@@ -8,11 +8,11 @@ use crate::cpu::{Number, contiguous, for_number};
 
 /// `x` with some numbers zeroed and the others scaled, for a contiguous `x`.
 #[derive(Clone)]
-pub(super) struct Dropout {
+pub(super) struct Fused {
     pub(super) mask: Mask,
 }
 
-impl Dropout {
+impl Fused {
     fn forward<N: Number>(&self, x: &[N], num_rows: usize) -> CpuStorage {
         let mut y = vec![N::zero(); x.len()];
         self.mask.multiply(x, &mut y, num_rows);
@@ -20,7 +20,7 @@ impl Dropout {
     }
 }
 
-impl CustomOp1 for Dropout {
+impl CustomOp1 for Fused {
     fn name(&self) -> &'static str {
         "dropout"
     }

@@ -14,7 +14,8 @@ const DRAWN: usize = 1024;
 ///
 /// Each row has its own random stream: ChaCha8 with the seed as the key and, as the stream, the
 /// FNV-1a hash of the name, of a byte that is in no text and of the row's number. A number of the row
-/// is zeroed if its 32 bits of the stream are below `p · 2^32`.
+/// is zeroed if its 32 bits of the stream are below `p · 2^32`. Of columns of a wider tensor it is the
+/// stream of the whole row, of which what belongs to the others is passed over.
 #[derive(Clone)]
 pub(super) struct Mask {
     random: ChaCha8Rng,
@@ -22,41 +23,65 @@ pub(super) struct Mask {
     first_row: usize,
     threshold: u32,
     scale: f64,
+    columns: Option<Columns>,
+}
+
+/// Some of the columns of a wider tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// How many there are in the whole.
+    pub(super) width: usize,
 }
 
 impl Mask {
-    pub(super) fn new(p: f64, noise: &Noise, name: &str) -> Self {
+    pub(super) fn new(p: f64, noise: &Noise, name: &str, columns: Option<Columns>) -> Self {
         Self {
             random: ChaCha8Rng::seed_from_u64(noise.seed),
             name: fnv_1a_on(fnv_1a(name), &[0xff]),
             first_row: noise.first_row,
             threshold: threshold(p),
             scale: 1. / (1. - p),
+            columns,
         }
     }
 
     /// Writes the numbers of `x`, in `num_rows` rows, multiplied by zero or by the scale.
     pub(super) fn multiply<N: Number>(&self, x: &[N], out: &mut [N], num_rows: usize) {
         let width = (x.len() / num_rows.max(1)).max(1);
-        let scale = N::Real::constant(self.scale);
-        let mut bytes = [0; 4 * DRAWN];
         for (row, (x, out)) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
             let mut random = self.of_row(row);
-            for (x, out) in x.chunks(DRAWN).zip(out.chunks_mut(DRAWN)) {
-                let bytes = &mut bytes[..4 * x.len()];
-                random.fill_bytes(bytes);
-                let (drawn, _) = bytes.as_chunks();
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        for ((x, out), &drawn) in x.iter().zip(out).zip(drawn) {
-                            let kept = N::narrow(x.wide() * scale);
-                            let is_kept = u32::from_le_bytes(drawn) >= self.threshold;
-                            *out = if is_kept { kept } else { N::zero() };
-                        }
-                    },
-                );
+            let Some(Columns { start, len, width }) = self.columns else {
+                self.multiply_next(&mut random, x, out);
+                continue;
+            };
+            let parts = x.chunks_exact(len.max(1)).zip(out.chunks_exact_mut(len.max(1)));
+            for (number, (x, out)) in parts.enumerate() {
+                random.set_word_pos(number as u128 * width as u128 + start as u128);
+                self.multiply_next(&mut random, x, out);
             }
+        }
+    }
+
+    /// The same, by what the stream has next.
+    fn multiply_next<N: Number>(&self, random: &mut ChaCha8Rng, x: &[N], out: &mut [N]) {
+        let scale = N::Real::constant(self.scale);
+        let mut bytes = [0; 4 * DRAWN];
+        for (x, out) in x.chunks(DRAWN).zip(out.chunks_mut(DRAWN)) {
+            let bytes = &mut bytes[..4 * x.len()];
+            random.fill_bytes(bytes);
+            let (drawn, _) = bytes.as_chunks();
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((x, out), &drawn) in x.iter().zip(out).zip(drawn) {
+                        let kept = N::narrow(x.wide() * scale);
+                        let is_kept = u32::from_le_bytes(drawn) >= self.threshold;
+                        *out = if is_kept { kept } else { N::zero() };
+                    }
+                },
+            );
         }
     }
 

@@ -6,12 +6,14 @@ mod mask;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use candle_core::{Device, Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
-use fused::Dropout;
-use mask::Mask;
+use fused::Fused;
+use mask::{Columns, Mask};
 
 /// What the masks of a step depend on besides their layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,29 +49,83 @@ pub struct Noise {
 /// # candle_core::Result::Ok(())
 /// ```
 pub fn dropout(x: &Tensor, p: f64, noise: &Noise, name: &str) -> Result<Tensor> {
-    if !(0. ..1.).contains(&p) {
-        let expected = "at least 0 and below 1";
-        return Err(
-            Error::Setting { what: "the probability of dropout", expected, actual: p }.into()
-        );
-    }
-    let Some(&num_rows) = x.dims().first() else {
-        return Err(Error::InputShape {
-            layer: "dropout",
-            expected: "an input of shape [batch, ..]".to_owned(),
-            actual: x.shape().clone(),
+    Dropout::new(p, name)?.forward(x, noise)
+}
+
+/// The dropout of a layer, as [`dropout`] does it, perhaps of some columns of its input only.
+///
+/// # Examples
+/// ```
+/// use autopipe_nn::{Dropout, Noise, dropout};
+/// use candle_core::{DType, Device, Tensor};
+///
+/// let x = Tensor::ones((2, 4, 8), DType::F32, &Device::Cpu)?;
+/// let noise = Noise { seed: 42, first_row: 0 };
+/// let whole = dropout(&x, 0.5, &noise, "down_proj")?.narrow(2, 3, 5)?;
+/// let last_five = Dropout::new(0.5, "down_proj")?.of_columns(3..8, 8)?;
+/// let part = last_five.forward(&x.narrow(2, 3, 5)?, &noise)?;
+/// assert_eq!(part.to_vec3::<f32>()?, whole.to_vec3::<f32>()?);
+/// # candle_core::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    p: f64,
+    name: String,
+    columns: Option<Columns>,
+}
+
+impl Dropout {
+    /// With probability `p`; what is zeroed depends on the layer's `name`.
+    ///
+    /// # Errors
+    /// If `p` is not in `0..1`.
+    pub fn new(p: f64, name: &str) -> Result<Self> {
+        if (0. ..1.).contains(&p) {
+            return Ok(Self { p, name: name.to_owned(), columns: None });
         }
-        .into());
-    };
-    if p == 0. || x.elem_count() == 0 {
-        return Ok(x.clone());
+        let (what, expected) = ("the probability of dropout", "at least 0 and below 1");
+        Err(Error::Setting { what, expected, actual: p }.into())
     }
-    let mask = Mask::new(p, noise, name);
-    if has_kernels(x) {
-        return x.contiguous()?.apply_op1(Dropout { mask });
+
+    /// For inputs that have these columns, along the last dimension, of tensors of a larger `width`: what
+    /// is zeroed is what would be in the whole tensor.
+    ///
+    /// # Errors
+    /// If the range is none, or goes beyond the width.
+    pub fn of_columns(self, columns: Range<usize>, width: usize) -> Result<Self> {
+        if columns.start > columns.end || columns.end > width {
+            return Err(Error::Columns { columns, width }.into());
+        }
+        let (start, len) = (columns.start, columns.len());
+        Ok(Self { columns: Some(Columns { start, len, width }), ..self })
     }
-    let mut factors = vec![0f32; x.elem_count()];
-    mask.multiply(&vec![1f32; x.elem_count()], &mut factors, num_rows);
-    let factors = Tensor::from_vec(factors, x.shape(), &Device::Cpu)?;
-    x * factors.to_dtype(x.dtype())?.to_device(x.device())?
+
+    /// Treats `x` of shape `[batch, ..]`.
+    ///
+    /// # Errors
+    /// If `x` has no dimension, or not as many columns as were said.
+    pub fn forward(&self, x: &Tensor, noise: &Noise) -> Result<Tensor> {
+        let wrong = |expected: String| Error::InputShape {
+            layer: "dropout",
+            expected,
+            actual: x.shape().clone(),
+        };
+        let (Some(&num_rows), Some(last)) = (x.dims().first(), x.dims().last()) else {
+            return Err(wrong("an input of shape [batch, ..]".to_owned()).into());
+        };
+        if let Some(Columns { len, .. }) = self.columns.filter(|columns| columns.len != *last) {
+            return Err(wrong(format!("an input of shape [batch, .., {len}]")).into());
+        }
+        if self.p == 0. || x.elem_count() == 0 {
+            return Ok(x.clone());
+        }
+        let mask = Mask::new(self.p, noise, &self.name, self.columns);
+        if has_kernels(x) {
+            return x.contiguous()?.apply_op1(Fused { mask });
+        }
+        let mut factors = vec![0f32; x.elem_count()];
+        mask.multiply(&vec![1f32; x.elem_count()], &mut factors, num_rows);
+        let factors = Tensor::from_vec(factors, x.shape(), &Device::Cpu)?;
+        x * factors.to_dtype(x.dtype())?.to_device(x.device())?
+    }
 }

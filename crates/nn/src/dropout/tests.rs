@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Noise, dropout};
+use super::{Dropout, Noise, dropout};
 use crate::oracle::{assert_derivative, numbers, random, variable};
 use crate::{Parameters, vjp};
 
@@ -75,6 +75,23 @@ fn the_mask_does_not_depend_on_how_a_batch_is_cut() {
 }
 
 #[test]
+fn columns_are_treated_as_in_the_whole() {
+    // Rows longer than what is drawn at once, of tokens that begin anywhere in the stream's blocks.
+    let noise = Noise { first_row: 3, ..NOISE };
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
+        let x = random(&[3, 5, 2500], 1, dtype);
+        let whole = dropout(&x, 0.4, &noise, "a").unwrap();
+        for columns in [0..2500, 0..1, 7..1300, 2499..2500, 5..5] {
+            let (start, len) = (columns.start, columns.len());
+            let part = x.narrow(2, start, len).unwrap();
+            let layer = Dropout::new(0.4, "a").unwrap().of_columns(columns, 2500).unwrap();
+            let y = layer.forward(&part, &noise).unwrap();
+            assert_eq!(numbers(&y), numbers(&whole.narrow(2, start, len).unwrap()));
+        }
+    }
+}
+
+#[test]
 fn all_dtypes_have_one_mask_and_its_gradient() {
     for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
         let x = variable(&[4, 9], 1, dtype);
@@ -111,6 +128,16 @@ fn what_does_not_fit_is_named() {
     }
     assert!(
         error(&ones(&[]), 0.5).contains("the dropout takes an input of shape [batch, ..], got []")
+    );
+    let layer = || Dropout::new(0.5, "a").unwrap();
+    assert_eq!(
+        layer().of_columns(3..5, 4).unwrap_err().to_string(),
+        "a tensor of 4 columns has no columns 3..5"
+    );
+    let layer = layer().of_columns(1..3, 4).unwrap();
+    assert_eq!(
+        layer.forward(&ones(&[2, 3]), &NOISE).unwrap_err().to_string(),
+        "the dropout takes an input of shape [batch, .., 2], got [2, 3]"
     );
     let empty = dropout(&ones(&[0, 3]), 0.5, &NOISE, "a").unwrap();
     assert_eq!(empty.dims(), [0, 3]);

@@ -1,14 +1,19 @@
 //! The embedding: one row of the weight per token id.
 
 mod lookup;
+mod own;
 
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use candle_core::{DType, Result, Tensor};
 
-use crate::{Error, Parameter};
+use crate::{Error, Parameter, TensorParallelGroup, leave};
 use lookup::Lookup;
+use own::Own;
 
 /// The embedding `y[i] = W[id[i]]`, the weight of shape `[vocabulary, hidden]`.
 ///
@@ -19,6 +24,16 @@ pub struct Embedding {
     weight: Parameter,
     /// The row without a gradient.
     padding: Option<usize>,
+    among: Option<Among>,
+}
+
+/// The ranks that have a part of the vocabulary each.
+#[derive(Clone, Debug)]
+struct Among {
+    group: Arc<dyn TensorParallelGroup>,
+    vocab_size: usize,
+    /// The ids of this rank's rows.
+    own: Range<usize>,
 }
 
 impl Embedding {
@@ -36,7 +51,25 @@ impl Embedding {
             }
             .into());
         }
-        Ok(Self { weight, padding: None })
+        Ok(Self { weight, padding: None, among: None })
+    }
+
+    /// A layer of which each rank of a group has some rows, as the weight's [`cut`](Parameter::cut)
+    /// says. Ids are those of the whole vocabulary: each rank looks up what it has, and the results
+    /// are summed.
+    ///
+    /// # Errors
+    /// If the weight is not a matrix cut along its rows.
+    pub fn among(weight: Parameter, group: &Arc<dyn TensorParallelGroup>) -> Result<Self> {
+        let cut = weight.cut().filter(|cut| cut.dim() == 0 && cut.ranges().count() == 1);
+        let among = cut.and_then(|cut| {
+            let (group, vocab_size) = (Arc::clone(group), cut.whole_shape().dims()[0]);
+            cut.ranges().next().map(|own| Among { group, vocab_size, own })
+        });
+        match among {
+            Some(among) => Ok(Self { among: Some(among), ..Self::new(weight)? }),
+            None => Err(Error::EmbeddingCut { parameter: weight.name().to_owned() }.into()),
+        }
     }
 
     /// Keeps the gradient of this layer from the row `id`, as the `padding_idx` of torch does. What
@@ -45,9 +78,20 @@ impl Embedding {
     /// # Errors
     /// If the vocabulary has no such row.
     pub fn with_padding(self, id: usize) -> Result<Self> {
-        let (vocab_size, _) = self.weight.shape().dims2()?;
-        let id = check(i64::try_from(id).unwrap_or(i64::MAX), vocab_size)?;
-        Ok(Self { padding: Some(id), ..self })
+        let id = check(i64::try_from(id).unwrap_or(i64::MAX), self.vocab_size()?)?;
+        let padding = match &self.among {
+            None => Some(id),
+            Some(among) => among.own.contains(&id).then(|| id - among.own.start),
+        };
+        Ok(Self { padding, ..self })
+    }
+
+    /// How many ids there are.
+    fn vocab_size(&self) -> Result<usize> {
+        match &self.among {
+            Some(among) => Ok(among.vocab_size),
+            None => Ok(self.weight.shape().dims2()?.0),
+        }
     }
 
     /// Maps ids (u32 or i64) of any shape `[..]` to `[.., hidden]`.
@@ -55,11 +99,11 @@ impl Embedding {
     /// The ids are checked on the host: on another device this waits for them.
     ///
     /// # Errors
-    /// If an id is not in the vocabulary; the message names it.
+    /// If an id is not in the vocabulary; the message names it. Among ranks, whatever their group says.
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
-        let (vocab_size, hidden) = self.weight.value().dims2()?;
+        let (vocab_size, (_, hidden)) = (self.vocab_size()?, self.weight.value().dims2()?);
         let flat = ids.flatten_all()?;
-        let rows = match ids.dtype() {
+        let rows: Vec<usize> = match ids.dtype() {
             DType::U32 => {
                 flat.to_vec1::<u32>()?.into_iter().map(|id| check(id.into(), vocab_size)).collect()
             }
@@ -70,9 +114,23 @@ impl Embedding {
                 Err(Error::InputDType { layer: "embedding", expected: "ids of u32 or i64", actual })
             }
         }?;
-        let lookup = Lookup { weight: self.weight.clone(), rows, padding: self.padding };
-        let y = self.weight.value().apply_op2(&flat.contiguous()?, lookup)?;
-        y.reshape(ids.shape().clone().extend(&[hidden]))
+        let y = match &self.among {
+            None => self.lookup(&flat.contiguous()?, rows)?,
+            Some(among) => {
+                let own = Own::of(&rows, &among.own);
+                let ids = own.ids(ids.device())?;
+                own.only(&self.lookup(&ids, own.rows.clone())?)?
+            }
+        };
+        let y = y.reshape(ids.shape().clone().extend(&[hidden]))?;
+        self.among.as_ref().map_or(Ok(y.clone()), |among| leave(&y, &among.group))
+    }
+
+    /// The rows of this weight, one for each of a flat list of ids.
+    fn lookup(&self, ids: &Tensor, rows: Vec<usize>) -> Result<Tensor> {
+        let lookup =
+            Lookup { weight: self.weight.clone(), rows: rows.into(), padding: self.padding };
+        self.weight.value().apply_op2(ids, lookup)
     }
 
     /// The weight, of shape `[vocabulary, hidden]`.

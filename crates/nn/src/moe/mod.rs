@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::Error;
+use crate::{Error, TensorParallelGroup, enter};
 use balance::Balance;
 use order::Order;
 
@@ -151,6 +151,19 @@ impl Routing {
         let logits = balance.attach(&self.logits, weight)?;
         let weights = choose::weights(&logits, &self.chosen)?;
         Ok(Self { logits, weights, ..self })
+    }
+
+    /// Lets the experts be in parts on the ranks of a group, each of which routes all tokens alike and
+    /// has a part of what every expert says: the gradients of the weights are summed over them. The
+    /// input of [`Self::apply`] is to [`enter`] too, and its result to [`leave`](crate::leave).
+    ///
+    /// Call it after [`Self::with_balance_loss`], whose gradient is whole on each rank.
+    ///
+    /// # Errors
+    /// If the weights cannot be copied.
+    pub fn among(self, group: &Arc<dyn TensorParallelGroup>) -> Result<Self> {
+        let weights = enter(&self.weights, group)?;
+        Ok(Self { weights, ..self })
     }
 
     /// The load-balancing loss, the mean over `batch` sequences of `E · Σ f[e] P[e]`: `f[e]` is how

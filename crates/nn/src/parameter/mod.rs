@@ -5,6 +5,7 @@ mod gradient;
 mod graph;
 mod release;
 mod set;
+mod share;
 mod slice;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use gradient::Gradient;
 use graph::Graph;
 pub(crate) use graph::Tracking;
 pub use set::Parameters;
+use share::Share;
 use slice::Slice;
 
 use crate::Error;
@@ -44,6 +46,8 @@ struct Inner {
     graph: Graph,
     /// What of another parameter it is, if it is not whole.
     slice: Option<Slice>,
+    /// What it is to a group of tensor-parallel ranks.
+    share: Share,
 }
 
 enum Value {
@@ -59,11 +63,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Parameter {
-    fn new(name: &str, value: Value, set: &Parameters, slice: Option<Slice>) -> Self {
+    fn new(name: &str, value: Value, set: &Parameters, slice: Option<Slice>, share: Share) -> Self {
         let (queue, graph) = (set.queue.clone(), set.graph.clone());
         let name = name.to_owned();
         let grad = Mutex::new(None);
-        Self { inner: Arc::new(Inner { name, value, grad, queue, graph, slice }) }
+        Self { inner: Arc::new(Inner { name, value, grad, queue, graph, slice, share }) }
     }
 
     /// The fully qualified name, as in a Hugging Face checkpoint: `model.layers.0.mlp.up_proj.weight`.
@@ -113,10 +117,11 @@ impl Parameter {
     }
 
     /// Adds `grad`, of the parameter's shape, to the gradient buffer; of the parameter's dtype, or
-    /// float32 for a parameter of half precision.
+    /// float32 for a parameter of half precision. Of one that was added by
+    /// [`Parameters::add_summed`], what the ranks of its group have is summed first.
     ///
     /// # Errors
-    /// If shape or dtype do not fit; the buffer is as it was.
+    /// If shape or dtype do not fit, or the ranks cannot sum; the buffer is as it was.
     pub fn accumulate(&self, grad: &Tensor) -> Result<()> {
         let dtype = self.grad_dtype();
         let fits = grad.dtype() == self.dtype() || grad.dtype() == dtype;
@@ -130,6 +135,13 @@ impl Parameter {
             }
             .into());
         }
+        let whole = self.inner.share.whole_grad(grad, dtype)?;
+        self.add(&whole)
+    }
+
+    /// Adds what is known to fit, and to be all of it.
+    fn add(&self, grad: &Tensor) -> Result<()> {
+        let dtype = self.grad_dtype();
         let mut slot = lock(&self.inner.grad);
         match slot.as_mut() {
             Some(sum) => sum.add(grad, dtype),
@@ -158,6 +170,9 @@ impl Parameter {
         first: impl FnOnce() -> Result<Tensor>,
         add: impl FnOnce(&Tensor) -> Result<()>,
     ) -> Result<()> {
+        if self.inner.share.is_summed() {
+            return self.accumulate(&first()?);
+        }
         let mut slot = lock(&self.inner.grad);
         match slot.as_mut() {
             Some(gradient) => add(gradient.own_as(self.grad_dtype())?),

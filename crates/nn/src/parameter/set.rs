@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 
-use super::{DeferredGrads, Graph, Parameter, Queue, Tracking, Value};
+use super::{DeferredGrads, Graph, Parameter, Queue, Share, Tracking, Value};
 use crate::Error;
 
 /// The parameters of a model or of one pipeline stage, in the order they were added, and the
@@ -38,6 +38,16 @@ impl Parameters {
         value: Tensor,
         trainable: bool,
     ) -> std::result::Result<Parameter, Error> {
+        self.add_shared(name, value, trainable, Share::Whole)
+    }
+
+    pub(super) fn add_shared(
+        &mut self,
+        name: &str,
+        value: Tensor,
+        trainable: bool,
+        share: Share,
+    ) -> std::result::Result<Parameter, Error> {
         if self.index.contains_key(name) {
             return Err(Error::DuplicateParameter { name: name.to_owned() });
         }
@@ -48,7 +58,7 @@ impl Parameters {
         } else {
             Value::Frozen(value.detach())
         };
-        let parameter = Parameter::new(name, value, self, None);
+        let parameter = Parameter::new(name, value, self, None, share);
         Arc::make_mut(&mut self.index).insert(name.to_owned(), self.list.len());
         Arc::make_mut(&mut self.list).push(parameter.clone());
         Ok(parameter)

@@ -21,7 +21,8 @@ impl Parameter {
         self.inner.slice.is_some()
     }
 
-    /// The shape of the parameter that this is a slice of; its own if it is none.
+    /// The shape of the parameter that this is a slice of; its own if it is none. A parameter that is
+    /// cut among tensor-parallel ranks is sliced as the part that it is.
     pub fn whole_shape(&self) -> &Shape {
         self.inner.slice.as_ref().map_or(self.shape(), |slice| &slice.whole)
     }
@@ -93,5 +94,6 @@ fn cut(parameter: &Parameter, range: Range<usize>, set: &Parameters) -> Result<P
     let whole = parameter.whole_shape().clone();
     let start = parameter.range().start;
     let slice = Slice { whole, range: start + range.start..start + range.end };
-    Ok(Parameter::new(parameter.name(), Value::Trainable(var, outside), set, Some(slice)))
+    let (name, share) = (parameter.name(), parameter.inner.share.of_slice());
+    Ok(Parameter::new(name, Value::Trainable(var, outside), set, Some(slice), share))
 }

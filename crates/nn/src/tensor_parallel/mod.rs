@@ -1,8 +1,15 @@
 //! Tensor parallelism: what layers need of the ranks that each have a part of their matrices.
 
+mod cut;
+mod ends;
+
 use std::fmt;
 
 use candle_core::{Result, Tensor};
+
+pub use cut::Cut;
+pub(crate) use ends::second;
+pub use ends::{enter, leave};
 
 /// The ranks among which the matrices of a stage are cut, as one of them sees them.
 ///

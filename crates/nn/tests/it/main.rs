@@ -1,6 +1,9 @@
 //! A small decoder out of all layers: its derivative, and the same gradients when it is cut in two.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod tensor_parallel;
+mod threads;
+
 use autopipe_nn::{
     Attention, Embedding, IGNORE_INDEX, Linear, Mask, Parameters, RmsNorm, RotaryEmbedding,
     cross_entropy_sum, init, swiglu, vjp,
