@@ -21,6 +21,8 @@ pub(crate) struct Axes {
     pub(crate) replicate: Option<Along>,
     /// Its ranks share parameters out, and have batches of their own.
     pub(crate) shard: Option<Along>,
+    /// Its ranks each have a part of every matrix, and the same batches.
+    pub(crate) tensor: Option<Along>,
 }
 
 /// A rank's place along an axis.
@@ -44,7 +46,9 @@ impl Axes {
                 continue;
             }
             let refused = || Error::Axis { axis: axis.to_string(), size };
-            let place = if SHARING.contains(axis) {
+            let place = if names.tp_axis_name.as_ref() == Some(axis) {
+                &mut axes.tensor
+            } else if SHARING.contains(axis) {
                 &mut axes.shard
             } else if names.dp_axis_names.contains(axis) && *axis != Axis::DP_CP {
                 &mut axes.replicate
@@ -73,6 +77,16 @@ impl Axes {
     /// The rank's number among those that share a set of parameters out.
     pub(crate) fn shard_index(&self) -> usize {
         self.shard.as_ref().map_or(0, |along| along.index)
+    }
+
+    /// The rank's number among those that each have a part of every matrix.
+    pub(crate) fn tensor_index(&self) -> usize {
+        self.tensor.as_ref().map_or(0, |along| along.index)
+    }
+
+    /// How many of those there are.
+    pub(crate) fn tensor_size(&self) -> usize {
+        self.tensor.as_ref().map_or(1, |along| along.size)
     }
 
     pub(crate) fn replica(&self) -> Replica {

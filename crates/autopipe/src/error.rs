@@ -66,8 +66,8 @@ pub enum Error {
     /// An axis that this version cannot use.
     #[error(
         "the mesh's axis `{axis}` has size {size}; only the pipeline's axis, one of replicas \
-         (`dp_replicate`) and one whose ranks share parameters out (`dp_shard`) can be larger than 1 so \
-         far"
+         (`dp_replicate`), one whose ranks share parameters out (`dp_shard`) and one whose ranks have \
+         parts of each matrix (`tp`) can be larger than 1 so far"
     )]
     Axis {
         /// The axis.

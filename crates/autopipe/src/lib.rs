@@ -32,7 +32,7 @@ pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSiz
 pub use autopipe_runtime::{
     Batch, BoxError, Cause, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
     Outputs, Parameter, Parameters, RankError, Recovered, StageModel, StepOptions, StepOutput,
-    ThreadOptions, Tie, communicator, memory, mpi, threads,
+    TensorParallelGroup, ThreadOptions, Tie, communicator, memory, mpi, threads,
 };
 pub use autopipe_schedule as schedule;
 pub use autopipe_splitter as splitter;

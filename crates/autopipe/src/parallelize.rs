@@ -1,7 +1,9 @@
 //! The hook that sees every part of the model before the pipeline has it.
 
+use std::sync::Arc;
+
 use autopipe_mesh::{AxisNames, DeviceMesh};
-use autopipe_runtime::{BoxError, StageModel};
+use autopipe_runtime::{BoxError, StageModel, TensorParallelGroup};
 
 /// Where a part belongs that is on its way into the pipeline.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,9 @@ pub struct PartContext<'a> {
     pub moe_mesh: Option<&'a DeviceMesh>,
     /// What the axes of both are for.
     pub axis_names: &'a AxisNames,
+    /// The ranks that each have a part of the stage's matrices, if there are several. A model that can
+    /// be cut has built this rank's part.
+    pub tensor_parallel: Option<&'a Arc<dyn TensorParallelGroup>>,
 }
 
 /// Called once for each part of a rank, in the order of

@@ -40,7 +40,7 @@ impl AutoPipeline {
     }
 
     /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks of a pipeline, and of
-    /// those that share its parameters out, each tensor of the model once. What they hold is shared with
+    /// those that share its parameters out or have parts of its matrices, each tensor of the model once. What they hold is shared with
     /// the parts.
     ///
     /// # Errors
@@ -61,20 +61,24 @@ impl AutoPipeline {
     /// Before [`build`](Self::build).
     pub fn counted(&self) -> Result<Vec<Parameter>, Error> {
         let (replicate, shard) = (self.replicate_index(), self.shard_index());
+        let tensor = self.tensor_index();
         let is_counted = |parameter: &Parameter| {
-            // Each of the ranks that share has other slices, and the same of what is whole.
-            replicate == 0 && (parameter.is_slice() || shard == 0)
+            // Each of the ranks that share has other slices, and the same of what is whole; so have those
+            // that have parts of the matrices.
+            let has_own = parameter.is_slice() || shard == 0;
+            replicate == 0 && has_own && (parameter.cut().is_some() || tensor == 0)
         };
         let owned = self.owned_parts()?;
         let all = owned.iter().flatten();
         Ok(all.filter(|parameter| is_counted(parameter)).cloned().collect())
     }
 
-    /// Puts together what the ranks have that share the parameters of a part out: of one of its
-    /// parameters its slices, those of its gradient, or of what an optimiser remembers of it. `tensor`
-    /// is this rank's, of the parameter's shape, and the result has the shape of the whole; of a
-    /// parameter that is not shared out it is the same tensor. All ranks that share have to make the
-    /// same calls in the same order between steps, and all get the result.
+    /// Puts together what the ranks have that share the parameters of a part out, or have parts of its
+    /// matrices: of one of its parameters the slices and the parts, those of its gradient, or of what an
+    /// optimiser remembers of it. `tensor` is this rank's, of the parameter's shape, and the result has
+    /// the shape that the parameter has in the model; of one that is neither shared out nor cut it is
+    /// the same tensor. All those ranks have to make the same calls in the same order between steps,
+    /// and all get the result.
     ///
     /// # Errors
     /// Before [`build`](Self::build), if there is no such part or `tensor` is not of the parameter's
@@ -91,6 +95,11 @@ impl AutoPipeline {
             .owned()
             .nth(part)
             .ok_or_else(|| Error::NoSuchPart { part, num_parts: built.worker.owned().count() })?;
-        Ok(built.worker.gather(stage, parameter, tensor)?)
+        let own = built.worker.gather(stage, parameter, tensor)?;
+        let (Some(ranks), Some(cut)) = (self.tensor_ranks(), parameter.cut()) else {
+            return Ok(own);
+        };
+        let joined = cut.join(&ranks.all_gather(&own)?).map_err(candle_core::Error::from);
+        Ok(joined.map_err(autopipe_runtime::Error::from)?)
     }
 }

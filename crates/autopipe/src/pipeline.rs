@@ -1,12 +1,13 @@
 //! `AutoPipeline`: where configuration, mesh, partition, program and ranks meet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
 use autopipe_runtime::{
     Batch, Communicator, LossFn, Model, Recovered, Replicas, Sharded, StageModel, StepOptions,
-    StepOutput, Worker, WorkerParts,
+    StepOutput, TensorParallel, TensorParallelGroup, Worker, WorkerParts,
 };
 use autopipe_schedule::{Rank, Stage};
 use autopipe_splitter::{ElementType, ModuleGraph};
@@ -25,6 +26,8 @@ pub struct AutoPipeline {
     axis_names: AxisNames,
     device: Device,
     axes: Axes,
+    /// The ranks that have other parts of the same matrices.
+    tensor_parallel: Option<Arc<TensorParallel>>,
     world: Box<dyn Communicator>,
     built: Option<Built>,
 }
@@ -66,7 +69,9 @@ impl AutoPipeline {
         let axes = Axes::of(mesh, &axis_names, world.rank())?;
         check_runnable(&args, axes.data_parallel().num_pipelines())?;
         let device = args.device()?;
-        Ok(Self { args, axis_names, device, axes, world, built: None })
+        let tensor = axes.tensor.as_ref().map(|along| along.split(mesh, &*world)).transpose()?;
+        let tensor_parallel = tensor.map(TensorParallel::new);
+        Ok(Self { args, axis_names, device, axes, tensor_parallel, world, built: None })
     }
 
     /// Splits the model, proves the schedule, and builds this rank's stages. The same call has to be
@@ -107,12 +112,14 @@ impl AutoPipeline {
         let sharded = sharded.map(|comm| Sharded { comm, each_microbatch });
 
         let num_stages = plan.partition.num_stages();
+        let group = self.tensor_parallel();
         let context = |stage| PartContext {
             stage,
             num_stages,
             world_mesh,
             moe_mesh: moe_mesh.as_ref(),
             axis_names: &self.axis_names,
+            tensor_parallel: group.as_ref(),
         };
         let mut stages = BTreeMap::new();
         let mut modules = Vec::new();
@@ -121,8 +128,11 @@ impl AutoPipeline {
         for stage in mine {
             let index = stage.index();
             let names = plan.partition.stages()[index].modules();
-            let part: Box<dyn StageModel> = model
-                .build_stage(names, &self.device)
+            let part = match &group {
+                Some(group) => model.build_stage_among(names, &self.device, group),
+                None => model.build_stage(names, &self.device),
+            };
+            let part: Box<dyn StageModel> = part
                 .and_then(|part| parallelize(part, &context(index)))
                 .map_err(|source| Error::Stage { stage: index, source })?;
             modules.push(crate::summary::module_list(&graph, names));
@@ -135,7 +145,7 @@ impl AutoPipeline {
             ties: plan.ties.clone(),
             replicas,
             sharded,
-            tensor_parallel: None,
+            tensor_parallel: self.tensor_parallel.clone(),
             trained_from: Stage::new(trained_from),
             loss,
             scale_grads: config.scale_grads_in_schedule,
@@ -272,6 +282,27 @@ impl AutoPipeline {
     /// Which set of parameters this rank's pipeline has, or has a share of, counted from 0.
     pub fn replicate_index(&self) -> usize {
         self.axes.replicate_index()
+    }
+
+    /// The ranks that each have a part of this one's matrices, if the mesh has an axis of them: what a
+    /// loss of logits in parts sums by.
+    pub fn tensor_parallel(&self) -> Option<Arc<dyn TensorParallelGroup>> {
+        let group = self.tensor_parallel.as_ref()?;
+        Some(Arc::<TensorParallel>::clone(group))
+    }
+
+    pub(crate) fn tensor_ranks(&self) -> Option<&TensorParallel> {
+        self.tensor_parallel.as_deref()
+    }
+
+    /// This rank's number among those, which compute the same on the same batches.
+    pub fn tensor_index(&self) -> usize {
+        self.axes.tensor_index()
+    }
+
+    /// How many of those there are.
+    pub fn tensor_size(&self) -> usize {
+        self.axes.tensor_size()
     }
 
     /// The number of this rank's pipeline among those that share its set of parameters out.

@@ -13,7 +13,7 @@ mod model;
 mod panic;
 mod worker;
 
-pub use autopipe_nn::{Noise, Parameter, Parameters}; // in the signatures of models and workers
+pub use autopipe_nn::{Noise, Parameter, Parameters, TensorParallelGroup}; // in the signatures of models and workers
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};

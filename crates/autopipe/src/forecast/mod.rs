@@ -66,6 +66,20 @@ impl DataParallel {
     }
 }
 
+impl Shards {
+    /// The same where each of `num_ranks` has a part of every layer.
+    #[must_use]
+    pub fn among_tensor_parallel(self, num_ranks: usize) -> Self {
+        Self {
+            weights: self.weights * num_ranks,
+            gradients: self.gradients * num_ranks,
+            optimizer: self.optimizer * num_ranks,
+            layer: self.layer * num_ranks,
+            ..self
+        }
+    }
+}
+
 /// How many bytes a parameter takes while it is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ParameterBytes {

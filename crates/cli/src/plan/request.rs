@@ -4,7 +4,8 @@ use anyhow::{Context as _, anyhow, bail};
 use autopipe::schedule::Plan;
 use autopipe::splitter::{BatchShape, ElementType, HfModel, HfNesting, hf_model};
 use autopipe::{
-    DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split, Workload,
+    DataParallel, DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, Shards, Speed, Split,
+    Workload,
 };
 use autopipe_config::{ActivationCheckpointing, DType, Recipe, Strategy};
 use autopipe_trainer::{
@@ -237,17 +238,12 @@ impl Parts {
 impl Ranks {
     fn shards(&self) -> Shards {
         let MeshSizes { dp_replicate, dp, cp, tp, .. } = self.sizes;
-        let sharded = match self.strategy {
+        let shard = match self.strategy {
             Strategy::Fsdp2 => dp.unwrap_or(1) / dp_replicate.max(1) * cp,
             Strategy::Ddp => 1,
         };
-        Shards {
-            weights: sharded * tp,
-            gradients: if self.defer_grad_sync { tp } else { sharded * tp },
-            optimizer: sharded * tp,
-            sequence: cp,
-            layer: tp,
-        }
+        let shards = DataParallel { replicate: dp_replicate, shard }.shards(self.defer_grad_sync);
+        Shards { sequence: cp, ..shards.among_tensor_parallel(tp) }
     }
 }
 

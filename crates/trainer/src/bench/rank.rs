@@ -38,7 +38,7 @@ pub(super) struct Measured {
 pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Measured, Error> {
     let table = Some(setup.plan.table.clone());
     let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
-    pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy))?;
+    pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy, None))?;
     let mut optimizer = Optimizer::new(AdamWConfig::default(), Vec::new())?;
     let mut measured = Measured::default();
     let num_warmup = setup.options.num_warmup_steps;

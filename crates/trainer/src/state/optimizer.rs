@@ -128,11 +128,15 @@ impl SavedOptimizer {
 /// What of a tensor that is remembered of a whole parameter is this rank's. That it has another shape is
 /// for the optimiser to say.
 fn part_of(parameter: &Parameter, whole: Tensor) -> candle_core::Result<Tensor> {
-    if !parameter.is_slice() || whole.shape() != parameter.whole_shape() {
-        return Ok(whole);
+    let of_rank = match parameter.cut() {
+        Some(cut) if whole.shape() == cut.whole_shape() => cut.take(&whole)?,
+        Some(_) | None => whole,
+    };
+    if !parameter.is_slice() || of_rank.shape() != parameter.whole_shape() {
+        return Ok(of_rank);
     }
     let range = parameter.range();
-    whole.flatten_all()?.narrow(0, range.start, range.len())
+    of_rank.flatten_all()?.narrow(0, range.start, range.len())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as torch: a run has fewer than 2^24 steps")]

@@ -23,9 +23,12 @@ pub fn pipeline_config(recipe: &Recipe) -> PipelineConfig {
     })
 }
 
-/// How many ranks a run of the recipe has: those of each pipeline, times the pipelines.
+/// How many ranks a run of the recipe has: those of each pipeline, times the pipelines, times those that
+/// have parts of the same matrices.
 pub fn num_ranks(recipe: &Recipe) -> usize {
-    recipe.distributed.pp_size.saturating_mul(data_parallel(recipe).num_pipelines())
+    let pipelines =
+        recipe.distributed.pp_size.saturating_mul(data_parallel(recipe).num_pipelines());
+    pipelines.saturating_mul(recipe.distributed.tp_size)
 }
 
 /// The pipelines that train side by side: with `ddp` all data-parallel ranks have all parameters, and

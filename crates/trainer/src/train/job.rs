@@ -13,7 +13,7 @@ use autopipe_models::AutoModel;
 
 use super::data::{described, training_data, validation_data};
 use super::data_order::{data_order, same_data, same_order};
-use super::from_recipe::{data_parallel, pipeline_config, read_schedule, split_of};
+use super::from_recipe::{data_parallel, num_ranks, pipeline_config, read_schedule, split_of};
 use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
@@ -67,7 +67,8 @@ impl<'a> Job<'a> {
         let data_parallel = data_parallel(recipe);
         let num_replicas = data_parallel.num_pipelines();
         let config = pipeline_config(recipe);
-        let mesh = found(&mut problems, mesh_with(pp_size, data_parallel));
+        let tp_size = recipe.distributed.tp_size;
+        let mesh = found(&mut problems, mesh_with(pp_size, data_parallel, tp_size));
         let origin = found(&mut problems, origin(recipe, options));
         let is_same_run = origin.as_ref().is_some_and(|origin| origin.is_same_run);
         let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
@@ -81,6 +82,7 @@ impl<'a> Job<'a> {
         if let Some(model) = &model {
             problems.extend(misfits(model, recipe));
             problems.extend(idle_groups(recipe, &model.as_model().graph()).err());
+            problems.extend(model.check_tensor_parallel(tp_size).err().map(Error::from));
         }
         let table = found(&mut problems, read_schedule(&config));
         let way = found(&mut problems, split_of(recipe));
@@ -89,7 +91,7 @@ impl<'a> Job<'a> {
             (Some(model), Some(table), Some(way), Some(bytes)) => {
                 let graph = model.as_model().graph();
                 let defers = recipe.distributed.defer_fsdp_grad_sync;
-                let shards = data_parallel.shards(defers);
+                let shards = data_parallel.shards(defers).among_tensor_parallel(tp_size);
                 let workload =
                     Workload { shards, ..workload(&config, recipe.dataset.seq_len, bytes) };
                 let sizes = (pp_size, data_parallel);
@@ -126,7 +128,7 @@ impl<'a> Job<'a> {
             state.data_order = order;
             state.epoch_lens = lens;
             found(&mut problems, loader.seek(&state.position))?;
-            let readers = readers(recipe, &loader, num_replicas, pp_size, here);
+            let readers = readers(recipe, &loader, num_replicas, here);
             let readers = found(&mut problems, readers)?;
             Some((loader, evaluation, state, readers))
         });
@@ -217,22 +219,24 @@ fn readers(
     recipe: &Recipe,
     loader: &Loader,
     num_replicas: usize,
-    pp_size: usize,
     here: Here,
 ) -> Result<Vec<Option<Reader>>, Error> {
     let scheduler = &recipe.step_scheduler;
     let num_batches = scheduler.num_accumulation_steps(num_replicas)?;
     let shape = WindowShape { batch_size: scheduler.local_batch_size, num_batches };
-    let mut by_rank: Vec<Option<Reader>> = (0..pp_size * num_replicas).map(|_| None).collect();
+    let tp_size = recipe.distributed.tp_size;
+    let mut by_rank: Vec<Option<Reader>> = (0..num_ranks(recipe)).map(|_| None).collect();
     for replica in 0..num_replicas {
-        // As the mesh numbers them: the replicas of a stage stand side by side.
-        let ranks = by_rank.iter_mut().enumerate().skip(replica).step_by(num_replicas);
-        let places: Vec<_> = ranks
-            .filter(|(rank, _)| match here {
-                Here::All => true,
-                Here::Rank(here) => *rank == here,
-            })
-            .collect();
+        // As the mesh numbers them: the replicas of a stage stand side by side, each all that have parts
+        // of it.
+        let is_of_replica = |rank: usize| rank / tp_size % num_replicas == replica;
+        let is_here = |rank: usize| match here {
+            Here::All => true,
+            Here::Rank(here) => rank == here,
+        };
+        let ranks = by_rank.iter_mut().enumerate();
+        let places: Vec<_> =
+            ranks.filter(|&(rank, _)| is_of_replica(rank) && is_here(rank)).collect();
         if places.is_empty() {
             continue;
         }
@@ -295,10 +299,15 @@ pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> O
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// The mesh of pipelines that train side by side; of one there is nothing else.
-fn mesh_with(pp_size: usize, data_parallel: DataParallel) -> Result<DeviceMesh, Error> {
+/// The mesh of pipelines that train side by side, of ranks that have parts of the matrices; without any
+/// there is nothing else.
+fn mesh_with(
+    pp_size: usize,
+    data_parallel: DataParallel,
+    tp_size: usize,
+) -> Result<DeviceMesh, Error> {
     let DataParallel { replicate, shard } = data_parallel;
-    let more = [(Axis::DP_REPLICATE, replicate), (Axis::DP_SHARD, shard)];
+    let more = [(Axis::DP_REPLICATE, replicate), (Axis::DP_SHARD, shard), (Axis::TP, tp_size)];
     let more = more.into_iter().filter(|(_, size)| *size > 1);
     let mesh = DeviceMesh::new([(Axis::PP, pp_size)].into_iter().chain(more));
     Ok(mesh.map_err(autopipe::Error::from)?)

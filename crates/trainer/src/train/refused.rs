@@ -24,13 +24,16 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         recipe.problem("distributed.dp_replicate_size", message, Some("leave it out"))
     });
     let sizes = [
-        ("distributed.tp_size", distributed.tp_size),
         ("distributed.cp_size", distributed.cp_size),
         ("distributed.ep_size", distributed.ep_size),
     ];
     let sizes = sizes.into_iter().filter(|(_, size)| *size > 1).map(|(key, size)| {
         let message = format!("{size} ranks can be planned, but not run yet");
-        recipe.problem(key, message, Some("leave this out; `pp_size` and `dp_size` can be run"))
+        recipe.problem(
+            key,
+            message,
+            Some("leave this out; `pp_size`, `dp_size` and `tp_size` can be run"),
+        )
     });
     let policy = distributed.mp_policy.as_ref();
     let dtypes = [

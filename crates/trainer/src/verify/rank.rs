@@ -13,7 +13,7 @@ use crate::train::{loss_fn, pipeline};
 pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Computed, Error> {
     let table = Some(setup.plan.table.clone());
     let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
-    pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy))?;
+    pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy, None))?;
     let batch = &setup.batch;
     let loss_scale = 1.0 / batch.num_labels_f64();
     let batch =

@@ -68,7 +68,8 @@ impl<'a> RankRun<'a> {
             ..args(&job.config, &job.mesh, table)
         };
         let mut pipeline = AutoPipeline::new(args, world).map_err(Error::from)?;
-        pipeline.build(job.model.as_model(), loss_fn(job.recipe.loss_fn))?;
+        let loss = loss_fn(job.recipe.loss_fn, pipeline.tensor_parallel());
+        pipeline.build(job.model.as_model(), loss)?;
         let mut optimizer = optimizer_of(job.recipe)?;
         if let Some(restored) = &job.restored {
             let tied = pipeline.plan()?.partition.tied();
@@ -178,7 +179,7 @@ impl<'a> RankRun<'a> {
 
     /// Whether this rank stands for its pipeline in what each pipeline does once.
     fn is_head(&self) -> Result<bool, Error> {
-        Ok(self.pp_rank()? == 0)
+        Ok(self.pp_rank()? == 0 && self.pipeline.tensor_index() == 0)
     }
 
     /// By rank of the world, the most bytes held since the last call, which all ranks make.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use autopipe::schedule::Plan;
-use autopipe::{AutoPipeline, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig};
+use autopipe::{
+    AutoPipeline, Communicator, DeviceMesh, LossFn, PipelineArgs, PipelineConfig,
+    TensorParallelGroup,
+};
 use autopipe_config::LossName;
-use autopipe_nn::cross_entropy_sum;
+use autopipe_nn::{cross_entropy_sum, cross_entropy_sum_among};
 use candle_core::Device;
 
 use crate::Error;
@@ -31,11 +34,15 @@ pub(super) fn args(
     PipelineArgs { device, table, ..PipelineArgs::new(config.clone(), mesh.clone()) }
 }
 
-/// The loss of a name, as a pipeline computes it on its last stage.
-pub(crate) fn loss_fn(name: LossName) -> LossFn {
-    match name {
-        LossName::MaskedCrossEntropy => {
+/// The loss of a name, as a pipeline computes it on its last stage: of whole logits, or of those that
+/// each rank of a group has for its own classes.
+pub(crate) fn loss_fn(name: LossName, group: Option<Arc<dyn TensorParallelGroup>>) -> LossFn {
+    match (name, group) {
+        (LossName::MaskedCrossEntropy, None) => {
             Arc::new(|outputs, labels| cross_entropy_sum(&outputs[0], labels))
+        }
+        (LossName::MaskedCrossEntropy, Some(group)) => {
+            Arc::new(move |outputs, labels| cross_entropy_sum_among(&outputs[0], labels, &group))
         }
     }
 }

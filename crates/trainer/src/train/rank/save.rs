@@ -126,8 +126,8 @@ impl RankRun<'_> {
         path: &Path,
         content: Content,
     ) -> Result<JoinHandle<Result<(), Error>>, Error> {
-        let num_sharing = self.pipeline.data_parallel().shard;
-        let rank = self.pp_rank()? * num_sharing + self.pipeline.shard_index();
+        let (num_turns, turn) = self.turns();
+        let rank = self.pp_rank()? * num_turns + turn;
         let (parameters, optimizer) = self.own_copies()?;
         let part = Part {
             model: Arc::clone(&self.job.model),
@@ -145,23 +145,30 @@ impl RankRun<'_> {
             .map_err(|source| Error::WriteRunDir { path: path.to_owned(), source })
     }
 
-    /// How many ranks write: those of a pipeline, and of those that share its parameters out.
+    /// How many ranks write: those of a pipeline, each with those that share its parameters out or have
+    /// other parts of its matrices.
     fn num_writers(&self) -> usize {
-        self.job.recipe.distributed.pp_size * self.pipeline.data_parallel().shard
+        self.job.recipe.distributed.pp_size * self.turns().0
+    }
+
+    /// How many ranks take turns to write what they have together, and which this one is.
+    fn turns(&self) -> (usize, usize) {
+        let (shard, tensor) = (self.pipeline.data_parallel().shard, self.pipeline.tensor_size());
+        (shard * tensor, self.pipeline.shard_index() * tensor + self.pipeline.tensor_index())
     }
 
     /// Copies of the parameters that this rank writes, whole, and of what the optimiser remembers of
-    /// them. Ranks that share parameters out put them together and take turns.
+    /// them. Ranks that have them together put them together and take turns.
     fn own_copies(&self) -> Result<(Vec<Parameters>, Vec<(String, Tensor)>), Error> {
         let pipeline = &self.pipeline;
-        let (num_sharing, index) = (pipeline.data_parallel().shard, pipeline.shard_index());
+        let (num_turns, own_turn) = self.turns();
         // What is merged is written with what it is merged into.
         let take_turns = self.job.recipe.peft.is_none();
         let (mut parts, mut optimizer) = (Vec::new(), Vec::new());
         for (number, part) in pipeline.parts()?.into_iter().enumerate() {
             let mut copies = Parameters::new();
             for (turn, parameter) in part.iter().enumerate() {
-                let is_mine = index == if take_turns { turn % num_sharing } else { 0 };
+                let is_mine = own_turn == if take_turns { turn % num_turns } else { 0 };
                 let gather = |own: &Tensor| Ok(pipeline.gather(number, parameter, own)?);
                 let value = gather(&parameter.value().detach())?;
                 let remembered = if pipeline.is_copy(parameter.name())? {
@@ -170,8 +177,9 @@ impl RankRun<'_> {
                     optimizer_tensors(&self.optimizer, parameter, gather)?
                 };
                 if is_mine {
-                    // What is frozen never changes, and what was gathered is a copy.
-                    let shares = parameter.is_trainable() && !parameter.is_slice();
+                    // What is frozen never changes, and what was put together is a copy.
+                    let is_copy = parameter.is_slice() || parameter.cut().is_some();
+                    let shares = parameter.is_trainable() && !is_copy;
                     let value = if shares { value.copy()? } else { value };
                     let added = copies.add(parameter.name(), value, false);
                     added.map_err(candle_core::Error::from)?;

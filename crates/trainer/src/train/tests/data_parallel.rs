@@ -47,38 +47,49 @@ fn twenty_steps_on_two_to_four_pipelines() {
     let split = "distributed.split=even:0,0";
     for (arrange, ways) in [
         // Accumulated over two steps, over one; without a pipeline; and summed after each microbatch:
-        // replicas, then what is shared out, then both.
+        // replicas, then what is shared out, then both; and ranks with parts of each matrix, alone and
+        // beside all of them.
         (
             "pad",
             &[
-                ([2, 1], "1f1b", true),
-                ([4, 1], "zbvzerobubble", true),
-                ([4, 1], "", true),
-                ([1, 2], "1f1b", true),
-                ([1, 2], "interleaved1f1b", false),
-                ([2, 2], "zbvzerobubble", true),
+                ([2, 1, 1], "1f1b", true),
+                ([4, 1, 1], "zbvzerobubble", true),
+                ([4, 1, 1], "", true),
+                ([1, 2, 1], "1f1b", true),
+                ([1, 2, 1], "interleaved1f1b", false),
+                ([2, 2, 1], "zbvzerobubble", true),
+                ([1, 1, 2], "zbvzerobubble", true),
+                ([1, 2, 2], "1f1b", true),
+                ([2, 1, 2], "", true),
             ][..],
         ),
         (
             "pack",
             &[
-                ([2, 1], "interleaved1f1b", true),
-                ([2, 1], "zbvzerobubble", false),
-                ([2, 1], "1f1b", false),
-                ([1, 2], "zbvzerobubble", true),
-                ([1, 4], "", true),
-                ([2, 2], "1f1b", false),
+                ([2, 1, 1], "interleaved1f1b", true),
+                ([2, 1, 1], "zbvzerobubble", false),
+                ([2, 1, 1], "1f1b", false),
+                ([1, 2, 1], "zbvzerobubble", true),
+                ([1, 4, 1], "", true),
+                ([2, 2, 1], "1f1b", false),
+                ([1, 1, 2], "1f1b", true),
+                ([1, 1, 2], "interleaved1f1b", true),
+                ([2, 1, 2], "interleaved1f1b", false),
             ],
         ),
     ] {
         let arrange = format!("dataset.arrange={arrange}");
         let alone = run(&desk, &[&[arrange.as_str()], &ONE_RANK[..]].concat());
-        for &([replicate, shard], schedule, defers) in ways {
+        for &([replicate, shard, tensor], schedule, defers) in ways {
             let pipeline = pipeline(schedule);
             let replicas = format!("distributed.dp_replicate_size={replicate}");
             let pipelines = format!("distributed.dp_size={}", replicate * shard);
             let defers = format!("distributed.defer_fsdp_grad_sync={defers}");
-            let mut overrides = vec![arrange.as_str(), &replicas, &pipelines, &defers];
+            let tensor = format!("distributed.tp_size={tensor}");
+            let mut overrides = vec![arrange.as_str(), &replicas, &pipelines, &tensor];
+            if replicate * shard > 1 {
+                overrides.push(&defers);
+            }
             if schedule.is_empty() {
                 overrides.extend(ONE_RANK);
             } else {
@@ -128,14 +139,17 @@ fn a_run_goes_on_with_more_pipelines_and_with_fewer() {
     let four = ["distributed.dp_replicate_size=4", ONE_RANK[0], ONE_RANK[1]];
     let shared = ["distributed={pp_size: 2, dp_size: 2}", RECIPE_PIPELINE];
     let both = ["distributed={pp_size: 1, dp_size: 4, dp_replicate_size: 2}"];
+    let cut = ["distributed={pp_size: 2, dp_size: 2, tp_size: 2}", RECIPE_PIPELINE];
     // The last number: how many files of weights the second leaves.
-    let ways: [([&[&str]; 2], usize); 6] = [
+    let ways: [([&[&str]; 2], usize); 8] = [
         ([&[], &two], 2),
         ([&two, &[]], 2),
         ([&two, &four], 1),
         ([&two, &shared], 4),
         ([&shared, &both], 2),
         ([&both, &[]], 2),
+        ([&shared, &cut], 8),
+        ([&cut, &[]], 2),
     ];
     for ([first, then], num_files) in ways {
         let desk = Desk::new();
@@ -166,10 +180,12 @@ fn what_is_shared_out_is_of_any_kind() {
         &["optimizer={lr: 0.02}", "model.dtype=bfloat16", "clip_grad_norm.norm_type=inf"],
     ];
     let shared = ["distributed={pp_size: 2, dp_size: 4, dp_replicate_size: 2}", RECIPE_PIPELINE];
-    for setting in settings {
+    let cut = ["distributed={pp_size: 2, dp_size: 2, tp_size: 2}", RECIPE_PIPELINE];
+    let ways = settings.iter().flat_map(|setting| [(setting, &shared), (setting, &cut)]);
+    for (&setting, way) in ways {
         let desk = Desk::new();
         let whole = desk.losses(&[&[EIGHT], setting].concat());
-        let first = [&[EIGHT], setting, &shared[..]].concat();
+        let first = [&[EIGHT], setting, &way[..]].concat();
         // What is of half precision is summed in another order.
         let near = |found: &[f64], expected: &[f64]| {
             let bound = if setting.contains(&"model.dtype=bfloat16") { 2e-2 } else { 1e-5 };
