@@ -146,6 +146,19 @@ pub(crate) fn grads<'a>(
         .collect()
 }
 
+/// Loss of the last batch and gradients of all, of a network on one rank.
+pub(crate) fn whole(net: &dyn StageModel, batches: &[Batch]) -> Outcome {
+    let mut last = 0.0;
+    for batch in batches {
+        let outputs = net.forward(batch.inputs[0].tensors(), &Keywords::new()).unwrap();
+        let target = &batch.target.as_ref().unwrap().tensors()[0];
+        let loss = (loss()(&outputs, target).unwrap() * batch.loss_scale).unwrap();
+        net.parameters().collect(&mut loss.backward().unwrap()).unwrap();
+        last = loss.to_scalar::<f64>().unwrap();
+    }
+    (last, grads([net.parameters()]))
+}
+
 /// The whole network on the whole batch, in candle's own way.
 pub(crate) fn unsplit(num_layers: usize, batch: &Batch) -> Outcome {
     let net = Block::new(0..num_layers, true);

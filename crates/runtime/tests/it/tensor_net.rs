@@ -13,7 +13,7 @@ use autopipe_schedule::lower::{Lookahead, Lowering, ReduceGrads, Sharding, lower
 use autopipe_schedule::{Plan, Rank, Stage, validate};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 
-use crate::net::{Outcome, WIDTH, layers_of, loss, plain_parts};
+use crate::net::{Outcome, WIDTH, layers_of, plain_parts, whole};
 
 /// Rows of the first matrix of a block: they do not share out evenly.
 const HIDDEN: usize = 7;
@@ -288,15 +288,7 @@ pub(crate) fn gathered(
 /// Loss of the last batch and gradients of all, of the network on one rank.
 pub(crate) fn unsplit(batches: &[Batch], num_layers: usize) -> Outcome {
     let net = CutNet::new(0..num_layers, num_layers, None);
-    let mut last = 0.0;
-    for batch in batches {
-        let outputs = net.forward(batch.inputs[0].tensors(), &Keywords::new()).unwrap();
-        let target = &batch.target.as_ref().unwrap().tensors()[0];
-        let loss = (loss()(&outputs, target).unwrap() * batch.loss_scale).unwrap();
-        net.parameters.collect(&mut loss.backward().unwrap()).unwrap();
-        last = loss.to_scalar::<f64>().unwrap();
-    }
-    (last, crate::net::grads([&net.parameters]))
+    whole(&net, batches)
 }
 
 /// What the ranks of a pipeline have, as one network would have it.

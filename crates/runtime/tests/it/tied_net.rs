@@ -13,7 +13,7 @@ use autopipe_schedule::lower::{Lowering, lower_with};
 use autopipe_schedule::{Plan, Rank, Stage, validate};
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::net::{Outcome, WIDTH, grads, layers_of, loss, plain_parts};
+use crate::net::{Outcome, WIDTH, layers_of, plain_parts, whole};
 
 pub(crate) const NUM_LAYERS: usize = 12;
 
@@ -155,15 +155,7 @@ pub(crate) fn run<T: Send>(
 /// Loss of the last batch and gradients of all, of the network with one matrix on one stage.
 pub(crate) fn unsplit(batches: &[Batch], used: Used) -> Outcome {
     let net = TiedNet::new(0..NUM_LAYERS, used, DType::F64);
-    let mut last = 0.0;
-    for batch in batches {
-        let outputs = net.forward(batch.inputs[0].tensors(), &Keywords::new()).unwrap();
-        let target = &batch.target.as_ref().unwrap().tensors()[0];
-        let loss = (loss()(&outputs, target).unwrap() * batch.loss_scale).unwrap();
-        net.parameters.collect(&mut loss.backward().unwrap()).unwrap();
-        last = loss.to_scalar::<f64>().unwrap();
-    }
-    (last, grads([&net.parameters]))
+    whole(&net, batches)
 }
 
 /// What ranks have, as one network would have it: all copies are one matrix, to the last bit.
