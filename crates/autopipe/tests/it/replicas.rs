@@ -120,11 +120,21 @@ fn axes_along_which_nothing_is_shared_out_yet_are_refused() {
         });
         made.unwrap_err().to_string()
     };
-    for axis in ["dp_cp", "tp", "cp", "other"] {
+    for axis in ["dp_cp", "cp", "other"] {
         let mesh = DeviceMesh::new([("pp", 2), (axis, 2)]).unwrap();
         let said = refused(mesh, None);
         assert!(said.contains(&format!("the mesh's axis `{axis}` has size 2")), "{said}");
     }
+    // Those of matrices are up to the model.
+    let mesh = DeviceMesh::new([("pp", 2), ("tp", 2)]).unwrap();
+    let built = threads(4, &ThreadOptions::default(), |world| {
+        let mut pipeline = AutoPipeline::new(args(mesh.clone()), world)?;
+        assert_eq!(pipeline.tensor_parallel().unwrap().size(), 2);
+        assert_eq!((pipeline.tensor_size(), pipeline.replica().count), (2, 1));
+        pipeline.build(&model(), Arc::new(|outputs, _| outputs[0].sum_all())).map(drop)
+    });
+    let said = built.unwrap_err().to_string();
+    assert!(said.contains("among 2 tensor-parallel ranks; implement"), "{said}");
     // One axis of replicas, not two.
     let mesh = DeviceMesh::new([("a", 2), ("pp", 1), ("b", 2)]).unwrap();
     let dp_axis_names = ["a", "b"].map(Axis::from).to_vec();

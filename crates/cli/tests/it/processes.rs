@@ -80,8 +80,10 @@ pub(crate) fn losses(desk: &Desk) -> Vec<f64> {
 #[test]
 fn processes_compute_what_threads_do() {
     let shared = "distributed={pp_size: 2, dp_size: 2, pipeline: {pp_schedule: interleaved1f1b}}";
-    let ways: [(usize, &[&str]); 4] = [
+    let cut = "distributed={pp_size: 2, tp_size: 2, pipeline: {pp_schedule: 1f1b}}";
+    let ways: [(usize, &[&str]); 5] = [
         (2, &[]),
+        (4, &["--set", cut]),
         (4, &["--set", shared, "--set", "distributed.split=even:0,0"]),
         (4, &["--set", "distributed.dp_size=2"]),
         (

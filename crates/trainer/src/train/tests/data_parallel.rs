@@ -3,7 +3,7 @@
 
 use super::equal::write_records;
 use super::resume::{assert_equal, stopped_after};
-use super::{Desk, ONE_RANK, losses_of, one_thread, resumed};
+use super::{Desk, ONE_RANK, losses_of, one_thread, resumed, train};
 use crate::{Event, StepRecord};
 
 const TWENTY: &str = "step_scheduler={global_batch_size: 16, local_batch_size: 4, max_steps: 20, \
@@ -235,6 +235,14 @@ fn what_does_not_go_together() {
     let refused = desk.refused(&[sizes, "step_scheduler.local_batch_size=2"]);
     let expected = "distributed.dp_size: 4 ranks cannot share out 3 copies evenly";
     assert!(refused.len() == 1 && refused[0].contains(expected), "{refused:?}");
+    let refused = desk.refused(&["distributed={pp_size: 1, tp_size: 3}"]);
+    let expected =
+        "each rank has whole heads, and `num_attention_heads` is 2; the numbers that do are 1, 2";
+    assert!(refused.len() == 1, "{refused:?}");
+    let error =
+        train(&desk.recipe(&["distributed={pp_size: 1, tp_size: 3}"]), &one_thread(), &|_| {});
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
     let sizes = "distributed={pp_size: 1, strategy: ddp, dp_size: 4, dp_replicate_size: 2}";
     let refused = desk.refused(&[sizes, "step_scheduler.local_batch_size=2"]);
     let expected =
