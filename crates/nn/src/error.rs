@@ -83,7 +83,10 @@ pub enum Error {
         actual: Shape,
     },
     /// An embedding among ranks whose weight is not cut as it has to be.
-    #[error("an embedding among ranks needs a weight cut along its rows, `{parameter}` is not")]
+    #[error(
+        "an embedding among ranks needs a weight whose rows are cut, one block with a row for each rank \
+         at least; `{parameter}` is another"
+    )]
     EmbeddingCut {
         /// The parameter's name.
         parameter: String,

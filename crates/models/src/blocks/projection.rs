@@ -11,7 +11,8 @@ use super::{Pass, Ranks};
 #[derive(Debug)]
 pub(crate) struct Projection {
     base: Linear,
-    adapter: Option<Adapter>,
+    /// Apart, as most matrices have none.
+    adapter: Option<Box<Adapter>>,
     sum: Option<Sum>,
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct Adapter {
 
 impl Projection {
     pub(crate) fn new(base: Linear, adapter: Option<Adapter>) -> Self {
-        Self { base, adapter, sum: None }
+        Self { base, adapter: adapter.map(Box::new), sum: None }
     }
 
     /// One of a matrix cut by its inputs, whose results are summed and then get the bias.
@@ -45,7 +46,7 @@ impl Projection {
         ranks: Ranks,
         bias: Option<Parameter>,
     ) -> Self {
-        Self { base, adapter, sum: Some(Sum { ranks, bias }) }
+        Self { base, adapter: adapter.map(Box::new), sum: Some(Sum { ranks, bias }) }
     }
 
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {

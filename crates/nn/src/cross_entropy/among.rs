@@ -93,11 +93,11 @@ impl Ends {
         let both = Tensor::cat(&[widths, largest(rows, dtype)?], 0)?;
         let both = group.all_reduce(&both, Combine::Max, Pass::Forward)?;
         let widths = both.narrow(0, 0, group.size())?.to_dtype(DType::U32)?.to_vec1::<u32>()?;
-        let sum = |widths: &[u32]| widths.iter().map(|&width| width as usize).sum();
+        let first = |num_ranks| widths.iter().take(num_ranks).map(|&width| width as usize).sum();
         Ok(Self {
             max: both.narrow(0, group.size(), num_rows)?.unsqueeze(1)?,
-            start: sum(&widths[..group.rank()]),
-            num_classes: sum(&widths),
+            start: first(group.rank()),
+            num_classes: first(group.size()),
         })
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::{Error, Parameter, TensorParallelGroup, leave};
+use crate::{Cut, Error, Parameter, TensorParallelGroup, leave};
 use lookup::Lookup;
 use own::Own;
 
@@ -59,9 +59,10 @@ impl Embedding {
     /// are summed.
     ///
     /// # Errors
-    /// If the weight is not a matrix cut along its rows.
+    /// If the weight is not a matrix cut along its rows, or a rank has none.
     pub fn among(weight: Parameter, group: &Arc<dyn TensorParallelGroup>) -> Result<Self> {
-        let cut = weight.cut().filter(|cut| cut.dim() == 0 && cut.ranges().count() == 1);
+        let has_rows = |cut: &&Cut| cut.dim() == 0 && cut.whole_shape().dims()[0] >= cut.count();
+        let cut = weight.cut().filter(has_rows).filter(|cut| cut.ranges().count() == 1);
         let among = cut.and_then(|cut| {
             let (group, vocab_size) = (Arc::clone(group), cut.whole_shape().dims()[0]);
             cut.ranges().next().map(|own| Among { group, vocab_size, own })

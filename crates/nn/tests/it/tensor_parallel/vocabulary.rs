@@ -54,10 +54,13 @@ fn an_embedding_in_parts_refuses_what_the_whole_one_does() {
             "the token id 7 is out of range: the vocabulary has 7 entries"
         );
         assert!(embedding.with_padding(7).is_err());
+        let few = add(&mut set, Some(group), ("u", &[1, 3], DType::F32), (0, &[1]));
+        assert!(Embedding::among(few, group).is_err());
         let other = add(&mut set, Some(group), ("v", &[VOCAB, 4], DType::F32), (1, &[4]));
         assert_eq!(
             Embedding::among(other, group).unwrap_err().to_string(),
-            "an embedding among ranks needs a weight cut along its rows, `v` is not"
+            "an embedding among ranks needs a weight whose rows are cut, one block with a row for each \
+             rank at least; `v` is another"
         );
     });
 }
@@ -117,6 +120,10 @@ fn a_loss_in_parts_has_the_errors_and_the_nan_of_the_whole() {
             assert!(numbers(&loss)[0].is_nan());
         }
     }
+    let none = Tensor::zeros((0, 3, 5), DType::F32, &Device::Cpu).unwrap();
+    let no_labels = Tensor::zeros((0, 3), DType::U32, &Device::Cpu).unwrap();
+    let empty = ranks(2, |group| cross_entropy_sum_among(&none, &no_labels, group).unwrap());
+    assert!(empty.iter().all(|loss| numbers(loss) == [0.]));
     let logits = random(&[2, 5], "logits", DType::F32);
     let messages = ranks(2, |group| {
         let message = |labels: &Tensor| {
