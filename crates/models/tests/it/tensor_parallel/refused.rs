@@ -13,14 +13,13 @@ use crate::fixture::modules;
 use crate::threads::{broken, ranks};
 
 fn problems(model: &AutoModel, num_ranks: usize) -> Vec<String> {
-    match model.check_tensor_parallel(num_ranks) {
-        Ok(()) => Vec::new(),
-        Err(Error::TensorParallel { num_ranks: told, problems }) => {
-            assert_eq!(told, num_ranks);
-            problems.iter().map(ToString::to_string).collect()
-        }
-        Err(other) => panic!("{other}"),
-    }
+    let result = model.check_tensor_parallel(num_ranks);
+    let Err(Error::TensorParallel { num_ranks: told, problems }) = result else {
+        result.unwrap();
+        return Vec::new();
+    };
+    assert_eq!(told, num_ranks);
+    problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
