@@ -29,8 +29,6 @@ pub(super) struct Run<'a> {
     pub(super) ties_reached: BTreeMap<u16, usize>,
     /// Whether a rank of the pipeline has gradients that were summed over replicas before.
     pub(super) has_sums: bool,
-    /// Whether the parts of an overlap may go on at once, on all tensor-parallel ranks.
-    pub(super) side_by_side: bool,
     /// Notes when things happen, if somebody wants to know.
     pub(super) trace: Option<Trace>,
 }
@@ -53,7 +51,6 @@ impl<'a> Run<'a> {
             outputs,
             ties_reached,
             has_sums: false,
-            side_by_side: false,
             trace: None,
         }
     }

@@ -251,11 +251,10 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        let Agreed { rows, has_sums, side_by_side } = self.agree(program, batch, options)?;
+        let Agreed { rows, has_sums } = self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
-        let run = Run::new(program, batch, rows, options.outputs);
-        let run = Run { has_sums, side_by_side, ..run };
+        let run = Run { has_sums, ..Run::new(program, batch, rows, options.outputs) };
         let result = self.run_actions(run, options, step);
         if let Err(error) = &result {
             self.note_failure(error, program.has_backward());

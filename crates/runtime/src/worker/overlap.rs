@@ -10,33 +10,30 @@ use super::stage::StageRun;
 use crate::ActionError;
 use crate::error::communication;
 
-/// Whether a rank can compute two things at once: with several threads, in a pool of its own, as the
-/// process-wide one is everybody's.
-pub(super) fn has_threads() -> bool {
-    rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1
-}
-
 impl Worker {
     /// Runs both parts, together where there is something to overlap: side by side if the rank
     /// computes with several threads and they are of different stages; else the forward first,
     /// unless its tensors are still on their way and the backward's are not. Neither reads what the
     /// other writes, so that the result has the same bits in any order.
     ///
-    /// Tensor-parallel ranks sum in the midst of both, so that none may have begun the one and wait
-    /// in it for another that has begun the other: all go side by side or, if one of them cannot, all
-    /// do the forward first.
+    /// Tensor-parallel ranks sum in the midst of both, and in the same order: all do the forward first.
+    /// Side by side they could not, for a backward that computes a layer's forward again sums as a
+    /// forward does.
     pub(super) fn overlap(
         &mut self,
         run: &mut Run<'_>,
         forward: Compute,
         backward: Compute,
     ) -> Result<(), ActionError> {
-        if run.side_by_side && forward.stage != backward.stage {
+        let may_choose = self.tensor_parallel.is_none();
+        // Only in a pool of the rank's own: the process-wide one is everybody's.
+        let has_pool = rayon::current_thread_index().is_some();
+        let has_threads = has_pool && rayon::current_num_threads() > 1;
+        if may_choose && has_threads && forward.stage != backward.stage {
             return self.side_by_side(run, forward, backward);
         }
         let same = (forward.stage, forward.microbatch) == (backward.stage, backward.microbatch);
-        let may_wait = self.tensor_parallel.is_none() && !same;
-        if may_wait && !self.is_ready(forward)? && self.is_ready(backward)? {
+        if may_choose && !same && !self.is_ready(forward)? && self.is_ready(backward)? {
             self.compute(run, backward)?;
             return self.compute(run, forward);
         }

@@ -4,7 +4,6 @@ use autopipe_schedule::ValidProgram;
 
 use super::Worker;
 use super::interpret::purpose;
-use super::overlap::has_threads;
 use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
@@ -19,8 +18,6 @@ pub(super) struct Agreed {
     pub(super) rows: Rows,
     /// Whether a rank has gradients that were summed over replicas before.
     pub(super) has_sums: bool,
-    /// Whether all tensor-parallel ranks can do the parts of an overlap at once.
-    pub(super) side_by_side: bool,
 }
 
 impl Worker {
@@ -45,7 +42,6 @@ impl Worker {
             objection,
             rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
             has_sums: self.replicas.as_ref().is_some_and(Synced::has_sums),
-            side_by_side: has_threads(),
         };
         let outcome = self.guarded(place, |worker| {
             worker.hear_peers(&mut own_vote)?;
@@ -100,8 +96,7 @@ impl Worker {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
             let counts: Vec<usize> = rows.iter().map(|&rows| rows as usize).collect();
             let rows = Rows::new(counts, rows.len());
-            let (has_sums, side_by_side) = (votes[1] > 0.0, own.side_by_side);
-            return Ok(Ok(Agreed { rows, has_sums, side_by_side }));
+            return Ok(Ok(Agreed { rows, has_sums: votes[1] > 0.0 }));
         }
         let said =
             by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
@@ -144,15 +139,12 @@ impl Peer {
 /// The same of one group.
 fn hear(comm: &dyn Communicator, peer: Peer, own: &mut Vote) -> Result<(), Error> {
     let (numbers, call) = peer.same(own);
-    let flags = [own.objection.is_some(), own.has_sums, !own.side_by_side];
+    let flags = [own.objection.is_some(), own.has_sums];
     let mut all = flags.map(|flag| f64::from(u8::from(flag))).to_vec();
     all.extend(numbers.iter().flat_map(|number| [*number, -number]));
     let most = comm.all_reduce(&all, Reduction::Max)?;
     let (flags, numbers) = most.split_at(flags.len());
     own.has_sums = flags[1] > 0.0;
-    if peer == Peer::TensorParallel {
-        own.side_by_side = flags[2] == 0.0;
-    }
     // Of a batch that is refused, the rows are not compared.
     let is_compared = peer == Peer::Replica || flags[0] == 0.0;
     let is_other_call = is_compared && numbers.chunks(2).any(|number| number[0] != -number[1]);
@@ -182,8 +174,6 @@ struct Vote {
     rows: Vec<usize>,
     /// Whether there are gradients that were summed over replicas before.
     has_sums: bool,
-    /// Whether the parts of an overlap can go on at once.
-    side_by_side: bool,
 }
 
 /// Why there is no step, with the ranks in the world's numbers.

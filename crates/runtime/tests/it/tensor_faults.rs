@@ -113,7 +113,7 @@ fn every_call_that_fails_when_it_is_done_ends_all_ranks() {
 }
 
 #[test]
-fn calls_that_fail_side_by_side_end_all_ranks() {
+fn calls_that_fail_in_an_overlap_end_all_ranks() {
     without_hanging(|| {
         for mode in [Mode::Error, Mode::Panic] {
             break_sums(Kind::DualPipeV, 2, mode);
