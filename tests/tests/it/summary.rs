@@ -260,7 +260,7 @@ fn arguments_that_cannot_be_are_refused() {
         (with(mesh(&[("stage", 2)])), "`pp`"),
         (with(mesh(&[("pp", 4)])), "the mesh has 4 ranks, the communicator 2"),
         (with(mesh(&[("pp", 2)]).with_ranks(&[2, 3]).unwrap()), "is not one of the 2 ranks"),
-        (with(mesh(&[("pp", 1), ("tp", 2)])), "the mesh's axis `tp` has size 2"),
+        (with(mesh(&[("pp", 1), ("cp", 2)])), "the mesh's axis `cp` has size 2"),
         (PipelineArgs { axis_names: Some(names("dp")), ..args() }, "no axis `dp`"),
         (
             PipelineArgs {

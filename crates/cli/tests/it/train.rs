@@ -229,7 +229,7 @@ fn a_process_of_several_that_cannot_reach_the_others_says_so() {
 fn what_cannot_be_run_is_refused_where_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = RECIPE
-        .replace("  pp_size: 2", "  pp_size: 2\n  tp_size: 2\n  defer_fsdp_grad_sync: false")
+        .replace("  pp_size: 2", "  pp_size: 2\n  cp_size: 2\n  defer_fsdp_grad_sync: false")
         .replace("pp_schedule: 1f1b,", "pp_schedule: 1f1b, dtype: bf16,")
         .replace("model:\n", "model:\n  dtype: float16\n");
     let Output { code, err, .. } = train(folder.path(), &wrong);
