@@ -84,11 +84,17 @@ impl PostOffice {
     pub(in super::super) fn lose(&self, rank: usize, cause: String) {
         let mut state = self.lock();
         if state.left.insert(rank) && !state.ended.contains_key(&rank) {
+            state.lost.insert(rank);
             self.fail_in(&mut state, Failure { rank, at: None, cause: cause.clone() });
             state.ended.insert(rank, Some(cause));
         }
         drop(state);
         self.wake_all();
+    }
+
+    /// Ranks whose processes have ended without a word.
+    pub(in super::super) fn lost(&self) -> Vec<usize> {
+        self.lock().lost.iter().copied().collect()
     }
 
     /// This process is about to end: whatever there was to say has been said.

@@ -158,6 +158,7 @@ pub enum Refusal {
 }
 
 fn turned_away(refused: &[(SocketAddr, Refusal)]) -> String {
-    let each = refused.iter().map(|(address, refusal)| format!("; {address} was refused: {refusal}"));
+    let each =
+        refused.iter().map(|(address, refusal)| format!("; {address} was refused: {refusal}"));
     each.collect()
 }

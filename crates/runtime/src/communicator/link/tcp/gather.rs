@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::machine::machine;
-use super::message::{Answer, Hello, Table, say};
 use super::meet::Seat;
+use super::message::{Answer, Hello, Table, say};
 use super::peer::Peer;
 use super::visitors::{Visitor, Visitors};
 use super::{MeetingError, REST, Refusal, TcpLink};
@@ -98,7 +98,9 @@ impl Room {
         for guest in &mut self.guests {
             let has_left = guest.as_ref().is_some_and(|guest| match guest.stream.peek(&mut [0]) {
                 Ok(num_bytes) => num_bytes == 0,
-                Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+                Err(error) => {
+                    !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+                }
             });
             if has_left {
                 *guest = None;

@@ -95,7 +95,12 @@ impl Meeting<'_> {
                 && left.is_zero()
             {
                 let (rank, waited) = (self.seat.rank, start.elapsed());
-                return Err(MeetingError::NoRankZero { rank, master: master.clone(), waited, source });
+                return Err(MeetingError::NoRankZero {
+                    rank,
+                    master: master.clone(),
+                    waited,
+                    source,
+                });
             }
             thread::park_timeout(BETWEEN);
         }
@@ -123,7 +128,9 @@ impl Meeting<'_> {
                     return Answer::decode(&body).map_err(stranger);
                 }
                 Ok(None) => {}
-                Err(NoMessage::Stranger) => return Err(MeetingError::Stranger { master: master() }),
+                Err(NoMessage::Stranger) => {
+                    return Err(MeetingError::Stranger { master: master() });
+                }
                 Err(NoMessage::Closed) => return Err(MeetingError::Left { master: master() }),
                 Err(NoMessage::Version(own)) => {
                     let refusal = Refusal::Version { version: VERSION, own };

@@ -108,7 +108,9 @@ impl Answer {
                 }
             }
             Self::Refused(Refusal::Version { version, own }) => {
-                [WRONG_VERSION, *version, *own].map(|word| put_word(&mut body, word));
+                for word in [WRONG_VERSION, *version, *own] {
+                    put_word(&mut body, word);
+                }
             }
             Self::Refused(Refusal::Missing { ranks }) => {
                 put_word(&mut body, MISSING);
@@ -135,10 +137,9 @@ impl Answer {
                 told: reader.number()?,
                 world_size: reader.number()?,
             }),
-            WRONG_VERSION => Self::Refused(Refusal::Version {
-                version: reader.word()?,
-                own: reader.word()?,
-            }),
+            WRONG_VERSION => {
+                Self::Refused(Refusal::Version { version: reader.word()?, own: reader.word()? })
+            }
             MISSING => {
                 let count = reader.word()?;
                 let ranks = (0..count).map(|_| reader.number()).collect::<Result<_, _>>()?;
@@ -226,7 +227,8 @@ impl Coming {
 
     /// How long the message is, if that is here.
     fn len(&self) -> Result<Option<usize>, NoMessage> {
-        let word = |at: usize| self.0.get(at..at + 8)?.first_chunk().copied().map(u64::from_le_bytes);
+        let word =
+            |at: usize| self.0.get(at..at + 8)?.first_chunk().copied().map(u64::from_le_bytes);
         let begins = self.0.len().min(8);
         if self.0[..begins] != MARK.to_le_bytes()[..begins] {
             return Err(NoMessage::Stranger);
