@@ -8,7 +8,8 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use crate::command::Desk;
-use crate::processes::{desk, losses, start_by};
+use crate::processes::start_by;
+use crate::runs::{desk, losses};
 
 /// Two network namespaces. They are gone when this is dropped, with all that runs in them.
 struct Hosts {

@@ -20,7 +20,7 @@ mod net;
 mod training;
 mod worlds;
 
-use launch::{Test, failing, well};
+use launch::{Test, failing};
 
 const TESTS: &[Test] = &[
     failing(

@@ -118,13 +118,23 @@ fn hangs(world: Box<dyn Communicator>) -> Result<(), Error> {
     }
 }
 
-fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
+/// Rank 1 knows that all others have been through a barrier.
+fn gather_at_one(world: &dyn Communicator) -> Result<(), Error> {
     let rank = world.rank();
     if rank != 1 {
         println!("rank {rank} is about to wait");
     }
     world.barrier()?;
     if rank != 1 {
+        return world.send(Vec::new(), 1, Tag(0));
+    }
+    let mut others = (0..world.size()).filter(|&other| other != rank);
+    others.try_for_each(|other| world.recv(other, Tag(0)).map(drop))
+}
+
+fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
+    gather_at_one(&*world)?;
+    if world.rank() != 1 {
         return listen(&*world);
     }
     let own = std::process::id().to_string();
@@ -133,7 +143,7 @@ fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
 }
 
 fn leaves(world: Box<dyn Communicator>) -> Result<(), Error> {
-    world.barrier()?;
+    gather_at_one(&*world)?;
     match world.rank() {
         1 => std::process::exit(0),
         _ => listen(&*world),
