@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +21,10 @@ use crate::recipe;
 use crate::seat::{Process, Seat, Way};
 use crate::threads;
 
+/// How long a process that leaves the word to another stays: what starts processes ends all others when one
+/// has ended badly, and that one has to come to say it.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// `autopipe train RECIPE`. Whoever has interrupted it is told so by the exit code.
 ///
 /// # Errors
@@ -29,6 +34,7 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     let recipe = match read(args) {
         // The others of this machine have the same recipe, and the same is wrong with it.
         Err(_) if process.as_ref().is_some_and(|process| !process.speaks()) => {
+            thread::park_timeout(SILENCE);
             return Ok(ExitCode::FAILURE);
         }
         read => read?,

@@ -130,9 +130,8 @@ fn a_process_that_has_said_why_it_goes_is_not_lost() {
     thread::scope(|scope| {
         for link in links(3) {
             scope.spawn(|| {
-                run_rank(link, LONG, |world, connected| {
+                run_rank(link, LONG, |world, _| {
                     if world.rank() == 1 {
-                        connected.end.watcher();
                         world.abort(failure.clone());
                         return;
                     }

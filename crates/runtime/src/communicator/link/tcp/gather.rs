@@ -65,6 +65,8 @@ pub(super) fn gather(seat: &Seat, timeout: Duration) -> Result<TcpLink, MeetingE
 
 impl Room {
     fn let_in(&mut self, visitor: Visitor) {
+        // Who comes again may be quicker than the next look.
+        self.forget_who_left();
         let refusal = match &visitor.says {
             Err(refusal) => refusal.clone(),
             Ok(Hello { rank, world_size, .. }) if *world_size != self.world_size => {
