@@ -7,7 +7,7 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use crate::command::{Desk, autopipe_in};
-use crate::runs::{desk, losses, weights};
+use crate::runs::{desk, goes_on, losses, weights};
 
 /// Starts the command by a launcher of processes, which a minute ends if nothing else does.
 pub(crate) fn start_by(launcher: &[&str], desk: &Desk, args: &[&str]) -> Child {
@@ -143,16 +143,10 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on() {
         assert!(have_ended(&ranks), "kill {kill}: a process is left behind: {said}");
     }
     // As if nothing had been.
-    let latest = desk.read("run/checkpoints/latest");
-    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
-    let until = format!("step_scheduler.max_steps={}", step + 2);
-    let (code, _, said) = end(&desk, start(&desk, 2, &["--resume", "--set", &until]));
-    assert_eq!(code, Some(0), "{said}");
-    let whole = self::desk();
-    let output = whole.run(&format!("train recipe.yaml --set {until}"));
-    assert_eq!(output.code, 0, "{}", output.err);
-    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
-    assert_eq!(steps(&desk), steps(&whole));
+    goes_on(&desk, |until| {
+        let (code, _, said) = end(&desk, start(&desk, 2, &["--resume", "--set", until]));
+        assert_eq!(code, Some(0), "{said}");
+    });
 }
 
 #[cfg(target_os = "linux")]

@@ -43,3 +43,16 @@ pub(crate) fn weights(desk: &Desk) -> BTreeMap<OsString, Vec<u8>> {
     let files = files.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
     files.map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
 }
+
+/// Takes two more steps by `run`, with the losses of a run that nothing has stopped.
+pub(crate) fn goes_on(desk: &Desk, run: impl Fn(&str)) {
+    let latest = desk.read("run/checkpoints/latest");
+    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
+    let until = format!("step_scheduler.max_steps={}", step + 2);
+    run(&until);
+    let whole = self::desk();
+    let output = whole.run(&format!("train recipe.yaml --set {until}"));
+    assert_eq!(output.code, 0, "{}", output.err);
+    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
+    assert_eq!(steps(desk), steps(&whole));
+}

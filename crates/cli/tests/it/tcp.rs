@@ -8,7 +8,7 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use crate::command::{Desk, Output, autopipe_in};
-use crate::runs::{desk, losses, weights};
+use crate::runs::{desk, goes_on, losses, weights};
 
 /// What tells the processes of a world their places.
 #[derive(Clone, Copy)]
@@ -20,13 +20,13 @@ enum Way {
 }
 
 /// The processes of a run, by rank.
-struct World(Vec<Child>);
+pub(crate) struct World(Vec<Child>);
 
 impl World {
     fn start(desk: &Desk, num_ranks: usize, way: Way, args: &[&str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let start = |rank: usize| {
+        let command = |rank: usize| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_autopipe"));
             command.args(["train", "recipe.yaml", "--threads-per-rank", "1"]).args(args);
             let [rank, size] = [rank, num_ranks].map(|number| number.to_string());
@@ -47,6 +47,24 @@ impl World {
                     ]);
                 }
             }
+            command
+        };
+        let taken = match way {
+            Way::Flags => {
+                drop(listener);
+                None
+            }
+            Way::Torchrun => Some(listener),
+        };
+        let world = Self::of(desk, (0..num_ranks).map(command));
+        // Nobody comes to it, and as long as it is there nobody else can have its port.
+        drop(taken.map(|listener| std::thread::spawn(move || drop(listener.accept()))));
+        world
+    }
+
+    /// Starts a process for each rank.
+    pub(crate) fn of(desk: &Desk, ranks: impl IntoIterator<Item = Command>) -> Self {
+        let start = |(rank, mut command): (usize, Command)| {
             let said = fs::File::create(desk.path(&format!("said-{rank}"))).unwrap();
             command
                 .current_dir(desk.path("."))
@@ -56,21 +74,11 @@ impl World {
                 .spawn()
                 .unwrap()
         };
-        let taken = match way {
-            Way::Flags => {
-                drop(listener);
-                None
-            }
-            Way::Torchrun => Some(listener),
-        };
-        let world = Self((0..num_ranks).map(start).collect());
-        // Nobody comes to it, and as long as it is there nobody else can have its port.
-        drop(taken.map(|listener| std::thread::spawn(move || drop(listener.accept()))));
-        world
+        Self(ranks.into_iter().enumerate().map(start).collect())
     }
 
     /// How each process ended, within a minute.
-    fn end(mut self, desk: &Desk) -> Vec<Output> {
+    pub(crate) fn end(mut self, desk: &Desk) -> Vec<Output> {
         let mut is_late = false;
         for rank in &mut self.0 {
             let mut num_looks = 0;
@@ -98,7 +106,7 @@ impl World {
     }
 
     /// Waits until rank 0 says something.
-    fn wait_for(&mut self, desk: &Desk, part: &str) {
+    pub(crate) fn wait_for(&mut self, desk: &Desk, part: &str) {
         while !desk.read("said-0").contains(part) {
             for rank in &mut self.0 {
                 let ended = rank.try_wait().unwrap();
@@ -171,16 +179,11 @@ fn a_process_that_is_killed_ends_all_others_and_the_run_goes_on() {
         assert!(said.contains(&format!("rank {other} ends: ")), "kill {kill}: {said}");
     }
     // As if nothing had been.
-    let latest = desk.read("run/checkpoints/latest");
-    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
-    let until = format!("step_scheduler.max_steps={}", step + 2);
-    let outputs = World::start(&desk, 2, Way::Flags, &["--resume", "--set", &until]).end(&desk);
-    assert!(outputs.iter().all(|output| output.code == 0), "{outputs:?}");
-    let whole = self::desk();
-    let output = whole.run(&format!("train recipe.yaml --set {until}"));
-    assert_eq!(output.code, 0, "{}", output.err);
-    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
-    assert_eq!(steps(&desk), steps(&whole));
+    goes_on(&desk, |until| {
+        let args = ["--resume", "--set", until];
+        let outputs = World::start(&desk, 2, Way::Flags, &args).end(&desk);
+        assert!(outputs.iter().all(|output| output.code == 0), "{outputs:?}");
+    });
 }
 
 /// The one that stands still ends as soon as it goes on: by itself, or because the others have gone.
@@ -227,7 +230,7 @@ fn an_interrupt_of_any_process_saves_and_ends_all() {
 fn what_is_wrong_is_said_once_by_torchruns_and_by_each_that_a_person_has_started() {
     let desk = desk();
     let number = "the recipe is for 2 ranks, and 3 processes were started; start 2";
-    let recipe = "unknown key `distributed.pp_sizes`";
+    let recipe = "distributed.pp_sizes: unknown key";
     let typo = ["--set", "distributed.pp_sizes=2"];
     for (way, num_said) in [(Way::Torchrun, 1), (Way::Flags, 3)] {
         for (args, words) in [(&[][..], number), (&typo, recipe)] {
