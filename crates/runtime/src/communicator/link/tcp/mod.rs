@@ -86,8 +86,11 @@ impl Link for TcpLink {
     }
 
     fn has_sent(&mut self) -> bool {
-        // All of them, whether or not one is behind.
-        self.peers.iter_mut().flatten().fold(true, |all, peer| peer.has_sent() && all)
+        let mut all = true;
+        for peer in self.peers.iter_mut().flatten() {
+            all &= peer.has_sent();
+        }
+        all
     }
 
     /// A connection that is closed while something comes on it is broken off at the other end as well:
