@@ -12,7 +12,7 @@ pub(crate) const LIMITS: [&str; 2] = ["--kill-after=5", "120"];
 /// A world that is started, and how it has to end.
 pub(crate) struct Test {
     name: &'static str,
-    /// Which part its ranks take: a name in `worlds`.
+    /// Which part its ranks take: a name in `world`.
     pub(crate) world: &'static str,
     pub(crate) num_ranks: usize,
     ends: Ends,

@@ -7,17 +7,11 @@
 use std::io;
 use std::process::{Command, ExitCode, Output};
 
-use autopipe_runtime::mpi::{MpiOptions, world};
+use autopipe_runtime::mpi::{self, MpiOptions};
 use autopipe_runtime::{Communicator, Error, ProcessWorld};
 
-#[path = "../conformance/mod.rs"]
-mod conformance;
 mod launch;
-#[expect(dead_code, reason = "the tests between threads look at more of the network")]
-#[path = "../it/net.rs"]
-mod net;
-mod training;
-mod worlds;
+mod world;
 
 use launch::{Test, failing, well};
 
@@ -37,22 +31,22 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [first, name] if first == launch::IN_WORLD => {
-            let own: worlds::Body = if name == "twice" { joins_once } else { worlds::body(name) };
-            worlds::take_part(join(name), own)
+            let own: world::Body = if name == "twice" { joins_once } else { world::body(name) };
+            world::take_part(join(name), own)
         }
         _ => launch::all(&arguments, TESTS, start),
     }
 }
 
 fn join(name: &str) -> Result<ProcessWorld, Error> {
-    let (threads, defaults) = (worlds::threads(name), MpiOptions::default());
+    let (threads, defaults) = (world::threads(name), MpiOptions::default());
     // MPI has a longest message.
     let piece = if name == "pieces" { 10_000 } else { defaults.piece };
-    world(&MpiOptions { threads, piece, grace: worlds::grace(name) })
+    mpi::world(&MpiOptions { threads, piece, grace: world::grace(name) })
 }
 
 fn joins_once(communicator: Box<dyn Communicator>) -> Result<(), Error> {
-    let error = world(&MpiOptions::default()).unwrap_err();
+    let error = mpi::world(&MpiOptions::default()).unwrap_err();
     assert!(matches!(error, Error::OneWorld), "{error}");
     communicator.barrier()
 }

@@ -8,17 +8,11 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use autopipe_runtime::tcp::{TcpOptions, world};
+use autopipe_runtime::tcp::{self, TcpOptions};
 use autopipe_runtime::{Error, ProcessWorld};
 
-#[path = "../conformance/mod.rs"]
-mod conformance;
 mod launch;
-#[expect(dead_code, reason = "the tests between threads look at more of the network")]
-#[path = "../it/net.rs"]
-mod net;
-mod training;
-mod worlds;
+mod world;
 
 use launch::{Test, failing};
 
@@ -46,7 +40,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [first, name, rank, size, master] if first == launch::IN_WORLD => {
-            worlds::take_part(join(name, rank, size, master), worlds::body(name))
+            world::take_part(join(name, rank, size, master), world::body(name))
         }
         _ => launch::all(&arguments, TESTS, start),
     }
@@ -55,8 +49,8 @@ fn main() -> ExitCode {
 fn join(name: &str, rank: &str, size: &str, master: &str) -> Result<ProcessWorld, Error> {
     let [rank, size] = [rank, size].map(|number| number.parse().unwrap());
     let defaults = TcpOptions::new(rank, size, master.parse().unwrap());
-    let (threads, grace) = (worlds::threads(name), worlds::grace(name));
-    world(&TcpOptions { threads, grace, ..defaults })
+    let (threads, grace) = (world::threads(name), world::grace(name));
+    tcp::world(&TcpOptions { threads, grace, ..defaults })
 }
 
 fn start(test: &Test) -> io::Result<Vec<Output>> {

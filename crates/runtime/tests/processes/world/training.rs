@@ -3,7 +3,7 @@
 use autopipe_runtime::{Communicator, Error, StageModel, ThreadOptions, Worker};
 use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
 
-use crate::net::{Block, Outcome, batch, grads, layers_of, plain_parts, programs, run_programs};
+use super::net::{Block, Outcome, batch, grads, layers_of, plain_parts, programs, run_programs};
 
 const NUM_LAYERS: usize = 10;
 const NUM_MICROBATCHES: usize = 8;

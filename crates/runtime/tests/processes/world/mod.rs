@@ -6,7 +6,12 @@ use std::time::Duration;
 use autopipe_runtime::communicator::Tag;
 use autopipe_runtime::{Communicator, Error, ProcessWorld, ThreadOptions};
 
-use crate::{conformance, training};
+#[path = "../../conformance/mod.rs"]
+mod conformance;
+#[expect(dead_code, reason = "the tests between threads look at more of the network")]
+#[path = "../../it/net.rs"]
+mod net;
+mod training;
 
 pub(crate) type Body = fn(Box<dyn Communicator>) -> Result<(), Error>;
 
