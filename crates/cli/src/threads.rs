@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_long};
 use std::num::NonZeroUsize;
 
-/// Tells candle what it takes from the environment only, before any rank starts.
+/// Tells candle what it takes from the environment only, before any thread computes.
 ///
 /// Its matrix products are cut for as many threads as `RAYON_NUM_THREADS` says; cut for more than a
 /// rank has, they are slower by half. Its element-wise operations go through one process-wide pool
@@ -55,7 +55,8 @@ fn set_default(variable: &str, value: &str) {
         return;
     }
     #[expect(unsafe_code, reason = "candle takes this setting from the environment only")]
-    // SAFETY: the command has started no thread yet, so nobody reads the environment meanwhile.
+    // SAFETY: the command has started no thread yet but the one that carries messages over TCP, which reads
+    // no environment.
     unsafe {
         std::env::set_var(variable, value);
     }

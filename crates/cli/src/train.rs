@@ -2,50 +2,61 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use autopipe_config::Recipe;
 use autopipe_trainer::{
-    Event, Finished, Stop, ThreadOptions, TrainError, TrainOptions, mpi, num_ranks, train, train_in,
+    Event, Finished, ProcessWorld, Stop, ThreadOptions, TrainError, TrainOptions, mpi, num_ranks,
+    tcp, train, train_in,
 };
 
-use crate::args::{Launch, Train};
+use crate::args::Train;
 use crate::hub;
 use crate::interrupt::{self, INTERRUPTED};
 use crate::output;
 use crate::progress::Progress;
 use crate::recipe;
-use crate::seat::Seat;
+use crate::seat::{Process, Seat, Way};
 use crate::threads;
+
+/// How long a process that leaves the word to another stays: what starts processes ends all others when one
+/// has ended badly, and that one has to come to say it.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// `autopipe train RECIPE`. Whoever has interrupted it is told so by the exit code.
 ///
 /// # Errors
 /// If the recipe cannot be read, is wrong, or its run fails.
 pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
-    let mut recipe = recipe::read(&args.recipe, &args.set)?;
-    hub::resolve_recipe(&mut recipe)?;
-    let seat = process(args.launch)?;
-    let ranks = ThreadOptions {
+    let process = Process::find(args.launch, &args.world, &variable)?;
+    let recipe = match read(args) {
+        // The others of this machine have the same recipe, and the same is wrong with it.
+        Err(_) if process.as_ref().is_some_and(|process| !process.speaks()) => {
+            thread::park_timeout(SILENCE);
+            return Ok(ExitCode::FAILURE);
+        }
+        read => read?,
+    };
+    threads::keep_memory();
+    let trace_step = args.trace.map(usize::try_from).transpose()?;
+    let stop = Stop::default();
+    let threads = ThreadOptions {
         threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),
     };
-    let ranks = with_threads(ranks, &recipe, seat);
-    threads::keep_memory();
-    threads::tell_candle(ranks.num_threads(1));
-    let trace_step = args.trace.map(usize::try_from).transpose()?;
-    let stop = Stop::default();
-    let options =
-        TrainOptions { threads: ranks, resume: args.resume, trace_step, stop: stop.clone() };
+    let options = TrainOptions { threads, resume: args.resume, trace_step, stop: stop.clone() };
     let progress = Progress::new();
     let observe = |event: Event| progress.show(event);
-    let finished = match seat {
+    let finished = match process {
         None => {
+            let options = sharing(options, |threads| threads.num_threads(num_ranks(&recipe)));
+            threads::tell_candle(options.threads.num_threads(1));
             interrupt::listen(stop, None)?;
             train(&recipe, &options, &observe)?
         }
-        Some(_) => match in_world(ranks, &recipe, &options, stop, &observe)? {
+        Some(process) => match in_world(&process, &recipe, options, &observe)? {
             Ok(finished) => finished,
             Err(code) => return Ok(code),
         },
@@ -60,29 +71,14 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     Ok(code(&finished))
 }
 
-fn code(finished: &Finished) -> ExitCode {
-    if finished.is_stopped { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS }
+fn read(args: &Train) -> anyhow::Result<Recipe> {
+    let mut recipe = recipe::read(&args.recipe, &args.set)?;
+    hub::resolve_recipe(&mut recipe)?;
+    Ok(recipe)
 }
 
-/// Whether this process is one of several, and which.
-fn process(launch: Launch) -> anyhow::Result<Option<Seat>> {
-    if launch == Launch::Threads {
-        return Ok(None);
-    }
-    let seat = Seat::find(&variable)?.filter(|seat| seat.world_size > 1);
-    match (launch, seat) {
-        (Launch::Mpi, None) => bail!(
-            "nothing has started several processes; put `mpirun -n RANKS` before the command, or leave \
-             --launch out for ranks that are threads"
-        ),
-        (_, Some(seat)) if !seat.launcher.has_mpi => bail!(
-            "{} has started {} processes, and processes reach each other by MPI only; start them with \
-             mpirun or srun, or one alone, whose ranks are threads (--launch threads)",
-            seat.launcher.name,
-            seat.world_size
-        ),
-        (_, seat) => Ok(seat),
-    }
+fn code(finished: &Finished) -> ExitCode {
+    if finished.is_stopped { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS }
 }
 
 #[expect(
@@ -93,28 +89,53 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The same with as many threads as each rank of this machine is to have.
-fn with_threads(options: ThreadOptions, recipe: &Recipe, seat: Option<Seat>) -> ThreadOptions {
-    let ranks_here =
-        seat.map_or(num_ranks(recipe), |seat| seat.local_size.unwrap_or(seat.world_size));
-    ThreadOptions { threads_per_rank: Some(options.num_threads(ranks_here)), ..options }
+/// The same with so many threads for each rank.
+fn sharing(
+    options: TrainOptions,
+    num_threads: impl FnOnce(&ThreadOptions) -> NonZeroUsize,
+) -> TrainOptions {
+    let threads_per_rank = Some(num_threads(&options.threads));
+    TrainOptions { threads: ThreadOptions { threads_per_rank, ..options.threads }, ..options }
 }
 
-/// Trains as one of the processes that MPI has started. The first of them tells what has come of it; the
-/// others, and whoever has failed and has told why, have nothing more to do than to end.
+/// Joins the world of several processes, each with its threads.
+fn join(process: &Process, options: &mut TrainOptions) -> anyhow::Result<ProcessWorld> {
+    let Seat { rank, world_size, local_size, .. } = process.seat;
+    let share = |threads: &ThreadOptions, here| threads.num_threads_of_process(here);
+    let world = match &process.way {
+        Way::Mpi => {
+            // Before MPI starts threads of its own.
+            let here = local_size.unwrap_or(world_size);
+            *options = sharing(options.clone(), |threads| share(threads, here));
+            threads::tell_candle(options.threads.num_threads(1));
+            mpi::world(&mpi::MpiOptions { threads: options.threads, ..mpi::MpiOptions::default() })
+        }
+        Way::Tcp(master) => {
+            if let Some(here) = local_size {
+                *options = sharing(options.clone(), |threads| share(threads, here));
+            }
+            let defaults = tcp::TcpOptions::new(rank, world_size, master.clone());
+            let world = tcp::world(&tcp::TcpOptions { threads: options.threads, ..defaults });
+            // Who shares the machine is known only now.
+            world.inspect(|world| threads::tell_candle(world.num_threads()))
+        }
+    };
+    world.context("this process is one of several")
+}
+
+/// Trains as one of several processes. The first of them tells what has come of it; the others, and
+/// whoever has failed and has told why, have nothing more to do than to end.
 fn in_world(
-    ranks: ThreadOptions,
+    process: &Process,
     recipe: &Recipe,
-    options: &TrainOptions,
-    stop: Stop,
+    mut options: TrainOptions,
     observe: &(dyn Fn(Event) + Sync),
 ) -> anyhow::Result<Result<Finished, ExitCode>> {
-    let world = mpi::world(&mpi::MpiOptions { threads: ranks, ..mpi::MpiOptions::default() });
-    let world = world.context("this process is one of several")?;
-    let rank = world.rank();
-    interrupt::listen(stop, Some(world.watch()))?;
+    let world = join(process, &mut options)?;
+    let (rank, watch) = (world.rank(), world.watch());
+    interrupt::listen(options.stop.clone(), Some(watch.clone()))?;
     let mut is_told = false;
-    let finished = train_in(world, recipe, options, observe, |error: &TrainError| {
+    let finished = train_in(world, recipe, &options, observe, |error: &TrainError| {
         is_told = true;
         output::message(&format!("error: {error}"));
     });
@@ -123,8 +144,10 @@ fn in_world(
         // mpirun ends those that are still at it when one has an exit code of its own.
         Ok(_) => Err(ExitCode::SUCCESS),
         Err(error) => {
-            // What is wrong before the beginning, one tells for all.
-            let is_of_all = matches!(error, TrainError::Prepare(_));
+            // What is wrong before the beginning, one tells for all, if it can and all hear it.
+            let is_of_all = matches!(error, TrainError::Prepare(_))
+                && watch.lost().is_empty()
+                && !process.has_own_reader();
             if !is_told && !is_of_all {
                 output::message(&format!("rank {rank} ends: {error}"));
             }

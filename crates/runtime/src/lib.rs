@@ -17,7 +17,7 @@ pub use autopipe_nn::{Noise, Parameter, Parameters, TensorParallelGroup}; // in 
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::Communicator;
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
-pub use launch::{Cause, RankError, ThreadOptions, mpi, threads};
+pub use launch::{Cause, ProcessWorld, RankError, ThreadOptions, mpi, tcp, threads};
 pub use model::{BoxError, Model, NotCuttable, StageModel};
 pub use worker::{
     Guard, LossFn, Outputs, Programs, Recovered, Replicas, Sharded, StepOptions, StepOutput,

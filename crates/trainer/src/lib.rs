@@ -23,7 +23,7 @@ mod whole;
 pub use autopipe_models::hub;
 
 // In the signature of `train`.
-pub use autopipe::{ThreadOptions, mpi};
+pub use autopipe::{ProcessWorld, ThreadOptions, mpi, tcp};
 pub use clip::{NonFinite, NonFiniteNumber, clip_coefficient};
 pub use clock::{Stopwatch, wall_time};
 pub use error::Error;

@@ -13,7 +13,7 @@ const OVERSIZE: &[(&str, usize)] = &[];
 const UNSAFE: &[&str] = &[
     "crates/cli/src/threads.rs",
     "crates/nn/src/cpu/gemm.rs",
-    "crates/runtime/src/communicator/link/transfer.rs",
+    "crates/runtime/src/communicator/link/mpi/transfer.rs",
     "crates/runtime/src/memory/allocator.rs",
     "crates/trainer/src/data/tokens/map.rs",
 ];

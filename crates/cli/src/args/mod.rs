@@ -14,6 +14,7 @@ mod schedule;
 mod search;
 mod source;
 mod verify;
+mod world;
 mod write;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub(crate) use schedule::{Compare, Generate, Level, Schedule, Simulate, Validate
 pub(crate) use search::{MemoryLimit, Search};
 pub(crate) use source::{Size, Source, Sources};
 pub(crate) use verify::{ScheduleArg, Verify};
+pub(crate) use world::World;
 pub(crate) use write::{Color, Form, Write};
 
 /// Pipeline-parallel training for candle, and tools for pipeline schedules.
@@ -63,7 +65,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Train a model as a recipe says
     #[command(
-        after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50\n  mpirun -n 2 --bind-to none autopipe train examples/quickstart.yaml"
+        after_help = "Examples:\n  autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --set step_scheduler.max_steps=50\n  mpirun -n 2 --bind-to none autopipe train examples/quickstart.yaml\n  torchrun --nproc-per-node 2 --no-python autopipe train examples/quickstart.yaml\n  autopipe train examples/quickstart.yaml --rank 0 --world-size 2 --master 10.0.0.1:29500"
     )]
     Train(Train),
     /// Write a recipe for a model and data
@@ -105,6 +107,7 @@ pub(crate) enum Launch {
     Auto,
     Threads,
     Mpi,
+    Tcp,
 }
 
 #[derive(Debug, clap::Args)]
@@ -120,14 +123,16 @@ pub(crate) struct Train {
     /// Write a trace of this step beside what was predicted, for ui.perfetto.dev
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) trace: Option<u64>,
-    /// What ranks are: threads of this process, or processes that mpirun or srun has started, of which
-    /// this is one; auto looks whether there are several
+    /// What ranks are: threads of this process, or processes, of which this is one, that reach each other
+    /// by MPI or over TCP; auto looks whether there are several, and what has started them
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) launch: Launch,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,
-    /// Seconds that a rank waits for another before the run fails
+    /// Seconds that a rank waits for another, to start as well, before the run fails
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) world: World,
 }

@@ -1,5 +1,5 @@
-//! Two hosts with a network between them: namespaces of this machine, joined by a cable of two ends, over
-//! which mpirun starts a rank on each.
+//! Two hosts with a network between them: namespaces of this machine, joined by a cable of two ends. A rank
+//! runs on each, started by mpirun over the cable, or by hand in a shell of its own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,9 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use crate::command::Desk;
-use crate::processes::{desk, losses, start_by};
+use crate::processes::start_by;
+use crate::runs::{desk, goes_on};
+use crate::tcp::World;
 
 /// Two network namespaces. They are gone when this is dropped, with all that runs in them.
 struct Hosts {
@@ -27,8 +29,10 @@ fn ip(args: &str) {
 }
 
 impl Hosts {
-    fn new(desk: &Desk) -> Self {
-        let names = ["a", "b"].map(|name| format!("autopipe-{}-{name}", std::process::id()));
+    /// Those of one test, which no other has the names of.
+    fn new(desk: &Desk, test: &str) -> Self {
+        let own = std::process::id();
+        let names = ["a", "b"].map(|name| format!("autopipe-{own}-{test}-{name}"));
         names.iter().for_each(|name| ip(&format!("netns add {name}")));
         let hosts = Self { names };
         let [a, b] = &hosts.names;
@@ -62,6 +66,19 @@ impl Hosts {
         let network = ["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", NETWORK];
         let daemons = ["--mca", "oob_tcp_if_include", NETWORK, "--mca", "plm_rsh_agent", &reach];
         start_by(&[&of_host[..], &mpirun, &network, &daemons].concat(), desk, args)
+    }
+
+    /// The same by two people, each in a shell on one of them.
+    fn start_by_hand(&self, desk: &Desk, args: &[&str]) -> World {
+        let master = format!("{}:29500", ADDRESSES[0]);
+        let ranks = self.names.iter().enumerate().map(|(rank, name)| {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name, env!("CARGO_BIN_EXE_autopipe"), "train"]);
+            command.args(["recipe.yaml", "--threads-per-rank", "1", "--rank", &rank.to_string()]);
+            command.args(["--world-size", "2", "--master", &master]).args(args);
+            command
+        });
+        World::of(desk, ranks)
     }
 
     fn run(&self, desk: &Desk, args: &[&str]) {
@@ -102,7 +119,7 @@ impl Drop for Hosts {
 #[test]
 fn two_hosts_train_as_one_and_go_on_after_the_cable_was_cut() {
     let desk = desk();
-    let hosts = Hosts::new(&desk);
+    let hosts = Hosts::new(&desk, "mpi");
     let endless = ["--timeout", "3", "--set", "step_scheduler.max_steps=100000"];
     let mut world = hosts.start(&desk, &endless);
     while !desk.read("said").contains("saved ") {
@@ -125,13 +142,26 @@ fn two_hosts_train_as_one_and_go_on_after_the_cable_was_cut() {
     world.wait().unwrap();
 
     hosts.cable("up");
-    let latest = desk.read("run/checkpoints/latest");
-    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
-    let until = format!("step_scheduler.max_steps={}", step + 2);
-    hosts.run(&desk, &["--resume", "--set", &until]);
-    let whole = self::desk();
-    let output = whole.run(&format!("train recipe.yaml --set {until}"));
-    assert_eq!(output.code, 0, "{}", output.err);
-    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
-    assert_eq!(steps(&desk), steps(&whole));
+    goes_on(&desk, |until| hosts.run(&desk, &["--resume", "--set", until]));
+}
+
+#[test]
+fn two_shells_on_two_hosts_train_as_one_and_go_on_after_the_cable_was_cut() {
+    let desk = desk();
+    let hosts = Hosts::new(&desk, "tcp");
+    let endless = ["--timeout", "3", "--set", "step_scheduler.max_steps=100000"];
+    let mut world = hosts.start_by_hand(&desk, &endless);
+    world.wait_for(&desk, "saved ");
+    hosts.cable("down");
+    let outputs = world.end(&desk);
+    for (rank, output) in outputs.iter().enumerate() {
+        let other = format!("rank {}", 1 - rank);
+        assert!(output.code == 1 && output.err.contains("waited 3"), "{outputs:?}");
+        assert!(output.err.contains(&other), "{outputs:?}");
+    }
+    hosts.cable("up");
+    goes_on(&desk, |until| {
+        let outputs = hosts.start_by_hand(&desk, &["--resume", "--set", until]).end(&desk);
+        assert!(outputs.iter().all(|output| output.code == 0), "{outputs:?}");
+    });
 }

@@ -15,6 +15,9 @@ mod plan; // autopipe plan and schema
 #[cfg(feature = "mpi")]
 mod processes; // ranks that mpirun has started
 mod report; // a run as a page, and what its ranks tell the log
+mod runs; // a run of several ranks that is over soon
 mod schedule; // autopipe schedule
+#[cfg(unix)]
+mod tcp; // ranks that are processes over TCP
 mod train; // autopipe train
 mod verify; // autopipe verify

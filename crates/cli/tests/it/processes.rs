@@ -1,35 +1,13 @@
 //! Ranks that are processes of mpirun: the same losses as those of threads, and runs that end when one of
 //! them is killed or stands still.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::command::{Desk, autopipe_in};
-
-const RECIPE: &str = "\
-step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 6, ckpt_every_steps: 1}
-distributed: {pp_size: 2, strategy: ddp, dp_size: 1, pipeline: {pp_schedule: 1f1b}}
-model:
-  config: {model_type: llama, vocab_size: 256, hidden_size: 8, intermediate_size: 16,
-           num_hidden_layers: 4, num_attention_heads: 2, max_position_embeddings: 16}
-dataset: {paths: ['*.txt'], seq_len: 8}
-validation_dataset: {paths: ['*.txt'], max_batches: 4}
-optimizer: {lr: 0.01}
-checkpoint: {checkpoint_dir: run, keep: 2}
-metrics: {tensorboard: false}
-";
-
-pub(crate) fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.write("text.txt", &"pack my box with five dozen liquor jugs. ".repeat(30));
-    desk.write("recipe.yaml", RECIPE);
-    desk
-}
+use crate::runs::{desk, goes_on, losses, weights};
 
 /// Starts the command by a launcher of processes, which a minute ends if nothing else does.
 pub(crate) fn start_by(launcher: &[&str], desk: &Desk, args: &[&str]) -> Child {
@@ -69,14 +47,6 @@ fn run(desk: &Desk, num_ranks: usize, args: &[&str]) -> String {
     said
 }
 
-/// Losses of steps and evaluations, by line.
-pub(crate) fn losses(desk: &Desk) -> Vec<f64> {
-    let lines = desk.read("run/metrics.jsonl");
-    let line = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
-    let loss = |line: Value| line.get("loss").or(line.get("val_loss")).unwrap().as_f64().unwrap();
-    lines.lines().map(line).map(loss).collect()
-}
-
 #[test]
 fn processes_compute_what_threads_do() {
     let shared = "distributed={pp_size: 2, dp_size: 2, pipeline: {pp_schedule: interleaved1f1b}}";
@@ -106,14 +76,6 @@ fn processes_compute_what_threads_do() {
         assert_eq!(output.code, 0, "{}", output.err);
         run(&processes, num_ranks, way);
         assert_eq!(losses(&processes), losses(&threads), "{way:?}");
-        let weights = |desk: &Desk| {
-            let folder = fs::read_dir(desk.path("run/checkpoints/step-000006")).unwrap();
-            let files = folder.map(|file| file.unwrap().path());
-            let files = files.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
-            files
-                .map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap()))
-                .collect::<BTreeMap<_, _>>()
-        };
         assert!(weights(&processes) == weights(&threads), "{way:?}: the same bits");
     }
 }
@@ -183,16 +145,10 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on() {
         assert!(have_ended(&ranks), "kill {kill}: a process is left behind: {said}");
     }
     // As if nothing had been.
-    let latest = desk.read("run/checkpoints/latest");
-    let step: usize = latest.trim().strip_prefix("step-").unwrap().parse().unwrap();
-    let until = format!("step_scheduler.max_steps={}", step + 2);
-    let (code, _, said) = end(&desk, start(&desk, 2, &["--resume", "--set", &until]));
-    assert_eq!(code, Some(0), "{said}");
-    let whole = self::desk();
-    let output = whole.run(&format!("train recipe.yaml --set {until}"));
-    assert_eq!(output.code, 0, "{}", output.err);
-    let steps = |desk: &Desk| losses(desk).into_iter().take(step + 2).collect::<Vec<_>>();
-    assert_eq!(steps(&desk), steps(&whole));
+    goes_on(&desk, |until| {
+        let (code, _, said) = end(&desk, start(&desk, 2, &["--resume", "--set", until]));
+        assert_eq!(code, Some(0), "{said}");
+    });
 }
 
 #[cfg(target_os = "linux")]

@@ -216,7 +216,12 @@ fn a_process_of_several_that_cannot_reach_the_others_says_so() {
     };
     let torchrun = [("RANK", "1"), ("WORLD_SIZE", "2")];
     let said = train(&[], &torchrun);
-    assert!(said.contains("torchrun has started 2 processes"), "{said}");
+    assert!(said.contains("nothing says where rank 0 is; give all processes --master"), "{said}");
+    let said = train(&["--launch", "mpi"], &torchrun);
+    assert!(
+        said.contains("torchrun has started 2 processes, of which MPI knows nothing"),
+        "{said}"
+    );
     let other = [("RANK", "1"), ("WORLD_SIZE", "2"), ("PMI_RANK", "0"), ("PMI_SIZE", "2")];
     let said = train(&["--launch", "mpi"], &other);
     assert!(said.contains("RANK=1 WORLD_SIZE=2 of torchrun and PMI_RANK=0"), "{said}");

@@ -27,17 +27,25 @@ pub(super) trait Link {
     fn place(&self) -> Place;
     /// Begins to send the bytes of a letter, in one piece or more.
     fn send(&mut self, to: usize, letter: Vec<u8>);
-    /// Goes on with all that is under way. Returns a piece of a letter that has arrived, and who sent
-    /// it: no piece belongs to two letters.
-    fn receive(&mut self) -> Option<(usize, Vec<u8>)>;
+    /// Goes on with all that is under way, and returns what has arrived.
+    fn receive(&mut self) -> Option<Incoming>;
     /// Whether something is on its way that has to be gone on with.
     fn is_moving(&self) -> bool;
     /// Whether all that was sent has left.
     fn has_sent(&mut self) -> bool;
     /// No rank has anything more to send.
     fn close(self);
-    /// Ends the processes of all ranks.
+    /// Ends this process, and those of all other ranks where there is a way to.
     fn abort(&self) -> !;
+}
+
+/// What comes of another rank.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// A piece of a letter; no piece belongs to two letters.
+    Piece { from: usize, piece: Vec<u8> },
+    /// The last: nothing more comes of it, for this reason.
+    Lost { from: usize, cause: String },
 }
 
 /// Where a process is in its world.
@@ -107,11 +115,17 @@ impl Drop for Courier {
 }
 
 /// Finds this process's place in the world that MPI has started.
-pub(crate) fn connect(piece: usize, patience: Patience) -> Result<Connected, Error> {
-    start(move || link::connect(piece), patience)
+pub(crate) fn over_mpi(piece: usize, patience: Patience) -> Result<Connected, Error> {
+    start(move || link::mpi::connect(piece), patience)
 }
 
-/// Starts the courier of this process's rank. The link is made on its thread and never leaves it.
+/// Meets the processes of the other ranks over TCP, on this thread: before it is back, there is no other.
+pub(crate) fn over_tcp(seat: &link::tcp::Seat, patience: Patience) -> Result<Connected, Error> {
+    let link = link::tcp::connect(seat, patience.timeout)?;
+    start(move || Ok(link), patience)
+}
+
+/// Starts the courier of this process's rank, on whose thread the link stays.
 pub(super) fn start<L: Link>(
     make: impl FnOnce() -> Result<L, Error> + Send + 'static,
     patience: Patience,
@@ -220,8 +234,15 @@ impl Route<'_> {
     /// Hands in all that has arrived, and says whether there was something.
     fn receive(&self, link: &mut impl Link, assemblies: &mut [Assembly]) -> bool {
         let mut is_busy = false;
-        while let Some((from, piece)) = link.receive() {
+        while let Some(incoming) = link.receive() {
             is_busy = true;
+            let (from, piece) = match incoming {
+                Incoming::Piece { from, piece } => (from, piece),
+                Incoming::Lost { from, cause } => {
+                    self.office.lose(from, cause);
+                    continue;
+                }
+            };
             let letter = assemblies[from]
                 .push(piece)
                 .and_then(|letter| letter.map(|bytes| decode(&bytes, from, self.rank)).transpose());

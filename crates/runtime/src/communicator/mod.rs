@@ -14,11 +14,7 @@ mod all_reduce;
 mod courier;
 mod end;
 mod in_process;
-#[cfg(feature = "mpi")]
-mod link;
-#[cfg(not(feature = "mpi"))]
-#[path = "link/absent.rs"]
-mod link;
+pub(crate) mod link;
 mod mailbox;
 mod reduce_scatter;
 mod slices;
@@ -31,7 +27,7 @@ mod wire;
 
 pub(crate) use all_gather::AllGather;
 pub(crate) use all_reduce::AllReduce;
-pub(crate) use courier::{Closed, Connected, Patience, connect};
+pub(crate) use courier::{Closed, Connected, Patience, over_mpi, over_tcp};
 pub use end::End;
 pub use in_process::{InProcess, in_process};
 pub(crate) use reduce_scatter::ReduceScatter;

@@ -66,6 +66,11 @@ impl Watch {
         self.office.failure()
     }
 
+    /// The ranks whose processes have ended without a word: each of the others has to say so itself.
+    pub fn lost(&self) -> Vec<usize> {
+        self.office.lost()
+    }
+
     /// A rank that has ended before its time, and why.
     pub(crate) fn fallen(&self) -> Option<(usize, String)> {
         self.office.fallen()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use autopipe_schedule::Action;
 
 use crate::batch::BatchError;
+use crate::communicator::link::tcp::MeetingError;
 use crate::model::BoxError;
 
 pub use action::{ActionError, Made};
@@ -70,9 +71,13 @@ pub enum Error {
     /// What a communicator of another kind could not do, in its own words.
     #[error("the transport failed: {0}")]
     Transport(BoxError),
+    /// Processes have not found together.
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
     /// Ranks cannot be reached in this way by this build.
     #[error(
-        "{transport} is not compiled in; build with the feature `{feature}` of autopipe-runtime"
+        "{transport} is not compiled in; build with the feature `{feature}` of autopipe-runtime, or let \
+         processes reach each other over TCP"
     )]
     NotCompiled {
         /// How ranks were to be reached.
@@ -292,7 +297,7 @@ impl From<candle_core::Error> for Error {
 }
 
 /// `rank 2`, or `ranks 0, 2`.
-fn listed(ranks: &[usize]) -> String {
+pub(crate) fn listed(ranks: &[usize]) -> String {
     let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
     format!("rank{} {}", if ranks.len() == 1 { "" } else { "s" }, numbers.join(", "))
 }

@@ -9,8 +9,13 @@ use crate::communicator::{End, in_process};
 use crate::panic::{catch, message_of};
 use crate::{Communicator, Failure};
 
+mod cores;
 pub mod mpi;
 mod pool;
+mod process;
+pub mod tcp;
+
+pub use process::ProcessWorld;
 
 /// How ranks run as threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,18 @@ impl Default for ThreadOptions {
 }
 
 impl ThreadOptions {
-    /// How many threads each of `num_ranks` ranks computes with.
+    /// How many threads each of `num_ranks` ranks of this process computes with.
     pub fn num_threads(&self, num_ranks: usize) -> NonZeroUsize {
         self.threads_per_rank.unwrap_or_else(|| {
             let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
             NonZeroUsize::new(cores / num_ranks.max(1)).unwrap_or(NonZeroUsize::MIN)
         })
+    }
+
+    /// How many threads this process computes with as one of `ranks_here` ranks of its machine: a share
+    /// of the cores, or all that it was bound to, if whatever started it has shared them out.
+    pub fn num_threads_of_process(&self, ranks_here: usize) -> NonZeroUsize {
+        self.num_threads(if cores::are_own() { 1 } else { ranks_here })
     }
 }
 

@@ -162,6 +162,7 @@ fn no_thread_is_left_behind() {
 fn what_is_not_compiled_in_says_so() {
     let options = autopipe_runtime::mpi::MpiOptions::default();
     let error = autopipe_runtime::mpi::world(&options).map(drop).unwrap_err().to_string();
-    let words = "MPI is not compiled in; build with the feature `mpi` of autopipe-runtime";
+    let words = "MPI is not compiled in; build with the feature `mpi` of autopipe-runtime, or let processes \
+                 reach each other over TCP";
     assert_eq!(error, words);
 }

@@ -13,7 +13,7 @@ use autopipe_schedule::lower::{Lookahead, Lowering, ReduceGrads, Sharding, lower
 use autopipe_schedule::{Plan, Rank, Stage, validate};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 
-use crate::net::{Outcome, WIDTH, layers_of, plain_parts, whole};
+use super::net::{Outcome, WIDTH, layers_of, plain_parts, whole};
 
 /// Rows of the first matrix of a block: they do not share out evenly.
 const HIDDEN: usize = 7;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopipe::mpi::MpiWorld;
+use autopipe::ProcessWorld;
 use autopipe::{Cause, Communicator, RankError};
 use autopipe_config::Recipe;
 
@@ -57,7 +57,7 @@ pub enum ProcessProblem {
 /// # Errors
 /// As [`train`](super::train); of the ranks that another's failure has stopped, that.
 pub fn train_in(
-    world: MpiWorld,
+    world: ProcessWorld,
     recipe: &Recipe,
     options: &TrainOptions,
     observe: &(dyn Fn(Event) + Sync),

@@ -1,12 +1,12 @@
 //! In the place of MPI where it is not compiled in: an error that says so.
 
-use super::courier::{Link, Place};
+use super::super::courier::{Incoming, Link, Place};
 use crate::Error;
 
 /// There is none.
-pub(super) enum NoLink {}
+pub(in super::super) enum NoLink {}
 
-pub(super) fn connect(_piece: usize) -> Result<NoLink, Error> {
+pub(in super::super) fn connect(_piece: usize) -> Result<NoLink, Error> {
     Err(Error::NotCompiled { transport: "MPI", feature: "mpi" })
 }
 
@@ -19,7 +19,7 @@ impl Link for NoLink {
         match *self {}
     }
 
-    fn receive(&mut self) -> Option<(usize, Vec<u8>)> {
+    fn receive(&mut self) -> Option<Incoming> {
         match *self {}
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::{Elsewhere, Letter, Outgoing, PostOffice, State};
+use crate::Failure;
 
 /// How far a world of processes has come.
 #[derive(Debug)]
@@ -76,6 +77,24 @@ impl PostOffice {
             }
             Letter::Reset => self.begin_anew(state),
         }
+    }
+
+    /// Nothing more comes of the process of a rank. If it has not said that its rank is done, the world
+    /// fails: every rank sees this by itself.
+    pub(in super::super) fn lose(&self, rank: usize, cause: String) {
+        let mut state = self.lock();
+        if state.left.insert(rank) && !state.ended.contains_key(&rank) {
+            state.lost.insert(rank);
+            self.fail_in(&mut state, Failure { rank, at: None, cause: cause.clone() });
+            state.ended.insert(rank, Some(cause));
+        }
+        drop(state);
+        self.wake_all();
+    }
+
+    /// Ranks whose processes have ended without a word.
+    pub(in super::super) fn lost(&self) -> Vec<usize> {
+        self.lock().lost.iter().copied().collect()
     }
 
     /// This process is about to end: whatever there was to say has been said.

@@ -54,7 +54,7 @@ impl PostOffice {
     }
 
     #[expect(clippy::disallowed_methods, reason = "ranks that do not answer are not waited for")]
-    fn fail_in(&self, state: &mut State, failure: Failure) {
+    pub(super) fn fail_in(&self, state: &mut State, failure: Failure) {
         if state.failure.is_some() {
             return;
         }

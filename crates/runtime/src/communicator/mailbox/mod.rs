@@ -67,6 +67,8 @@ struct State {
     ended: BTreeMap<usize, Option<String>>,
     /// The world ranks whose processes send nothing any more.
     left: BTreeSet<usize>,
+    /// Those of them that have not said so.
+    lost: BTreeSet<usize>,
     /// The world ranks that wait in `reset`.
     resetting: BTreeSet<usize>,
     num_resets: u64,

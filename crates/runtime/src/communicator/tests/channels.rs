@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::super::courier::{Link, Place};
+use super::super::courier::{Incoming, Link, Place};
 
 type Piece = (usize, Vec<u8>);
 
@@ -46,8 +46,8 @@ impl Link for Channels {
         self.send_bytes(to, &letter);
     }
 
-    fn receive(&mut self) -> Option<(usize, Vec<u8>)> {
-        self.from.try_recv().ok()
+    fn receive(&mut self) -> Option<Incoming> {
+        self.from.try_recv().ok().map(|(from, piece)| Incoming::Piece { from, piece })
     }
 
     fn is_moving(&self) -> bool {

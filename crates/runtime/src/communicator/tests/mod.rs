@@ -1,7 +1,9 @@
-//! Worlds of processes without processes: an office for each rank, joined by channels.
+//! Worlds of processes without processes: an office for each rank, joined by channels or by TCP.
 
 mod channels;
+mod meeting;
 mod offices;
+mod tcp;
 
 #[path = "../../../tests/conformance/mod.rs"]
 mod conformance;

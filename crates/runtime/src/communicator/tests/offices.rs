@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use super::channels::{Channels, links};
+use super::channels::links;
 use super::conformance;
 use crate::communicator::courier::{Closed, Connected, Link, Patience, start};
 use crate::communicator::{Awaited, Communicator, Tag};
@@ -14,8 +14,8 @@ use crate::{Error, Failure};
 const LONG: Duration = Duration::from_secs(60);
 
 /// Runs a rank of a world of links; returns how its world ended.
-fn run_rank<T>(
-    link: Channels,
+pub(super) fn run_rank<T>(
+    link: impl Link + Send + 'static,
     timeout: Duration,
     body: impl FnOnce(Box<dyn Communicator>, &Connected) -> T,
 ) -> (T, Option<Closed>) {

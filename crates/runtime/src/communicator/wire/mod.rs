@@ -16,7 +16,7 @@ use super::Tag;
 use super::mailbox::{Address, Content, Letter, Message, Outgoing};
 pub(super) use error::WireError;
 pub(super) use pieces::Assembly;
-use read::Reader;
+pub(super) use read::Reader;
 pub(super) use tensor::unsendable;
 
 /// "autopipe", and with it the version of all this.
@@ -77,11 +77,11 @@ fn kind(letter: &Letter) -> u64 {
     }
 }
 
-fn put_word(bytes: &mut Vec<u8>, word: u64) {
+pub(super) fn put_word(bytes: &mut Vec<u8>, word: u64) {
     bytes.extend_from_slice(&word.to_le_bytes());
 }
 
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
     put_word(bytes, text.len() as u64);
     bytes.extend_from_slice(text.as_bytes());
 }

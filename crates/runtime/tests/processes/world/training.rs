@@ -3,8 +3,8 @@
 use autopipe_runtime::{Communicator, Error, StageModel, ThreadOptions, Worker, threads};
 use autopipe_schedule::{Extent, Kind, Plan, Rank, generate};
 
-use crate::net::{Block, Outcome, batch, grads, layers_of, plain_parts, programs, run_programs};
-use crate::tensor_net::{self, Data, Grid};
+use super::net::{Block, Outcome, batch, grads, layers_of, plain_parts, programs, run_programs};
+use super::tensor_net::{self, Data, Grid};
 
 const NUM_LAYERS: usize = 10;
 const NUM_MICROBATCHES: usize = 8;

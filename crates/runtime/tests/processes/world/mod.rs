@@ -4,29 +4,37 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use autopipe_runtime::communicator::Tag;
-use autopipe_runtime::mpi::{MpiOptions, world};
-use autopipe_runtime::{Communicator, Error, ThreadOptions};
+use autopipe_runtime::{Communicator, Error, ProcessWorld, ThreadOptions};
 
-use crate::{conformance, training};
+#[path = "../../conformance/mod.rs"]
+mod conformance;
+#[expect(dead_code, reason = "the tests between threads look at more of the network")]
+#[path = "../../it/net.rs"]
+mod net;
+#[expect(dead_code, reason = "the tests between threads look at more of the network")]
+#[path = "../../it/tensor_net.rs"]
+mod tensor_net;
+mod training;
 
-type Body = fn(Box<dyn Communicator>) -> Result<(), Error>;
+pub(crate) type Body = fn(Box<dyn Communicator>) -> Result<(), Error>;
 
-/// Joins the world of this name and ends as a program would.
-pub(crate) fn take_part(name: &str) -> ExitCode {
+/// How ranks compute and wait in the world of this name.
+pub(crate) fn threads(name: &str) -> ThreadOptions {
     let timeout = match name {
         "timeouts" => Duration::from_millis(300),
         _ => Duration::from_secs(60),
     };
-    let options = MpiOptions {
-        threads: ThreadOptions { timeout, ..ThreadOptions::default() },
-        piece: if name == "pieces" { 10_000 } else { MpiOptions::default().piece },
-        grace: if name == "hang" {
-            Duration::from_millis(500)
-        } else {
-            MpiOptions::default().grace
-        },
-    };
-    let body: Body = match name {
+    ThreadOptions { timeout, ..ThreadOptions::default() }
+}
+
+/// How long they have to come to their ends.
+pub(crate) fn grace(name: &str) -> Duration {
+    Duration::from_millis(if name == "hang" { 500 } else { 5000 })
+}
+
+/// What they do.
+pub(crate) fn body(name: &str) -> Body {
+    match name {
         "conformance" => conform,
         "large" => |world| all(|| conformance::a_large_message_arrives_whole(&*world, 64 << 20)),
         "pieces" => |world| all(|| conformance::a_large_message_arrives_whole(&*world, 8 << 20)),
@@ -39,18 +47,18 @@ pub(crate) fn take_part(name: &str) -> ExitCode {
         "ended" => |world| all(|| conformance::a_rank_that_has_ended_is_not_waited_for(world)),
         "training" => training::trains_as_threads_do,
         "tensor_parallel" => training::parts_train_as_threads_do,
-        "twice" => |communicator| {
-            let error = world(&MpiOptions::default()).unwrap_err();
-            assert!(matches!(error, Error::OneWorld), "{error}");
-            communicator.barrier()
-        },
         "error" => error,
         "panic" => panics,
         "hang" => hangs,
         "killed" => killed,
+        "leaves" => leaves,
         _ => panic!("there is no world `{name}`"),
-    };
-    let world = match world(&options) {
+    }
+}
+
+/// Takes part in a world and ends as a program would.
+pub(crate) fn take_part(world: Result<ProcessWorld, Error>, body: Body) -> ExitCode {
+    let world = match world {
         Ok(world) => world,
         Err(error) => {
             println!("{error}");
@@ -119,15 +127,34 @@ fn hangs(world: Box<dyn Communicator>) -> Result<(), Error> {
     }
 }
 
-fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
+/// Rank 1 knows that all others have been through a barrier.
+fn gather_at_one(world: &dyn Communicator) -> Result<(), Error> {
     let rank = world.rank();
     if rank != 1 {
         println!("rank {rank} is about to wait");
     }
     world.barrier()?;
-    if rank == 1 {
-        let own = std::process::id().to_string();
-        Command::new("kill").args(["-9", &own]).status().unwrap();
+    if rank != 1 {
+        return world.send(Vec::new(), 1, Tag(0));
     }
+    let mut others = (0..world.size()).filter(|&other| other != rank);
+    others.try_for_each(|other| world.recv(other, Tag(0)).map(drop))
+}
+
+fn killed(world: Box<dyn Communicator>) -> Result<(), Error> {
+    gather_at_one(&*world)?;
+    if world.rank() != 1 {
+        return listen(&*world);
+    }
+    let own = std::process::id().to_string();
+    Command::new("kill").args(["-9", &own]).status().unwrap();
     world.recv(1, Tag(0)).map(drop)
+}
+
+fn leaves(world: Box<dyn Communicator>) -> Result<(), Error> {
+    gather_at_one(&*world)?;
+    match world.rank() {
+        1 => std::process::exit(0),
+        _ => listen(&*world),
+    }
 }

@@ -1,0 +1,175 @@
+//! How the ranks of a world find each other: the part of all ranks but rank 0.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::gather::gather;
+use super::join::Arrived;
+use super::machine::machine;
+use super::message::{Answer, Coming, Hello, Listens, NoMessage, VERSION, say};
+use super::{Master, MeetingError, REST, Refusal, TcpLink};
+
+/// Between two attempts to reach rank 0, which may start later.
+const BETWEEN: Duration = Duration::from_millis(50);
+/// How long one attempt takes at most.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// How much longer than rank 0 the others wait for the rest, so that it can say who is missing.
+const LONGER: Duration = Duration::from_secs(2);
+
+/// What a process has been told of its world.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    pub(crate) rank: usize,
+    pub(crate) world_size: usize,
+    pub(crate) master: Master,
+}
+
+/// Meets the processes of all other ranks.
+pub(in super::super::super) fn connect(
+    seat: &Seat,
+    timeout: Duration,
+) -> Result<TcpLink, MeetingError> {
+    let &Seat { rank, world_size, .. } = seat;
+    match rank {
+        _ if rank >= world_size => Err(MeetingError::NoSuchRank { rank, world_size }),
+        0 => gather(seat, timeout),
+        _ => Meeting { seat, timeout, coming: Coming::default() }.go(),
+    }
+}
+
+struct Meeting<'a> {
+    seat: &'a Seat,
+    timeout: Duration,
+    coming: Coming,
+}
+
+impl Meeting<'_> {
+    #[expect(clippy::disallowed_methods, reason = "who is not there is not waited for")]
+    fn go(mut self) -> Result<TcpLink, MeetingError> {
+        let start = Instant::now();
+        let (mut zero, seen) = self.reach(start)?;
+        let cannot = |at: IpAddr| move |source| MeetingError::Listen { at: at.to_string(), source };
+        let own = zero.local_addr().map_err(cannot(seen))?.ip().to_canonical();
+        let listens_at = self.listens_at(own);
+        let listener = TcpListener::bind((listens_at, 0)).map_err(cannot(listens_at))?;
+        let port = listener.local_addr().map_err(cannot(listens_at))?.port();
+        let hello = Hello {
+            world: 0,
+            rank: self.seat.rank,
+            world_size: self.seat.world_size,
+            listens: Listens { ip: (!own.is_loopback()).then_some(own), port },
+            machine: machine(own, seen),
+        };
+        // If it has gone, the answer does not come either.
+        let _ = say(&zero, &hello.encode());
+        match self.answer(&mut zero, start + self.timeout)? {
+            Answer::Welcome => {}
+            answer => return Err(self.unexpected(answer)),
+        }
+        // Rank 0 was there before this, so that its time is over before.
+        match self.answer(&mut zero, Instant::now() + self.timeout + LONGER)? {
+            Answer::Table(table) if table.listens.len() + 1 == self.seat.world_size => {
+                Arrived { seat: self.seat, zero, seen, listener, hello, table }.join(self.timeout)
+            }
+            answer => Err(self.unexpected(answer)),
+        }
+    }
+
+    /// Connects to rank 0 as soon as it is there; returns the connection and where it leads.
+    fn reach(&self, start: Instant) -> Result<(TcpStream, IpAddr), MeetingError> {
+        let master = &self.seat.master;
+        loop {
+            let left = self.timeout.saturating_sub(start.elapsed());
+            // A name may become known when its host starts.
+            let source = match master.resolve() {
+                Err(error) if left.is_zero() => return Err(error),
+                Err(_) => None,
+                Ok(addresses) => match any(&addresses, left.clamp(REST, ATTEMPT)) {
+                    Ok((stream, address)) => return Ok((stream, address.ip().to_canonical())),
+                    Err(error) => Some(error),
+                },
+            };
+            if let Some(source) = source
+                && left.is_zero()
+            {
+                let (rank, waited) = (self.seat.rank, start.elapsed());
+                return Err(MeetingError::NoRankZero {
+                    rank,
+                    master: master.clone(),
+                    waited,
+                    source,
+                });
+            }
+            thread::park_timeout(BETWEEN);
+        }
+    }
+
+    /// Where others reach this process. Who sees rank 0 by a name that only its own machine has for it
+    /// does not know its address for others.
+    fn listens_at(&self, own: IpAddr) -> IpAddr {
+        match own {
+            _ if !own.is_loopback() || self.seat.master.is_loopback() => own,
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+
+    /// What rank 0 says next.
+    #[expect(clippy::disallowed_methods, reason = "who says nothing is not waited for")]
+    fn answer(&mut self, zero: &mut TcpStream, until: Instant) -> Result<Answer, MeetingError> {
+        let master = || self.seat.master.clone();
+        let start = Instant::now();
+        loop {
+            match self.coming.read(zero) {
+                Ok(Some(body)) => {
+                    let stranger = |_| MeetingError::Stranger { master: master() };
+                    return Answer::decode(&body).map_err(stranger);
+                }
+                Ok(None) => {}
+                Err(NoMessage::Stranger) => {
+                    return Err(MeetingError::Stranger { master: master() });
+                }
+                Err(NoMessage::Closed) => return Err(MeetingError::Left { master: master() }),
+                Err(NoMessage::Version(own)) => {
+                    let refusal = Refusal::Version { version: VERSION, own };
+                    return Err(MeetingError::Refused { master: master(), refusal });
+                }
+            }
+            if Instant::now() >= until {
+                let (rank, waited) = (self.seat.rank, start.elapsed());
+                let source = io::Error::new(ErrorKind::TimedOut, "what listens there says nothing");
+                return Err(MeetingError::NoRankZero { rank, master: master(), waited, source });
+            }
+            thread::park_timeout(REST);
+        }
+    }
+
+    fn unexpected(&self, answer: Answer) -> MeetingError {
+        let master = self.seat.master.clone();
+        match answer {
+            Answer::Refused(refusal) => MeetingError::Refused { master, refusal },
+            Answer::Welcome | Answer::Table(_) => MeetingError::Stranger { master },
+        }
+    }
+}
+
+/// A connection to the first address that takes one.
+fn any(addresses: &[SocketAddr], timeout: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "it has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(address, timeout) {
+            // A port of those that the system gives away may have been given to this very attempt.
+            Ok(stream) if stream.local_addr().ok() == Some(*address) => {
+                last = ErrorKind::ConnectionRefused.into();
+            }
+            Ok(stream) => match stream.set_nonblocking(true) {
+                Ok(()) => return Ok((stream, *address)),
+                Err(error) => last = error,
+            },
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,247 @@
+//! What processes say before letters go: a mark, a version, a length, and what there is to say.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, TcpStream};
+use std::time::Duration;
+
+use super::super::super::wire::{Reader, WireError, put_text, put_word};
+use super::Refusal;
+
+/// "autopipe" come together.
+const MARK: u64 = u64::from_le_bytes(*b"autopipM");
+/// Of what follows, and of letters.
+pub(super) const VERSION: u64 = 1;
+/// Mark, version and length.
+const HEADER: usize = 24;
+/// The most bytes of a message; the table of a world of thousands of ranks is shorter.
+const LONGEST: u64 = 1 << 20;
+/// How long somebody has to take a message, which is short.
+const TAKING: Duration = Duration::from_secs(5);
+
+/// What a process says when it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    /// The number of the world, which whoever comes to rank 0 has not been told yet.
+    pub(super) world: u64,
+    pub(super) rank: usize,
+    pub(super) world_size: usize,
+    pub(super) listens: Listens,
+    pub(super) machine: String,
+}
+
+/// Where a process listens for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listens {
+    /// `None` if it sees rank 0 on its own machine only: then where others see rank 0.
+    pub(super) ip: Option<IpAddr>,
+    pub(super) port: u16,
+}
+
+/// What rank 0 answers: first a welcome, and when all have come, where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Welcome,
+    Table(Table),
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) world: u64,
+    /// How many ranks share the machine of whoever gets this.
+    pub(super) ranks_here: usize,
+    /// By rank, without rank 0.
+    pub(super) listens: Vec<Listens>,
+}
+
+const WELCOME: u64 = 0;
+const TABLE: u64 = 1;
+const TAKEN: u64 = 2;
+const WORLD_SIZE: u64 = 3;
+const WRONG_VERSION: u64 = 4;
+const MISSING: u64 = 5;
+
+impl Hello {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        for word in [self.world, self.rank as u64, self.world_size as u64] {
+            put_word(&mut body, word);
+        }
+        put_listens(&mut body, &self.listens);
+        put_text(&mut body, &self.machine);
+        framed(&body)
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(body);
+        let hello = Self {
+            world: reader.word()?,
+            rank: reader.number()?,
+            world_size: reader.number()?,
+            listens: listens(&mut reader)?,
+            machine: reader.text()?,
+        };
+        reader.end()?;
+        Ok(hello)
+    }
+}
+
+impl Answer {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        match self {
+            Self::Welcome => put_word(&mut body, WELCOME),
+            Self::Table(Table { world, ranks_here, listens }) => {
+                for word in [TABLE, *world, *ranks_here as u64, listens.len() as u64] {
+                    put_word(&mut body, word);
+                }
+                listens.iter().for_each(|listens| put_listens(&mut body, listens));
+            }
+            Self::Refused(Refusal::Taken { rank, by }) => {
+                put_word(&mut body, TAKEN);
+                put_word(&mut body, *rank as u64);
+                put_text(&mut body, by);
+            }
+            Self::Refused(Refusal::WorldSize { rank, told, world_size }) => {
+                for word in [WORLD_SIZE, *rank as u64, *told as u64, *world_size as u64] {
+                    put_word(&mut body, word);
+                }
+            }
+            Self::Refused(Refusal::Version { version, own }) => {
+                for word in [WRONG_VERSION, *version, *own] {
+                    put_word(&mut body, word);
+                }
+            }
+            Self::Refused(Refusal::Missing { ranks }) => {
+                put_word(&mut body, MISSING);
+                put_word(&mut body, ranks.len() as u64);
+                ranks.iter().for_each(|&rank| put_word(&mut body, rank as u64));
+            }
+        }
+        framed(&body)
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(body);
+        let answer = match reader.word()? {
+            WELCOME => Self::Welcome,
+            TABLE => {
+                let (world, ranks_here) = (reader.word()?, reader.number()?);
+                let count = reader.word()?;
+                let listens = (0..count).map(|_| listens(&mut reader)).collect::<Result<_, _>>()?;
+                Self::Table(Table { world, ranks_here, listens })
+            }
+            TAKEN => Self::Refused(Refusal::Taken { rank: reader.number()?, by: reader.text()? }),
+            WORLD_SIZE => Self::Refused(Refusal::WorldSize {
+                rank: reader.number()?,
+                told: reader.number()?,
+                world_size: reader.number()?,
+            }),
+            WRONG_VERSION => {
+                Self::Refused(Refusal::Version { version: reader.word()?, own: reader.word()? })
+            }
+            MISSING => {
+                let count = reader.word()?;
+                let ranks = (0..count).map(|_| reader.number()).collect::<Result<_, _>>()?;
+                Self::Refused(Refusal::Missing { ranks })
+            }
+            kind => return Err(WireError::Kind { kind }),
+        };
+        reader.end()?;
+        Ok(answer)
+    }
+}
+
+fn put_listens(body: &mut Vec<u8>, listens: &Listens) {
+    put_text(body, &listens.ip.map(|ip| ip.to_string()).unwrap_or_default());
+    put_word(body, listens.port.into());
+}
+
+fn listens(reader: &mut Reader<'_>) -> Result<Listens, WireError> {
+    let text = reader.text()?;
+    let ip = if text.is_empty() { None } else { Some(text.parse().map_err(|_| WireError::Text)?) };
+    let word = reader.word()?;
+    let port = u16::try_from(word).map_err(|_| WireError::Number(word))?;
+    Ok(Listens { ip, port })
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    for word in [MARK, VERSION, body.len() as u64] {
+        put_word(&mut bytes, word);
+    }
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Says it, and waits until it is on its way.
+pub(super) fn say(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(TAKING))?;
+    stream.write_all(message)?;
+    stream.set_write_timeout(None)?;
+    stream.set_nonblocking(true)
+}
+
+/// A message that is coming, of which no byte more is read than it has.
+#[derive(Debug, Default)]
+pub(super) struct Coming(Vec<u8>);
+
+/// Why no message comes.
+#[derive(Debug)]
+pub(super) enum NoMessage {
+    /// The other side has gone.
+    Closed,
+    /// It says something else.
+    Stranger,
+    /// It speaks another version.
+    Version(u64),
+}
+
+impl Coming {
+    /// Goes on reading from a connection that makes nobody wait. Returns what the message says once it
+    /// is whole.
+    pub(super) fn read(&mut self, mut stream: &TcpStream) -> Result<Option<Vec<u8>>, NoMessage> {
+        loop {
+            let len = self.len()?;
+            if let Some(len) = len
+                && self.0.len() == len
+            {
+                return Ok(Some(std::mem::take(&mut self.0).split_off(HEADER)));
+            }
+            let had = self.0.len();
+            self.0.resize(len.unwrap_or(HEADER), 0);
+            let read = stream.read(&mut self.0[had..]);
+            self.0.truncate(had + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => return Err(NoMessage::Closed),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => return Ok(None),
+                    _ => return Err(NoMessage::Closed),
+                },
+            }
+        }
+    }
+
+    /// How long the message is, if that is here.
+    fn len(&self) -> Result<Option<usize>, NoMessage> {
+        let word =
+            |at: usize| self.0.get(at..at + 8)?.first_chunk().copied().map(u64::from_le_bytes);
+        let begins = self.0.len().min(8);
+        if self.0[..begins] != MARK.to_le_bytes()[..begins] {
+            return Err(NoMessage::Stranger);
+        }
+        if let Some(version) = word(8)
+            && version != VERSION
+        {
+            return Err(NoMessage::Version(version));
+        }
+        match word(16) {
+            None => Ok(None),
+            Some(len) if len > LONGEST => Err(NoMessage::Stranger),
+            Some(len) => Ok(usize::try_from(len).ok().map(|len| HEADER + len)),
+        }
+    }
+}
