@@ -73,8 +73,8 @@ fn rank_zero_names_who_is_missing_and_all_others_do() {
     let ranks: Vec<_> = [0, 2].map(|rank| come(rank, 4, &master, SHORT)).into();
     let said: Vec<String> = ranks.into_iter().map(refused).collect();
     assert!(said[0].starts_with("ranks 1, 3 of 4 did not come within 2"), "{}", said[0]);
-    let way_out = "; start all ranks with the same --master or MASTER_ADDR and MASTER_PORT, each with a \
-                   rank of its own";
+    let way_out =
+        "; start them too, tell all ranks the same address of rank 0, and each a rank of its own";
     assert!(said[0].ends_with(way_out), "{}", said[0]);
     let words = format!(
         "rank 0 at {master} refuses this process: ranks 1, 3 did not come in time; start all ranks again"
@@ -209,7 +209,7 @@ fn another_size_is_refused_and_told() {
     assert_eq!(error, format!("rank 0 at {master} refuses this process: {words}"));
     let error = refused(zero);
     assert!(error.starts_with("rank 1 of 2 did not come within 1."), "{error}");
-    assert!(error.contains(&format!(" was refused: {words}; start all")), "{error}");
+    assert!(error.contains(&format!(" was refused: {words}; start them")), "{error}");
 }
 
 #[test]

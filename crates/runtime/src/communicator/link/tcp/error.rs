@@ -78,8 +78,8 @@ pub enum MeetingError {
     },
     /// Ranks have not come in time.
     #[error(
-        "{} of {world_size} did not come within {waited:?}{}; start all ranks with the same --master \
-         or MASTER_ADDR and MASTER_PORT, each with a rank of its own",
+        "{} of {world_size} did not come within {waited:?}{}; start them too, tell all ranks the same \
+         address of rank 0, and each a rank of its own",
         listed(.ranks),
         turned_away(.refused)
     )]

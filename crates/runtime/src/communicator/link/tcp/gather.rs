@@ -35,9 +35,8 @@ struct Room {
 pub(super) fn gather(seat: &Seat, timeout: Duration) -> Result<TcpLink, MeetingError> {
     let start = Instant::now();
     let listener = seat.master.listen()?;
-    let at = listener.local_addr().map(|address| address.to_string());
     let listen = |source| MeetingError::Listen { at: seat.master.to_string(), source };
-    tracing::debug!(?at, "waiting for {} other ranks", seat.world_size - 1);
+    tracing::debug!(at = %seat.master, "waiting for {} other ranks", seat.world_size - 1);
     let mut visitors = Visitors::new(listener).map_err(listen)?;
     let mut room = Room {
         world_size: seat.world_size,
