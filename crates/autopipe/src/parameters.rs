@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use crate::{AutoPipeline, Error};
 
 impl AutoPipeline {
-    /// What this rank has of its stages' parameters, in the order of [`PipelineInfo::stages`]: what an
+    /// What this rank has of its stages' parameters, in the order of [`PipelineInfo::stages`](crate::PipelineInfo::stages): what an
     /// optimiser works on, whole parameters or slices of those that are shared out over ranks.
     ///
     /// # Errors

@@ -44,6 +44,12 @@ struct Part {
     state: Option<TrainingState>,
 }
 
+/// What is written of the parameters of a rank's stages, and of what the optimiser remembers of them.
+struct Copies {
+    parts: Vec<Parameters>,
+    optimizer: Vec<(String, Tensor)>,
+}
+
 impl Part {
     fn write(self) -> Result<(), Error> {
         let Self { model, content, rank, num_ranks, folder, .. } = self;
@@ -128,14 +134,14 @@ impl RankRun<'_> {
     ) -> Result<JoinHandle<Result<(), Error>>, Error> {
         let (num_turns, turn) = self.turns();
         let rank = self.pp_rank()? * num_turns + turn;
-        let (parameters, optimizer) = self.own_copies()?;
+        let Copies { parts, optimizer } = self.own_copies()?;
         let part = Part {
             model: Arc::clone(&self.job.model),
             content,
             rank,
             num_ranks: self.num_writers(),
             folder: partial(path)?,
-            parameters,
+            parameters: parts,
             optimizer,
             state: (rank == 0).then(|| self.state.clone()),
         };
@@ -159,7 +165,7 @@ impl RankRun<'_> {
 
     /// Copies of the parameters that this rank writes, whole, and of what the optimiser remembers of
     /// them. Ranks that have them together put them together and take turns.
-    fn own_copies(&self) -> Result<(Vec<Parameters>, Vec<(String, Tensor)>), Error> {
+    fn own_copies(&self) -> Result<Copies, Error> {
         let pipeline = &self.pipeline;
         let (num_turns, own_turn) = self.turns();
         // What is merged is written with what it is merged into.
@@ -188,7 +194,7 @@ impl RankRun<'_> {
             }
             parts.push(copies);
         }
-        Ok((parts, optimizer))
+        Ok(Copies { parts, optimizer })
     }
 
     /// Whether this rank's part of the pending checkpoint is written.
