@@ -22,7 +22,7 @@ mod tests;
 use std::path::Path;
 
 pub use finish::finish;
-pub use shard::write_shard;
+pub use shard::{is_read, write_shard};
 pub use swap::{begin, commit, partial, sync_folder};
 
 use crate::AutoModel;

@@ -1,6 +1,6 @@
 //! One rank's part of a checkpoint: a safetensors file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -64,6 +64,37 @@ pub fn write_shard(
     }
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().map_err(failed)
+}
+
+/// Whether [`write_shard`] reads the parameter of a name: of adapters, what is trained beside the frozen
+/// model, and of a model everything, as adapters are merged. A rank that has parts of the others need
+/// not put them together.
+///
+/// ```
+/// use autopipe_models::checkpoint::save::{Content, is_read};
+/// use autopipe_models::from_config;
+///
+/// let config = serde_json::json!({
+///     "model_type": "llama", "vocab_size": 8, "hidden_size": 4, "intermediate_size": 4,
+///     "num_hidden_layers": 1, "num_attention_heads": 1,
+/// });
+/// let model = from_config(&config, 1)?;
+/// assert!(is_read(&model, Content::Model)("model.norm.weight"));
+/// assert!(!is_read(&model, Content::Adapter)("model.norm.weight"));
+/// # Ok::<(), autopipe_models::Error>(())
+/// ```
+pub fn is_read(model: &AutoModel, content: Content) -> impl Fn(&str) -> bool {
+    let adapter: BTreeSet<String> = match content {
+        Content::Model => BTreeSet::new(),
+        Content::Adapter => model
+            .decoder()
+            .planned()
+            .into_iter()
+            .filter(|planned| planned.is_in_adapter)
+            .map(|planned| planned.declared.name)
+            .collect(),
+    };
+    move |name| content == Content::Model || adapter.contains(name)
 }
 
 /// A tensor to be written.

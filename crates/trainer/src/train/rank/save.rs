@@ -9,7 +9,7 @@ use std::time::Duration;
 use autopipe::communicator::Reduction;
 use autopipe_models::AutoModel;
 use autopipe_models::checkpoint::save::{
-    Content, Writing, begin, commit, finish, partial, write_shard,
+    Content, Writing, begin, commit, finish, is_read, partial, write_shard,
 };
 use autopipe_nn::Parameters;
 use candle_core::Tensor;
@@ -134,7 +134,7 @@ impl RankRun<'_> {
     ) -> Result<JoinHandle<Result<(), Error>>, Error> {
         let (num_turns, turn) = self.turns();
         let rank = self.pp_rank()? * num_turns + turn;
-        let Copies { parts, optimizer } = self.own_copies()?;
+        let Copies { parts, optimizer } = self.own_copies(content)?;
         let part = Part {
             model: Arc::clone(&self.job.model),
             content,
@@ -165,7 +165,8 @@ impl RankRun<'_> {
 
     /// Copies of the parameters that this rank writes, whole, and of what the optimiser remembers of
     /// them. Ranks that have them together put them together and take turns.
-    fn own_copies(&self) -> Result<Copies, Error> {
+    fn own_copies(&self, content: Content) -> Result<Copies, Error> {
+        let is_read = is_read(&self.job.model, content);
         let pipeline = &self.pipeline;
         let (num_turns, own_turn) = self.turns();
         // What is merged is written with what it is merged into.
@@ -173,7 +174,8 @@ impl RankRun<'_> {
         let (mut parts, mut optimizer) = (Vec::new(), Vec::new());
         for (number, part) in pipeline.parts()?.into_iter().enumerate() {
             let mut copies = Parameters::new();
-            for (turn, parameter) in part.iter().enumerate() {
+            let read = part.iter().filter(|parameter| is_read(parameter.name()));
+            for (turn, parameter) in read.enumerate() {
                 let is_mine = own_turn == if take_turns { turn % num_turns } else { 0 };
                 let gather = |own: &Tensor| Ok(pipeline.gather(number, parameter, own)?);
                 let value = gather(&parameter.value().detach())?;

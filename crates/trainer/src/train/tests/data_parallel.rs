@@ -60,6 +60,7 @@ fn twenty_steps_on_two_to_four_pipelines() {
                 ([2, 2, 1], "zbvzerobubble", true),
                 ([1, 1, 2], "zbvzerobubble", true),
                 ([1, 2, 2], "1f1b", true),
+                ([1, 2, 2], "zbvzerobubble", true),
                 ([2, 1, 2], "", true),
             ][..],
         ),
