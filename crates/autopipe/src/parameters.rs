@@ -39,9 +39,10 @@ impl AutoPipeline {
         Ok(built.plan.partition.tied().iter().any(|tied| tied.parameter == name))
     }
 
-    /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks of a pipeline, and of
-    /// those that share its parameters out or have parts of its matrices, each tensor of the model once. What they hold is shared with
-    /// the parts.
+    /// The [`parts`](Self::parts) without [copies](Self::is_copy): over all ranks of a pipeline each tensor
+    /// of the model once. Of the ranks that share parameters out or have parts of the matrices, each has
+    /// what is whole: for a sum over all ranks there is [`counted`](Self::counted). What they hold is
+    /// shared with the parts.
     ///
     /// # Errors
     /// Before [`build`](Self::build).

@@ -77,6 +77,10 @@ impl AutoPipeline {
     /// Splits the model, proves the schedule, and builds this rank's stages. The same call has to be
     /// made on all ranks. Called again, it starts anew.
     ///
+    /// Where matrices are cut among ranks ([`tensor_parallel`](Self::tensor_parallel)), the last stage's
+    /// outputs are what the model says of them; of the built-in ones, logits of this rank's classes, of
+    /// which `cross_entropy_sum_among` of autopipe-nn makes the loss.
+    ///
     /// # Errors
     /// Everything about configuration, model and schedule is found before any weight is loaded.
     pub fn build(&mut self, model: &dyn Model, loss: LossFn) -> Result<&mut Self, Error> {

@@ -71,10 +71,10 @@ impl Shards {
     #[must_use]
     pub fn among_tensor_parallel(self, num_ranks: usize) -> Self {
         Self {
-            weights: self.weights * num_ranks,
-            gradients: self.gradients * num_ranks,
-            optimizer: self.optimizer * num_ranks,
-            layer: self.layer * num_ranks,
+            weights: self.weights.saturating_mul(num_ranks),
+            gradients: self.gradients.saturating_mul(num_ranks),
+            optimizer: self.optimizer.saturating_mul(num_ranks),
+            layer: self.layer.saturating_mul(num_ranks),
             ..self
         }
     }

@@ -28,7 +28,7 @@ section! {
         strategy: Strategy = Name::OF.or(Strategy::Fsdp2),
         /// Ranks in the pipeline; 1 is no pipeline.
         pp_size: usize = Size.or(1_usize),
-        /// Data-parallel ranks; without it as many as the others leave.
+        /// Data-parallel ranks; without it as many as there are copies.
         dp_size: Option<usize> = Size.optional(),
         /// Whole copies of the parameters among the data-parallel ranks.
         dp_replicate_size: usize = Size.or(1_usize),

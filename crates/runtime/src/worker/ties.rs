@@ -98,10 +98,8 @@ impl Tied {
     /// Ends the step with the sum over all copies.
     fn end_step(&mut self, sum: Option<&Tensor>) -> candle_core::Result<()> {
         for copy in &mut self.copies {
-            copy.parameter.set_grad(copy.before.take());
-            if let Some(sum) = sum {
-                copy.parameter.accumulate(sum)?;
-            }
+            // As it is: a parameter may sum what a backward adds over other ranks, which this has been.
+            copy.parameter.set_grad(add(copy.before.take(), sum.cloned())?);
         }
         Ok(())
     }

@@ -90,7 +90,7 @@ fn plan(kind: Kind) -> Plan {
 }
 
 #[test]
-fn overlapped_parts_may_go_on_at_once() {
+fn overlapped_parts_go_on_in_one_order() {
     for _ in 0..5 {
         assert_trains(&threads_per_rank(2), &plan(Kind::DualPipeV), grid(2, ALONE));
     }

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use autopipe_config::Recipe;
+use autopipe_config::{Arrange, Recipe};
 
 use crate::Error;
 use crate::state::StateProblem;
 
-/// What of a recipe decides which rows come when, by key.
-pub(super) fn data_order(recipe: &Recipe) -> BTreeMap<String, String> {
+/// What of a recipe decides which rows come when, by key; the arrangement, which may follow from the
+/// sources, is that of the loader.
+pub(super) fn data_order(recipe: &Recipe, arrange: Arrange) -> BTreeMap<String, String> {
     let dataset = &recipe.dataset;
     let mut order = BTreeMap::from([
         ("rng.seed".to_owned(), recipe.rng.seed.to_string()),
         ("dataset.seq_len".to_owned(), dataset.seq_len.to_string()),
+        ("dataset.arrange".to_owned(), arrange.to_string()),
         ("dataset.shuffle".to_owned(), dataset.shuffle.to_string()),
         ("dataset.too_long".to_owned(), dataset.too_long.to_string()),
     ]);
-    // Without one it follows from the sources.
-    let arrange = dataset.arrange.map(|arrange| arrange.to_string());
-    order.extend(arrange.map(|arrange| ("dataset.arrange".to_owned(), arrange)));
     if dataset.sources.len() > 1 {
         let weights = dataset.sources.iter().enumerate();
         order.extend(weights.map(|(number, source)| {

@@ -37,7 +37,7 @@ pub enum ProcessProblem {
     /// More or fewer processes than ranks.
     #[error(
         "the recipe is for {wanted} ranks, and {started} processes were started; start {wanted}, or set \
-         `distributed.pp_size` and `distributed.dp_size` so that their product is {started}"
+         `distributed.pp_size`, `dp_size` and `tp_size` so that their product is {started}"
     )]
     Number {
         /// Ranks of the recipe.

@@ -84,7 +84,7 @@ pub struct Loader {
     mix: Mix,
     seq_len: usize,
     pad_token: u32,
-    has_positions: bool,
+    arrange: Arrange,
     shard: Shard,
     num_rows: u64,
     row: Row,
@@ -141,7 +141,7 @@ impl Loader {
             mix,
             seq_len,
             pad_token,
-            has_positions: arrange == Arrange::Pack,
+            arrange,
             shard: Shard { index: 0, count: 1 },
             num_rows: 0,
             row: Row::default(),
@@ -201,6 +201,11 @@ impl Loader {
         self.seq_len
     }
 
+    /// How samples become rows.
+    pub fn arrange(&self) -> Arrange {
+        self.arrange
+    }
+
     /// Rows of tokens, or samples, in an epoch of each source.
     pub fn epoch_lens(&self) -> Vec<u64> {
         self.sources.iter().map(Source::epoch_len).collect()
@@ -238,7 +243,8 @@ impl Loader {
             return Err(Error::Zero { name: "batch_size" });
         }
         let Shard { index, count } = self.shard;
-        let mut rows = BatchRows::new(batch_size, self.seq_len, self.has_positions)?;
+        let has_positions = self.arrange == Arrange::Pack;
+        let mut rows = BatchRows::new(batch_size, self.seq_len, has_positions)?;
         let mut any = false;
         for part in 0..count {
             let fate = if part == index { Fate::Read } else { Fate::Pass };
