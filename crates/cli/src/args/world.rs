@@ -10,8 +10,8 @@ pub(crate) struct World {
     /// How many processes the run has
     #[arg(long, value_name = "N", requires_all = ["rank", "master"], help_heading = "Processes over TCP")]
     pub(crate) world_size: Option<usize>,
-    /// Where rank 0 listens, the same for all processes; alone, it stands above MASTER_ADDR and
-    /// MASTER_PORT
+    /// Where rank 0 listens, the same for all processes; MASTER_ADDR and MASTER_PORT, where they are
+    /// set and not torchrun's own, have to say the same
     #[arg(long, value_name = "HOST:PORT", help_heading = "Processes over TCP")]
     pub(crate) master: Option<Master>,
 }

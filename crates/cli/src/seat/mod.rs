@@ -98,7 +98,10 @@ impl Process {
 
     /// Whether somebody has started this process by hand, and looks at what it says and at nothing else.
     pub(crate) fn has_own_reader(&self) -> bool {
-        self.seat.launcher == FLAGS
+        let seat = &self.seat;
+        // The variables of torchrun without those that torchrun always sets.
+        let is_shell = seat.launcher == TORCHRUN && seat.local_rank.is_none();
+        seat.launcher == FLAGS || is_shell
     }
 
     /// Whether it is this process that says what all those of its machine have found alike.

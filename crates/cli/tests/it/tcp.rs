@@ -24,8 +24,17 @@ pub(crate) struct World(Vec<Child>);
 
 impl World {
     fn start(desk: &Desk, num_ranks: usize, way: Way, args: &[&str]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        // The next port has to be free as well.
+        let (listener, port) = std::iter::repeat_with(|| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            (listener, port)
+        })
+        .find(|(_, port)| {
+            port.checked_add(1)
+                .is_some_and(|next| TcpListener::bind((Ipv4Addr::LOCALHOST, next)).is_ok())
+        })
+        .unwrap();
         let command = |rank: usize| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_autopipe"));
             command.args(["train", "recipe.yaml", "--threads-per-rank", "1"]).args(args);
@@ -282,6 +291,6 @@ fn ranks_that_do_not_come_are_named() {
         missing.err
     );
     let alone = start(1);
-    let words = format!("rank 1 did not reach rank 0 at {master} within 1");
+    let words = format!("rank 1 did not reach rank 0 at {master} within ");
     assert!(alone.code == 1 && alone.err.contains(&words), "{}", alone.err);
 }

@@ -21,7 +21,8 @@ pub(crate) type Body = fn(Box<dyn Communicator>) -> Result<(), Error>;
 /// How ranks compute and wait in the world of this name.
 pub(crate) fn threads(name: &str) -> ThreadOptions {
     let timeout = match name {
-        "timeouts" => Duration::from_millis(300),
+        // Over TCP it is the time to start, too.
+        "timeouts" => Duration::from_millis(1000),
         _ => Duration::from_secs(60),
     };
     ThreadOptions { timeout, ..ThreadOptions::default() }

@@ -19,6 +19,14 @@ pub enum MeetingError {
         /// How many there are.
         world_size: usize,
     },
+    /// More processes than rank 0 can have a connection to.
+    #[error("{world_size} ranks are more than {most}, which can have connections to each other")]
+    TooMany {
+        /// How many there were to be.
+        world_size: usize,
+        /// How many there can be.
+        most: usize,
+    },
     /// The host of rank 0 has no address here.
     #[error("`{}` of {master}, where rank 0 is to be, is not known here: {source}", master.host)]
     UnknownHost {

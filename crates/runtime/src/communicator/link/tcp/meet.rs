@@ -18,6 +18,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// How much longer than rank 0 the others wait for the rest, so that it can say who is missing.
 const LONGER: Duration = Duration::from_secs(2);
 
+/// How many processes can have a connection between each two: each has one file for every other.
+const MOST_RANKS: usize = 1 << 13;
+
 /// What a process has been told of its world.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
@@ -34,6 +37,7 @@ pub(in super::super::super) fn connect(
     let &Seat { rank, world_size, .. } = seat;
     match rank {
         _ if rank >= world_size => Err(MeetingError::NoSuchRank { rank, world_size }),
+        _ if world_size > MOST_RANKS => Err(MeetingError::TooMany { world_size, most: MOST_RANKS }),
         0 => gather(seat, timeout),
         _ => Meeting { seat, timeout, coming: Coming::default() }.go(),
     }

@@ -15,6 +15,9 @@ pub(super) const VERSION: u64 = 1;
 const HEADER: usize = 24;
 /// The most bytes of a message; the table of a world of thousands of ranks is shorter.
 const LONGEST: u64 = 1 << 20;
+
+/// The same of a hello, which has a few addresses.
+const LONGEST_HELLO: u64 = 1 << 12;
 /// How long somebody has to take a message, which is short.
 const TAKING: Duration = Duration::from_secs(5);
 
@@ -184,8 +187,18 @@ pub(super) fn say(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
 }
 
 /// A message that is coming, of which no byte more is read than it has.
-#[derive(Debug, Default)]
-pub(super) struct Coming(Vec<u8>);
+#[derive(Debug)]
+pub(super) struct Coming {
+    had: Vec<u8>,
+    /// The most bytes that it may have.
+    longest: u64,
+}
+
+impl Default for Coming {
+    fn default() -> Self {
+        Self { had: Vec::new(), longest: LONGEST }
+    }
+}
 
 /// Why no message comes.
 #[derive(Debug)]
@@ -199,20 +212,25 @@ pub(super) enum NoMessage {
 }
 
 impl Coming {
+    /// Of somebody who has not said yet who it is, and for whom little is kept.
+    pub(super) fn of_stranger() -> Self {
+        Self { longest: LONGEST_HELLO, ..Self::default() }
+    }
+
     /// Goes on reading from a connection that makes nobody wait. Returns what the message says once it
     /// is whole.
     pub(super) fn read(&mut self, mut stream: &TcpStream) -> Result<Option<Vec<u8>>, NoMessage> {
         loop {
             let len = self.len()?;
             if let Some(len) = len
-                && self.0.len() == len
+                && self.had.len() == len
             {
-                return Ok(Some(std::mem::take(&mut self.0).split_off(HEADER)));
+                return Ok(Some(std::mem::take(&mut self.had).split_off(HEADER)));
             }
-            let had = self.0.len();
-            self.0.resize(len.unwrap_or(HEADER), 0);
-            let read = stream.read(&mut self.0[had..]);
-            self.0.truncate(had + *read.as_ref().unwrap_or(&0));
+            let had = self.had.len();
+            self.had.resize(len.unwrap_or(HEADER), 0);
+            let read = stream.read(&mut self.had[had..]);
+            self.had.truncate(had + *read.as_ref().unwrap_or(&0));
             match read {
                 Ok(0) => return Err(NoMessage::Closed),
                 Ok(_) => {}
@@ -228,9 +246,9 @@ impl Coming {
     /// How long the message is, if that is here.
     fn len(&self) -> Result<Option<usize>, NoMessage> {
         let word =
-            |at: usize| self.0.get(at..at + 8)?.first_chunk().copied().map(u64::from_le_bytes);
-        let begins = self.0.len().min(8);
-        if self.0[..begins] != MARK.to_le_bytes()[..begins] {
+            |at: usize| self.had.get(at..at + 8)?.first_chunk().copied().map(u64::from_le_bytes);
+        let begins = self.had.len().min(8);
+        if self.had[..begins] != MARK.to_le_bytes()[..begins] {
             return Err(NoMessage::Stranger);
         }
         if let Some(version) = word(8)
@@ -240,7 +258,7 @@ impl Coming {
         }
         match word(16) {
             None => Ok(None),
-            Some(len) if len > LONGEST => Err(NoMessage::Stranger),
+            Some(len) if len > self.longest => Err(NoMessage::Stranger),
             Some(len) => Ok(usize::try_from(len).ok().map(|len| HEADER + len)),
         }
     }

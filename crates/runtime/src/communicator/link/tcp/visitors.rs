@@ -7,7 +7,7 @@ use super::Refusal;
 use super::message::{Answer, Coming, Hello, NoMessage, VERSION, say};
 
 /// How many may be silent at once: who has been for longest makes room.
-const MOST: usize = 1024;
+const MOST: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Visitors {
@@ -37,7 +37,7 @@ impl Visitors {
         // Who is gone again before it is let in is an error of the listener's, and no reason to end.
         while let Ok((stream, address)) = self.listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
-                self.silent.push((stream, address, Coming::default()));
+                self.silent.push((stream, address, Coming::of_stranger()));
             }
         }
         let too_many = self.silent.len().saturating_sub(MOST);
