@@ -12,7 +12,7 @@ pub(crate) struct Step {
 }
 
 /// What a plain `cargo test --workspace` leaves out: the tests that need a browser, downloads, and
-/// ranks that are processes.
+/// ranks that MPI starts.
 const FEATURES: &str =
     "autopipe-tests/browser,autopipe-models/hub,autopipe-trainer/parquet,autopipe-cli/hosts";
 

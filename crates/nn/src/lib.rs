@@ -43,5 +43,5 @@ pub use recompute::{Recomputed, recompute};
 pub use rms_norm::RmsNorm;
 pub use rotary::{RotaryEmbedding, Rotation};
 pub use swiglu::swiglu;
-pub use tensor_parallel::{Combine, Cut, Pass, TensorParallelGroup, enter, leave};
+pub use tensor_parallel::{Combine, Cut, Pass, TensorParallelGroup, enter, even_part, leave};
 pub use vjp::vjp;

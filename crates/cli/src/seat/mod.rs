@@ -62,7 +62,11 @@ impl Process {
             Launch::Threads => return Ok(None),
             Launch::Auto | Launch::Mpi | Launch::Tcp => {}
         }
-        let seat = Seat::find(flags, variable)?.filter(|seat| seat.world_size > 1);
+        let found = Seat::find(flags, variable)?;
+        if launch != Launch::Mpi && found.is_some_and(|seat| seat.world_size == 1) {
+            return Ok(None);
+        }
+        let seat = found.filter(|seat| seat.world_size > 1);
         let way = match (launch, &seat) {
             (Launch::Mpi, None) => bail!(
                 "nothing has started several processes; put `mpirun -n RANKS` before the command, or leave \

@@ -77,6 +77,8 @@ fn arguments_tell_a_place_and_a_master_alone_leads_to_tcp() {
     assert_eq!(auto(&master("h:1"), &OPEN_MPI), "Open MPI: 1 of 4 by TCP at h:1");
     let tcp = process(Launch::Tcp, &World::default(), &TORCHRUN).unwrap().unwrap();
     assert_eq!(tcp.way, Way::Tcp("10.0.0.1:29500".parse().unwrap()));
+    let one = process(Launch::Tcp, &flags(0, 1, "h:1"), &[]).unwrap();
+    assert_eq!(one, None, "ranks of one process are threads");
     let same = flags(1, 4, "10.0.0.1:29500");
     assert_eq!(auto(&same, &TORCHRUN), "the command line: 1 of 4 by TCP at 10.0.0.1:29500");
     let told = process(Launch::Auto, &same, &TORCHRUN).unwrap().unwrap();

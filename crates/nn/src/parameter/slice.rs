@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Shape, Var};
+use candle_core::{Shape, Tensor, Var};
 
 use super::{Parameter, Parameters, Value};
 use crate::Error;
@@ -31,6 +31,42 @@ impl Parameter {
     /// slice.
     pub fn range(&self) -> Range<usize> {
         self.inner.slice.as_ref().map_or(0..self.num_elements(), |slice| slice.range.clone())
+    }
+
+    /// What of a tensor of the whole parameter is this one's, such as of what an optimiser remembers in a
+    /// checkpoint: the part that a [`cut`](Self::cut) says, and of that the slice. All, if it is whole.
+    ///
+    /// # Errors
+    /// If the tensor is not of the whole parameter's shape.
+    ///
+    /// # Examples
+    /// ```
+    /// use autopipe_nn::{Cut, Parameters};
+    /// use candle_core::{Device, Tensor};
+    ///
+    /// let whole = Tensor::arange(0f32, 12., &Device::Cpu)?.reshape((3, 4))?;
+    /// let cut = Cut::new(whole.shape().clone(), 1, vec![4], 1, 2)?; // the last two columns
+    /// let mut parameters = Parameters::new();
+    /// parameters.add_cut("weight", cut.take(&whole)?, true, cut)?;
+    /// let mine = parameters.slices(|_| Some(0..3))?;
+    /// let own = mine.get("weight").unwrap().own_part(&whole)?;
+    /// assert_eq!(own.to_vec1::<f32>()?, [2., 3., 6.]);
+    /// # Ok::<(), autopipe_nn::Error>(())
+    /// ```
+    pub fn own_part(&self, whole: &Tensor) -> Result<Tensor, Error> {
+        let part = match self.cut() {
+            Some(cut) => cut.take(whole)?,
+            None => whole.clone(),
+        };
+        if part.shape() != self.whole_shape() {
+            let (expected, actual) = (self.whole_shape().clone(), part.shape().clone());
+            return Err(Error::CutShape { what: "the whole tensor", expected, actual });
+        }
+        if !self.is_slice() {
+            return Ok(part);
+        }
+        let range = self.range();
+        Ok(part.flatten_all()?.narrow(0, range.start, range.len())?)
     }
 }
 

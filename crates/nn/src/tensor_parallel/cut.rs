@@ -99,7 +99,7 @@ impl Cut {
             Some((start, block))
         });
         starts.map(|(start, block)| {
-            let part = part(block, self.index, self.count);
+            let part = even_part(block, self.index, self.count);
             start + part.start..start + part.end
         })
     }
@@ -154,7 +154,7 @@ impl Cut {
         let mut pieces = Vec::with_capacity(self.blocks.len() * self.count);
         for &block in &self.blocks {
             for (index, (tensor, start)) in starts.iter_mut().enumerate() {
-                let len = part(block, index, self.count).len();
+                let len = even_part(block, index, self.count).len();
                 pieces.push(tensor.narrow(self.dim, *start, len)?);
                 *start += len;
             }
@@ -163,8 +163,15 @@ impl Cut {
     }
 }
 
-/// The part of rank `index` of `count` of so many things.
-fn part(num: usize, index: usize, count: usize) -> Range<usize> {
+/// Which of `num` things are those of rank `index` of `count`: each has as many as the others, the first
+/// ranks one more where they cannot be shared out evenly.
+///
+/// ```
+/// use autopipe_nn::even_part;
+///
+/// assert_eq!([0, 1, 2].map(|index| even_part(7, index, 3)), [0..3, 3..5, 5..7]);
+/// ```
+pub fn even_part(num: usize, index: usize, count: usize) -> Range<usize> {
     let (each, more) = (num / count, num % count);
     let start = each * index + more.min(index);
     start..start + each + usize::from(index < more)

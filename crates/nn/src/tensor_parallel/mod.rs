@@ -7,7 +7,7 @@ use std::fmt;
 
 use candle_core::{Result, Tensor};
 
-pub use cut::Cut;
+pub use cut::{Cut, even_part};
 pub(crate) use ends::second;
 pub use ends::{enter, leave};
 

@@ -1,5 +1,6 @@
 //! What collective sums and gathers of tensors are made of: slices, and messages to all ranks.
 
+use autopipe_nn::even_part;
 use autopipe_schedule::Action;
 use candle_core::{Device, Tensor};
 
@@ -15,11 +16,10 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// The slice of `rank` among `num_ranks` of so many numbers: the first ranks have one more where
-    /// they cannot be shared out evenly.
+    /// The slice of `rank` among `num_ranks` of so many numbers.
     pub(crate) fn of(num_elements: usize, rank: usize, num_ranks: usize) -> Self {
-        let (each, more) = (num_elements / num_ranks, num_elements % num_ranks);
-        Self { start: rank * each + rank.min(more), len: each + usize::from(rank < more) }
+        let range = even_part(num_elements, rank, num_ranks);
+        Self { start: range.start, len: range.len() }
     }
 
     /// The slice itself, which shares the tensor's numbers.

@@ -179,11 +179,6 @@ impl Worker {
         &*self.comm
     }
 
-    /// The ranks among which the matrices of this one's stages are cut, if they are.
-    pub fn tensor_parallel(&self) -> Option<&TensorParallel> {
-        self.tensor_parallel.as_deref()
-    }
-
     /// The programs this rank runs a row of.
     pub fn programs(&self) -> &Programs {
         &self.programs

@@ -81,15 +81,14 @@ impl StageShards {
             .try_for_each(|(slice, sum)| sum.map_or(Ok(()), |sum| slice.accumulate(&sum)))
     }
 
-    /// Takes what the ranks that share have summed.
+    /// Takes what the ranks that share have summed, of which the replicas are to be told.
     fn add(
         &mut self,
         id: Stage,
         sums: Vec<Option<Tensor>>,
         told: bool,
-        replicas: Option<&Replicas>,
+        replicas: &Replicas,
     ) -> Result<(), ActionError> {
-        let Some(replicas) = replicas else { return Ok(self.accumulate(sums)?) };
         if self.partial.is_empty() {
             self.partial = sums;
         } else {
@@ -357,7 +356,7 @@ fn finish_shared(
 ) -> Result<(), ActionError> {
     match stage.sum.take() {
         Some(Sum::Shared { mut scatter, told }) => {
-            if replicas.is_some() {
+            if let Some(replicas) = replicas {
                 let sums = scatter.finish(comm)?;
                 return stage.add(id, sums, told, replicas);
             }

@@ -55,12 +55,11 @@ impl TensorParallel {
             .check()
             .and(own)
             .and_then(|own| self.comm.all_gather_tensor(&own, Tag::of_parts()));
-        // In a group, ranks have other numbers than in the world.
+        // In the group, ranks have other numbers than in the world.
         let by_rank = by_rank.map_err(|error| match error {
-            Error::Timeout { from, waited } => Error::Timeout {
-                from: self.comm.members().get(from).copied().unwrap_or(from),
-                waited,
-            },
+            Error::Timeout { from, waited } => {
+                Error::Timeout { from: self.comm.members()[from], waited }
+            }
             other => other,
         });
         by_rank.inspect_err(|error| {

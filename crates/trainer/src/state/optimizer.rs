@@ -116,27 +116,14 @@ impl SavedOptimizer {
                 step = steps.first().copied().map(count);
             } else {
                 let failed = |source| StateProblem::Tensor { name: full.clone(), source };
-                tensors.insert(part.to_owned(), part_of(parameter, tensor).map_err(failed)?);
+                let own = parameter.own_part(&tensor).map_err(|error| failed(error.into()))?;
+                tensors.insert(part.to_owned(), own);
             }
         }
         let Some(step) = step else { return Ok(()) };
         let failed = |source| StateProblem::Tensor { name: saved.to_owned(), source };
         Ok(optimizer.load_state(parameter, &State { step, tensors }).map_err(failed)?)
     }
-}
-
-/// What of a tensor that is remembered of a whole parameter is this rank's. That it has another shape is
-/// for the optimiser to say.
-fn part_of(parameter: &Parameter, whole: Tensor) -> candle_core::Result<Tensor> {
-    let of_rank = match parameter.cut() {
-        Some(cut) if whole.shape() == cut.whole_shape() => cut.take(&whole)?,
-        Some(_) | None => whole,
-    };
-    if !parameter.is_slice() || of_rank.shape() != parameter.whole_shape() {
-        return Ok(of_rank);
-    }
-    let range = parameter.range();
-    of_rank.flatten_all()?.narrow(0, range.start, range.len())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as torch: a run has fewer than 2^24 steps")]

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use autopipe::schedule::{Extent, Kind, Plan, generate};
 use autopipe::splitter::{BatchShape, ModuleGraph};
 use autopipe::{
-    Axis, DataParallel, DeviceMesh, ParameterBytes, PipelineConfig, PipelinePlan, Replica, Shards,
-    Split, Workload, plan_side_by_side,
+    Axis, DataParallel, DeviceMesh, MeshSizes, ParameterBytes, PipelineConfig, PipelinePlan,
+    Replica, Shards, Split, Workload, plan_side_by_side,
 };
 use autopipe_config::{LrDecayStyle, Recipe};
 use autopipe_models::AutoModel;
@@ -65,10 +65,9 @@ impl<'a> Job<'a> {
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         let pp_size = recipe.distributed.pp_size;
         let data_parallel = data_parallel(recipe);
-        let num_replicas = data_parallel.num_pipelines();
         let config = pipeline_config(recipe);
         let tp_size = recipe.distributed.tp_size;
-        let mesh = found(&mut problems, mesh_with(pp_size, data_parallel, tp_size));
+        let mesh = found(&mut problems, mesh_with(recipe));
         let origin = found(&mut problems, origin(recipe, options));
         let is_same_run = origin.as_ref().is_some_and(|origin| origin.is_same_run);
         let restored = origin.as_ref().and_then(|origin| origin.restored.as_ref());
@@ -129,10 +128,8 @@ impl<'a> Job<'a> {
             state.epoch_lens = lens;
             found(&mut problems, loader.seek(&state.position))?;
             // Of a run that will not be nothing is read, however many ranks it asks for.
-            let readers = match problems.is_empty() {
-                true => found(&mut problems, readers(recipe, &loader, num_replicas, here))?,
-                false => Vec::new(),
-            };
+            let mesh = mesh.as_ref().filter(|_| problems.is_empty())?;
+            let readers = found(&mut problems, readers(recipe, &loader, mesh, here))?;
             Some((loader, evaluation, state, readers))
         });
         let is_whole = problems.is_empty();
@@ -221,25 +218,24 @@ pub(super) enum Here {
 fn readers(
     recipe: &Recipe,
     loader: &Loader,
-    num_replicas: usize,
+    mesh: &DeviceMesh,
     here: Here,
 ) -> Result<Vec<Option<Reader>>, Error> {
     let scheduler = &recipe.step_scheduler;
+    let num_replicas = data_parallel(recipe).num_pipelines();
     let num_batches = scheduler.num_accumulation_steps(num_replicas)?;
     let shape = WindowShape { batch_size: scheduler.local_batch_size, num_batches };
-    let tp_size = recipe.distributed.tp_size;
-    let mut by_rank: Vec<Option<Reader>> = (0..num_ranks(recipe)).map(|_| None).collect();
+    let mut by_rank: Vec<Option<Reader>> = (0..mesh.world_size()).map(|_| None).collect();
+    let is_here = |rank: usize| match here {
+        Here::All => true,
+        Here::Rank(here) => rank == here,
+    };
+    let replicas = mesh.ranks().map(|rank| mesh.index(&Axis::DP, rank));
+    let replicas: Vec<usize> = replicas.collect::<Result<_, _>>().map_err(autopipe::Error::from)?;
     for replica in 0..num_replicas {
-        // As the mesh numbers them: the replicas of a stage stand side by side, each all that have parts
-        // of it.
-        let is_of_replica = |rank: usize| rank / tp_size % num_replicas == replica;
-        let is_here = |rank: usize| match here {
-            Here::All => true,
-            Here::Rank(here) => rank == here,
-        };
         let ranks = by_rank.iter_mut().enumerate();
         let places: Vec<_> =
-            ranks.filter(|&(rank, _)| is_of_replica(rank) && is_here(rank)).collect();
+            ranks.filter(|&(rank, _)| replicas[rank] == replica && is_here(rank)).collect();
         if places.is_empty() {
             continue;
         }
@@ -302,18 +298,17 @@ pub(crate) fn found<T>(problems: &mut Vec<Error>, result: Result<T, Error>) -> O
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// The mesh of pipelines that train side by side, of ranks that have parts of the matrices; without any
-/// there is nothing else.
-fn mesh_with(
-    pp_size: usize,
-    data_parallel: DataParallel,
-    tp_size: usize,
-) -> Result<DeviceMesh, Error> {
-    let DataParallel { replicate, shard } = data_parallel;
-    let more = [(Axis::DP_REPLICATE, replicate), (Axis::DP_SHARD, shard), (Axis::TP, tp_size)];
-    let more = more.into_iter().filter(|(_, size)| *size > 1);
-    let mesh = DeviceMesh::new([(Axis::PP, pp_size)].into_iter().chain(more));
-    Ok(mesh.map_err(autopipe::Error::from)?)
+/// The mesh of all ranks of a run.
+fn mesh_with(recipe: &Recipe) -> Result<DeviceMesh, Error> {
+    let DataParallel { replicate, .. } = data_parallel(recipe);
+    let distributed = &recipe.distributed;
+    let sizes = MeshSizes {
+        pp: distributed.pp_size,
+        dp_replicate: replicate,
+        tp: distributed.tp_size,
+        ..MeshSizes::default()
+    };
+    Ok(DeviceMesh::for_training(num_ranks(recipe), &sizes).map_err(autopipe::Error::from)?)
 }
 
 /// The mesh of a pipeline and nothing else.

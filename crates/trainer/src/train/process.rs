@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopipe::ProcessWorld;
-use autopipe::{Cause, Communicator, RankError};
+use autopipe::{Cause, Communicator, ProcessWorld, RankError};
 use autopipe_config::Recipe;
 
 use super::from_recipe::num_ranks;

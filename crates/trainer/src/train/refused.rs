@@ -16,10 +16,9 @@ pub(super) fn refused(recipe: &Recipe, trained: Option<DType>) -> Option<RecipeE
         let help = format!("write a multiple of `dp_replicate_size`, {copies}");
         recipe.problem("distributed.dp_size", message, Some(&help))
     });
-    let copies = (is_ddp && ![1, pipelines].contains(&distributed.dp_replicate_size)).then(|| {
+    let copies = (is_ddp && ![1, pipelines].contains(&copies)).then(|| {
         let message = format!(
-            "{} copies, and with `strategy: ddp` all {pipelines} data-parallel ranks are",
-            distributed.dp_replicate_size
+            "{copies} copies, and with `strategy: ddp` all {pipelines} data-parallel ranks are"
         );
         recipe.problem("distributed.dp_replicate_size", message, Some("leave it out"))
     });

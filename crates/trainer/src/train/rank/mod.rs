@@ -67,7 +67,7 @@ impl<'a> RankRun<'a> {
             defer_fsdp_grad_sync: job.recipe.distributed.defer_fsdp_grad_sync,
             ..args(&job.config, &job.mesh, table)
         };
-        let mut pipeline = AutoPipeline::new(args, world).map_err(Error::from)?;
+        let mut pipeline = AutoPipeline::new(args, world)?;
         let loss = loss_fn(job.recipe.loss_fn, pipeline.tensor_parallel());
         pipeline.build(job.model.as_model(), loss)?;
         let mut optimizer = optimizer_of(job.recipe)?;

@@ -171,13 +171,12 @@ impl RankRun<'_> {
         let (num_turns, own_turn) = self.turns();
         // What is merged is written with what it is merged into.
         let merges = self.job.recipe.peft.is_some() && content == Content::Model;
-        let take_turns = !merges;
         let (mut parts, mut optimizer) = (Vec::new(), Vec::new());
         for (number, part) in pipeline.parts()?.into_iter().enumerate() {
             let mut copies = Parameters::new();
             let read = part.iter().filter(|parameter| is_read(parameter.name()));
             for (turn, parameter) in read.enumerate() {
-                let is_mine = own_turn == if take_turns { turn % num_turns } else { 0 };
+                let is_mine = own_turn == if merges { 0 } else { turn % num_turns };
                 // Whoever only helps to put it together drops it at once.
                 let gather = |own: &Tensor| {
                     let whole = pipeline.gather(number, parameter, own)?;

@@ -178,7 +178,7 @@ fn what_is_shared_out_is_of_any_kind() {
         &[tied],
         &["optimizer={lr: 0.02}", lora],
         &["optimizer={name: lion, lr: 0.001}", "model.freeze=[model.embed_tokens, model.layers.0]"],
-        &["optimizer={lr: 0.02}", "model.dtype=bfloat16", "clip_grad_norm.norm_type=inf"],
+        &["optimizer={lr: 0.002}", "model.dtype=bfloat16", "clip_grad_norm.norm_type=inf"],
     ];
     let shared = ["distributed={pp_size: 2, dp_size: 4, dp_replicate_size: 2}", RECIPE_PIPELINE];
     let cut = ["distributed={pp_size: 2, dp_size: 2, tp_size: 2}", RECIPE_PIPELINE];
@@ -189,7 +189,7 @@ fn what_is_shared_out_is_of_any_kind() {
         let first = [&[EIGHT], setting, &way[..]].concat();
         // What is of half precision is summed in another order.
         let near = |found: &[f64], expected: &[f64]| {
-            let bound = if setting.contains(&"model.dtype=bfloat16") { 2e-2 } else { 1e-5 };
+            let bound = if setting.contains(&"model.dtype=bfloat16") { 5e-3 } else { 1e-5 };
             assert_eq!(found.len(), expected.len());
             let pairs = found.iter().zip(expected);
             assert!(
