@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use autopipe_config::Recipe;
 use autopipe_trainer::{
-    Event, Finished, ProcessWorld, Stop, ThreadOptions, TrainError, TrainOptions, mpi, num_ranks,
-    tcp, train, train_in,
+    Event, Finished, ProcessProblem, ProcessWorld, Stop, ThreadOptions, TrainError, TrainOptions,
+    mpi, num_ranks, tcp, train, train_in,
 };
 
 use crate::args::Train;
@@ -31,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// If the recipe cannot be read, is wrong, or its run fails.
 pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     let process = Process::find(args.launch, &args.world, &variable)?;
-    let recipe = match read(args) {
+    let recipe = match read(args, process.as_ref()) {
         // The others of this machine have the same recipe, and the same is wrong with it.
         Err(_) if process.as_ref().is_some_and(|process| !process.speaks()) => {
             thread::park_timeout(SILENCE);
@@ -71,8 +71,13 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
     Ok(code(&finished))
 }
 
-fn read(args: &Train) -> anyhow::Result<Recipe> {
+fn read(args: &Train, process: Option<&Process>) -> anyhow::Result<Recipe> {
     let mut recipe = recipe::read(&args.recipe, &args.set)?;
+    // Before anybody waits for processes that are too few or too many.
+    let (wanted, started) = (num_ranks(&recipe), process.map(|process| process.seat.world_size));
+    if let Some(started) = started.filter(|&started| started != wanted) {
+        bail!(ProcessProblem::Number { wanted, started });
+    }
     hub::resolve_recipe(&mut recipe)?;
     Ok(recipe)
 }
@@ -98,6 +103,12 @@ fn sharing(
     TrainOptions { threads: ThreadOptions { threads_per_rank, ..options.threads }, ..options }
 }
 
+/// How long a process may give no sign of life. One that is waited for is given up after the timeout,
+/// with what was waited for: on a busy machine a short one is no time for a sign.
+fn silence(timeout: Duration) -> Duration {
+    timeout.clamp(Duration::from_secs(5), Duration::from_secs(60))
+}
+
 /// Joins the world of several processes, each with its threads.
 fn join(process: &Process, options: &mut TrainOptions) -> anyhow::Result<ProcessWorld> {
     let Seat { rank, world_size, local_size, .. } = process.seat;
@@ -108,14 +119,16 @@ fn join(process: &Process, options: &mut TrainOptions) -> anyhow::Result<Process
             let here = local_size.unwrap_or(world_size);
             *options = sharing(options.clone(), |threads| share(threads, here));
             threads::tell_candle(options.threads.num_threads(1));
-            mpi::world(&mpi::MpiOptions { threads: options.threads, ..mpi::MpiOptions::default() })
+            let (threads, silence) = (options.threads, silence(options.threads.timeout));
+            mpi::world(&mpi::MpiOptions { threads, silence, ..mpi::MpiOptions::default() })
         }
         Way::Tcp(master) => {
             if let Some(here) = local_size {
                 *options = sharing(options.clone(), |threads| share(threads, here));
             }
             let defaults = tcp::TcpOptions::new(rank, world_size, master.clone());
-            let world = tcp::world(&tcp::TcpOptions { threads: options.threads, ..defaults });
+            let (threads, silence) = (options.threads, silence(options.threads.timeout));
+            let world = tcp::world(&tcp::TcpOptions { threads, silence, ..defaults });
             // Who shares the machine is known only now.
             world.inspect(|world| threads::tell_candle(world.num_threads()))
         }
@@ -149,7 +162,12 @@ fn in_world(
                 && watch.lost().is_empty()
                 && !process.has_own_reader();
             if !is_told && !is_of_all {
-                output::message(&format!("rank {rank} ends: {error}"));
+                let waited = watch.interrupted();
+                let waited = waited.map(|waiting| format!(" while it waits for {waiting}"));
+                output::message(&format!(
+                    "rank {rank} ends{}: {error}",
+                    waited.unwrap_or_default()
+                ));
             }
             Err(ExitCode::FAILURE)
         }

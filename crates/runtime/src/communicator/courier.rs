@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Outgoing, PostOffice};
+use super::mailbox::{Letter, Outgoing, PostOffice};
+use super::pulse::Pulse;
 use super::wire::{Assembly, decode, encode};
 use super::{End, Watch, link};
 use crate::panic::catch;
@@ -31,8 +32,11 @@ pub(super) trait Link {
     fn receive(&mut self) -> Option<Incoming>;
     /// Whether something is on its way that has to be gone on with.
     fn is_moving(&self) -> bool;
-    /// Whether all that was sent has left.
+    /// Whether all that was sent has left; whoever was forgotten is not counted where the transport can
+    /// do without.
     fn has_sent(&mut self) -> bool;
+    /// Nothing more goes to another rank or is expected of it.
+    fn forget(&mut self, rank: usize);
     /// No rank has anything more to send.
     fn close(self);
     /// Ends this process, and those of all other ranks where there is a way to.
@@ -62,6 +66,8 @@ pub(crate) struct Place {
 pub(crate) struct Patience {
     /// For a message.
     pub(crate) timeout: Duration,
+    /// For a sign of life of another process, whatever it does.
+    pub(crate) silence: Duration,
     /// For all ranks to end, once the world has failed and one has.
     pub(crate) grace: Duration,
 }
@@ -145,7 +151,7 @@ pub(super) fn start<L: Link>(
         }
         let rank = place.rank;
         let route = Route { office: &office, outgoing: &outgoing, rank };
-        if let Err(message) = catch(|| route.carry(link, patience.grace, &closing)) {
+        if let Err(message) = catch(|| route.carry(link, patience, &closing)) {
             let cause = format!("the thread that carries its messages panicked: {message}");
             office.fail(Failure { rank, at: None, cause });
         }
@@ -164,6 +170,15 @@ pub(super) fn start<L: Link>(
     })
 }
 
+/// Why a rank is lost of which nothing comes.
+fn silent(silence: Duration) -> String {
+    format!(
+        "nothing has come of its process for {:.1} s, not even a sign of life: it stands still, its host \
+         is gone, or the network has failed",
+        silence.as_secs_f64()
+    )
+}
+
 struct Route<'a> {
     office: &'a PostOffice,
     outgoing: &'a Receiver<Outgoing>,
@@ -173,28 +188,45 @@ struct Route<'a> {
 impl Route<'_> {
     /// Carries until the world has ended.
     #[expect(clippy::disallowed_methods, reason = "ranks that do not end are not waited for")]
-    fn carry(&self, mut link: impl Link, grace: Duration, closing: &Sender<Closed>) {
+    fn carry(&self, mut link: impl Link, patience: Patience, closing: &Sender<Closed>) {
+        let Patience { silence, grace, .. } = patience;
+        let world_size = link.place().world_size;
+        let mut pulse = Pulse::new(world_size, silence, Instant::now());
         let mut assemblies: Vec<Assembly> = Vec::new();
-        assemblies.resize_with(link.place().world_size, Assembly::default);
+        assemblies.resize_with(world_size, Assembly::default);
         let mut lost_since: Option<Instant> = None;
         let mut num_idle = 0;
         loop {
             // Asked before the last letters are taken, which say so to the others.
             let standing = self.office.standing();
+            let now = Instant::now();
+            let is_going = standing.going.contains(&self.rank);
+            // Before the last letters as well: nobody listens after those.
+            if is_going && pulse.is_due(now) {
+                self.give_sign(&mut link, &standing.going);
+            }
             let mut is_busy = false;
             while let Ok(letter) = self.outgoing.try_recv() {
                 self.send(&mut link, letter);
                 is_busy = true;
             }
-            is_busy |= self.receive(&mut link, &mut assemblies);
-            if standing.going.is_empty() && link.has_sent() {
+            is_busy |= self.receive(&mut link, &mut assemblies, |from| pulse.hear(from, now));
+            pulse.look(now);
+            for &rank in standing.going.iter().filter(|&&rank| rank != self.rank) {
+                if let Some(silence) = pulse.silence(rank, now) {
+                    link.forget(rank);
+                    self.office.lose(rank, silent(silence));
+                }
+            }
+            let is_over = standing.going.is_empty();
+            if is_over && link.has_sent() {
                 link.close();
                 // Whoever asked may be gone.
                 let _ = closing.send(Closed::Together);
                 return;
             }
-            if standing.is_lost {
-                let now = Instant::now();
+            // Over, what nobody takes any more is waited for no longer than a rank that does not end.
+            if standing.is_lost || is_over {
                 let since = *lost_since.get_or_insert(now);
                 if now - since >= grace * 2 {
                     link.abort();
@@ -221,6 +253,13 @@ impl Route<'_> {
         }
     }
 
+    /// Tells the others that this process is there, which is said to nobody but their couriers.
+    fn give_sign(&self, link: &mut impl Link, to: &[usize]) {
+        for &peer in to.iter().filter(|&&peer| peer != self.rank) {
+            self.send(link, Outgoing { peer, num_resets: 0, letter: Letter::Alive });
+        }
+    }
+
     fn send(&self, link: &mut impl Link, Outgoing { peer, num_resets, letter }: Outgoing) {
         match encode(&letter, num_resets) {
             Ok(bytes) => link.send(peer, bytes),
@@ -232,7 +271,12 @@ impl Route<'_> {
     }
 
     /// Hands in all that has arrived, and says whether there was something.
-    fn receive(&self, link: &mut impl Link, assemblies: &mut [Assembly]) -> bool {
+    fn receive(
+        &self,
+        link: &mut impl Link,
+        assemblies: &mut [Assembly],
+        mut hear: impl FnMut(usize),
+    ) -> bool {
         let mut is_busy = false;
         while let Some(incoming) = link.receive() {
             is_busy = true;
@@ -243,6 +287,7 @@ impl Route<'_> {
                     continue;
                 }
             };
+            hear(from);
             let letter = assemblies[from]
                 .push(piece)
                 .and_then(|letter| letter.map(|bytes| decode(&bytes, from, self.rank)).transpose());

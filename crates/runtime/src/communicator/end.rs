@@ -90,7 +90,7 @@ impl End {
         let address =
             Address { group: self.group, from: self.member(from)?, to: self.world_rank(), content };
         self.office.fetch(address).map_err(|missing| match missing {
-            Missing::Failed(failure) => Error::Stopped(failure),
+            Missing::Failed(failure) => failure.into(),
             Missing::Late(waited) => Error::Timeout { from, waited },
             Missing::Ended(how) => Error::Ended { ended: vec![(address.from, how)] },
             Missing::Recovering => Error::Recovering { rank: address.from },
@@ -103,7 +103,7 @@ impl End {
         let content = Content::Collective(number);
         let others = (0..self.size()).filter(|&to| to != self.rank);
         let others = others.map(|to| self.address(to, content)).collect::<Result<Vec<_>, _>>()?;
-        self.office.post(&others, &Message::Words(words.to_vec())).map_err(Error::Stopped)?;
+        self.office.post(&others, &Message::Words(words.to_vec())).map_err(Error::from)?;
         (0..self.size())
             .map(|from| {
                 if from == self.rank {
@@ -132,7 +132,7 @@ impl Communicator for End {
         if self.office.is_elsewhere(address.to) {
             tensors.iter().try_for_each(unsendable)?;
         }
-        self.office.post(&[address], &Message::Tensors(tensors)).map_err(Error::Stopped)
+        self.office.post(&[address], &Message::Tensors(tensors)).map_err(Error::from)
     }
 
     fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error> {
@@ -144,7 +144,7 @@ impl Communicator for End {
     fn has_arrived(&self, posted: &PostedRecv) -> Result<bool, Error> {
         let (from, content) = (self.member(posted.from)?, Content::Tagged(posted.tag));
         let address = Address { group: self.group, from, to: self.world_rank(), content };
-        self.office.has(address).map_err(Error::Stopped)
+        self.office.has(address).map_err(Error::from)
     }
 
     fn wait(&self, PostedRecv { from, tag }: PostedRecv) -> Result<Vec<Tensor>, Error> {
@@ -197,7 +197,7 @@ impl Communicator for End {
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.office.failure().map_or(Ok(()), |failure| Err(Error::Stopped(failure)))
+        self.office.failure().map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     fn reset(&self) -> Result<(), Error> {

@@ -16,6 +16,7 @@ mod end;
 mod in_process;
 pub(crate) mod link;
 mod mailbox;
+mod pulse;
 mod reduce_scatter;
 mod slices;
 mod tensors;
@@ -250,6 +251,7 @@ pub trait Communicator: Send + Sync {
     fn all_gather_text(&self, text: &str) -> Result<Vec<String>, Error> {
         text::all_gather(self, text)
     }
+
     /// Combines a tensor of numbers with those of the same shape and dtype that the other ranks give.
     /// Every rank gets the same bits, over every transport: each number is combined once, in the order
     /// of the ranks, those of half precision in float32 and rounded at the end. Nothing else is sent

@@ -60,6 +60,12 @@ impl Watch {
         self.office.waiting(self.rank)
     }
 
+    /// What the rank was waiting for when it was told that its world has failed, `None` if it waited for
+    /// nothing then, or nothing has failed.
+    pub fn interrupted(&self) -> Option<Waiting> {
+        self.office.interrupted(self.rank)
+    }
+
     /// The failure of the world, the same on every rank. It is asked for after the end of a run to
     /// know which rank has something to say: the others only repeat it.
     pub fn failure(&self) -> Option<Failure> {

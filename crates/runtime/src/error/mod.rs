@@ -30,8 +30,13 @@ pub enum Error {
         source: ActionError,
     },
     /// Another rank failed, and this one stopped.
-    #[error("stopped because another rank failed: {0}")]
-    Stopped(Failure),
+    #[error("stopped{} because another rank failed: {failure}", stopped_at(.at.as_ref()))]
+    Stopped {
+        /// How the other failed.
+        failure: Failure,
+        /// What this one was at, if that was a part of a step.
+        at: Option<Place>,
+    },
     /// A message did not come.
     #[error(
         "waited {waited:?} for a message of rank {from}; if its work takes longer than that, raise the timeout"
@@ -313,4 +318,15 @@ fn grouped(said: &[(usize, String)], between: &str) -> String {
     }
     let groups = groups.iter().map(|(words, same)| format!("{}{between}{words}", listed(same)));
     groups.collect::<Vec<_>>().join("; ")
+}
+
+fn stopped_at(at: Option<&Place>) -> String {
+    at.map_or(String::new(), |at| format!(" at {at},"))
+}
+
+impl From<Failure> for Error {
+    /// What stops a rank that is at nothing that it could name.
+    fn from(failure: Failure) -> Self {
+        Self::Stopped { failure, at: None }
+    }
 }

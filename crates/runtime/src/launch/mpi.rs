@@ -38,16 +38,19 @@ pub struct MpiOptions {
     pub threads: ThreadOptions,
     /// The most bytes that MPI is given at once: longer messages are cut. MPI counts to 2^31.
     pub piece: usize,
+    /// How long nothing may come of another process, which gives a sign of life several times in this
+    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it.
+    pub silence: Duration,
     /// How long all ranks have to come to their ends once one has failed and ended. Then
     /// [`ProcessWorld::run`] returns without them, and after as long again all processes are ended.
     pub grace: Duration,
 }
 
 impl Default for MpiOptions {
-    /// As threads, in pieces of 64 MiB, with five seconds of grace.
+    /// As threads, in pieces of 64 MiB, with a minute of silence and five seconds of grace.
     fn default() -> Self {
-        let (piece, grace) = (64 << 20, Duration::from_secs(5));
-        Self { threads: ThreadOptions::default(), piece, grace }
+        let (silence, grace) = (Duration::from_secs(60), Duration::from_secs(5));
+        Self { threads: ThreadOptions::default(), piece: 64 << 20, silence, grace }
     }
 }
 
@@ -57,7 +60,8 @@ impl Default for MpiOptions {
 /// # Errors
 /// If MPI is not compiled in, allows no threads, or has been initialised before.
 pub fn world(options: &MpiOptions) -> Result<ProcessWorld, Error> {
-    let patience = Patience { timeout: options.threads.timeout, grace: options.grace };
+    let &MpiOptions { threads, piece: _, silence, grace } = options;
+    let patience = Patience { timeout: threads.timeout, silence, grace };
     let connected = over_mpi(options.piece, patience)?;
     Ok(ProcessWorld { connected, threads: options.threads })
 }

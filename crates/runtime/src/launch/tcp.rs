@@ -18,7 +18,7 @@
 //! hosts trust each other.
 //!
 //! A process that ends before its time ends the world: all others see it at once, and their waits end with
-//! its rank. Between hosts whose network has failed it takes the timeout.
+//! its rank. One that stands still, or whose host is gone, is missed after the options' `silence`.
 //!
 //! # Examples
 //! ```no_run
@@ -52,16 +52,19 @@ pub struct TcpOptions {
     /// How it computes and waits, for the others to start as well. Cores are shared out among the ranks
     /// of its machine.
     pub threads: ThreadOptions,
+    /// How long nothing may come of another process, which gives a sign of life several times in this
+    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it.
+    pub silence: Duration,
     /// How long all ranks have to come to their ends once one has failed and ended. Then
     /// [`ProcessWorld::run`] returns without them, and after as long again each that is left ends itself.
     pub grace: Duration,
 }
 
 impl TcpOptions {
-    /// As threads, with five seconds of grace.
+    /// As threads, with a minute of silence and five seconds of grace.
     pub fn new(rank: usize, world_size: usize, master: Master) -> Self {
-        let (threads, grace) = (ThreadOptions::default(), Duration::from_secs(5));
-        Self { rank, world_size, master, threads, grace }
+        let (silence, grace) = (Duration::from_secs(60), Duration::from_secs(5));
+        Self { rank, world_size, master, threads: ThreadOptions::default(), silence, grace }
     }
 }
 
@@ -71,8 +74,8 @@ impl TcpOptions {
 /// # Errors
 /// [`Error::Meeting`] if they do not all come, cannot be reached, or were told something else.
 pub fn world(options: &TcpOptions) -> Result<ProcessWorld, Error> {
-    let &TcpOptions { rank, world_size, ref master, threads, grace } = options;
+    let &TcpOptions { rank, world_size, ref master, threads, silence, grace } = options;
     let seat = Seat { rank, world_size, master: master.clone() };
-    let patience = Patience { timeout: threads.timeout, grace };
+    let patience = Patience { timeout: threads.timeout, silence, grace };
     Ok(ProcessWorld { connected: over_tcp(&seat, patience)?, threads })
 }

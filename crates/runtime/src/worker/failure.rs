@@ -36,10 +36,10 @@ impl Worker {
         let source = match source {
             ActionError::Communication(error) => match *error {
                 // A compute thread of this rank has told the world already.
-                Error::Stopped(failure) if failure.rank == self.comm.world_rank() => {
+                Error::Stopped { failure, .. } if failure.rank == self.comm.world_rank() => {
                     ActionError::Panic(failure.cause)
                 }
-                Error::Stopped(failure) => return Error::Stopped(failure),
+                Error::Stopped { failure, .. } => return Error::Stopped { failure, at: Some(at) },
                 Error::Timeout { from, waited } => {
                     ActionError::Absent { rank: self.comm.members()[from], waited }
                 }

@@ -20,7 +20,7 @@ pub(crate) fn an_abort_ends_every_wait_in_every_group(world: &dyn Communicator) 
     assert_eq!(stopped.to_string(), words);
     assert_eq!(world.check().unwrap_err().to_string(), words);
     assert_eq!(world.barrier().unwrap_err().to_string(), words);
-    assert!(matches!(world.send(Vec::new(), 0, Tag(0)), Err(Error::Stopped(_))));
+    assert!(matches!(world.send(Vec::new(), 0, Tag(0)), Err(Error::Stopped { .. })));
 }
 
 pub(crate) fn of_several_aborts_all_hear_the_same(world: &dyn Communicator) {

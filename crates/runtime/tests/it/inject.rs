@@ -58,7 +58,10 @@ fn begin(bench: &Bench, what: Call) {
 #[expect(clippy::panic, reason = "the test has failed")]
 pub(crate) fn failure_of(error: &Error) -> (bool, Failure) {
     match error {
-        Error::Stopped(failure) => (false, failure.clone()),
+        Error::Stopped { failure, at } => {
+            assert!(at.is_some(), "what it was at: {error}");
+            (false, failure.clone())
+        }
         Error::Action { rank, at, source } => {
             (true, Failure { rank: *rank, at: Some(*at), cause: source.to_string() })
         }

@@ -42,7 +42,7 @@ fn join(name: &str) -> Result<ProcessWorld, Error> {
     let (threads, defaults) = (world::threads(name), MpiOptions::default());
     // MPI has a longest message.
     let piece = if name == "pieces" { 10_000 } else { defaults.piece };
-    mpi::world(&MpiOptions { threads, piece, grace: world::grace(name) })
+    mpi::world(&MpiOptions { threads, piece, grace: world::grace(name), ..MpiOptions::default() })
 }
 
 fn joins_once(communicator: Box<dyn Communicator>) -> Result<(), Error> {

@@ -31,6 +31,10 @@ impl Link for NoLink {
         match *self {}
     }
 
+    fn forget(&mut self, _: usize) {
+        match *self {}
+    }
+
     fn close(self) {
         match self {}
     }

@@ -76,6 +76,8 @@ impl PostOffice {
                 state.resetting.remove(&from);
             }
             Letter::Reset => self.begin_anew(state),
+            // Its courier has heard it.
+            Letter::Alive => {}
         }
     }
 

@@ -28,6 +28,8 @@ pub(in super::super) enum Letter {
     Staying,
     /// Rank 0 has seen all ranks wait: all begin anew.
     Reset,
+    /// The sender's process is there, whatever its rank does.
+    Alive,
 }
 
 /// A letter on its way to an office, or from there.

@@ -79,6 +79,8 @@ struct State {
     /// What each rank that waits is waiting for, and since when: on several threads at once, it may be
     /// for several messages. All ranks, to begin anew, have no address.
     waiting: BTreeMap<(usize, Option<Address>), (usize, Awaited, Instant)>,
+    /// What each rank was waiting for when it was told that there is nothing to wait for.
+    interrupted: BTreeMap<usize, Waiting>,
 }
 
 /// How a rank ended.
@@ -191,8 +193,19 @@ impl PostOffice {
             waits.or_insert((address.from, awaited, start));
             state = self.wait(address.to, state, unsettled.map_or(left, |short| left.min(short)));
         };
-        state.waiting.remove(&(address.to, Some(address)));
+        let waited = state.waiting.remove(&(address.to, Some(address)));
+        if let (Err(Missing::Failed(_) | Missing::Ended(_)), Some((rank, awaited, since))) =
+            (&found, waited)
+        {
+            let waiting = Waiting { rank, awaited, waited: since.elapsed() };
+            state.interrupted.entry(address.to).or_insert(waiting);
+        }
         found
+    }
+
+    /// What a rank was waiting for when it was told of the world's failure.
+    pub(super) fn interrupted(&self, rank: usize) -> Option<Waiting> {
+        self.lock().interrupted.get(&rank).copied()
     }
 
     /// Whether a message waits at an address.

@@ -117,6 +117,7 @@ impl PostOffice {
 
     pub(super) fn begin_anew(&self, state: &mut State) {
         state.failure = None;
+        state.interrupted.clear();
         state.heard.clear();
         state.resetting.clear();
         state.num_collectives.clear();

@@ -58,6 +58,8 @@ impl Link for Channels {
         true
     }
 
+    fn forget(&mut self, _: usize) {}
+
     fn close(self) {}
 
     fn abort(&self) -> ! {

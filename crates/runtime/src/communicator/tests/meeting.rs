@@ -149,7 +149,7 @@ fn strangers_are_sent_away_and_the_ranks_meet() {
     assert!(hear(stranger).is_empty(), "it is told nothing");
     // As if it were one, with a rank that is none.
     let mut stranger = knock(&master);
-    let far = [&b"autopipM"[..], &1u64.to_le_bytes(), &u64::MAX.to_le_bytes()].concat();
+    let far = [&b"autopipM"[..], &2u64.to_le_bytes(), &u64::MAX.to_le_bytes()].concat();
     stranger.write_all(&far).unwrap();
     assert!(hear(stranger).is_empty());
     let [two, one] = [2, 1].map(|rank| come(rank, 3, &master, LONG));
@@ -175,7 +175,7 @@ fn another_version_is_refused_on_both_sides() {
     let (mut stream, _) = other.accept().unwrap();
     stream.write_all(&hello).unwrap();
     let words = format!(
-        "rank 0 at {master} refuses this process: it speaks version 1 and rank 0 version 9; use one build \
+        "rank 0 at {master} refuses this process: it speaks version 2 and rank 0 version 9; use one build \
          on all hosts"
     );
     assert_eq!(refused(rank), words);
@@ -219,7 +219,7 @@ fn a_rank_that_is_started_again_may_come_again() {
     let master = free();
     let zero = come(0, 3, &master, LONG);
     let mut one = knock(&master);
-    let hello = [1, 48, 0, 1, 3, 0, 9, 0].map(u64::to_le_bytes).concat();
+    let hello = [2, 48, 0, 1, 3, 0, 9, 0].map(u64::to_le_bytes).concat();
     one.write_all(&[&b"autopipM"[..], &hello].concat()).unwrap();
     // It is welcome, and gone.
     one.read_exact(&mut [0; 32]).unwrap();
@@ -227,4 +227,40 @@ fn a_rank_that_is_started_again_may_come_again() {
     let again = [1, 2].map(|rank| come(rank, 3, &master, LONG));
     let met: Vec<usize> = again.map(is_there).iter().map(|link| link.place().rank).collect();
     assert_eq!((met, is_there(zero).place().rank), (vec![1, 2], 0));
+}
+
+/// Who has been let in and told where the others are, and leaves before it is connected to them.
+#[test]
+fn a_rank_that_leaves_before_all_are_connected_is_named_at_once() {
+    let master = free();
+    let others = [0, 1, 3].map(|rank| come(rank, 4, &master, LONG));
+    let mut two = knock(&master);
+    // Nobody listens where it says.
+    let hello = [2, 48, 0, 2, 4, 0, 9, 0].map(u64::to_le_bytes).concat();
+    two.write_all(&[&b"autopipM"[..], &hello].concat()).unwrap();
+    // Its welcome, and the beginning of the table.
+    two.read_exact(&mut [0; 64]).unwrap();
+    drop(two);
+    let [zero, one, three] = others.map(refused);
+    let words = "rank 2 left before all ranks were connected to each other: see what was said there, and start \
+                 all ranks again";
+    assert_eq!(zero, words);
+    for other in [one, three] {
+        assert_eq!(other, format!("rank 0 at {master} refuses this process: {words}"));
+    }
+}
+
+/// Its host is gone, or takes no connections: it neither leaves nor says that it is ready.
+#[test]
+fn a_rank_that_does_not_reach_the_others_is_named() {
+    let master = free();
+    let others = [0, 1].map(|rank| come(rank, 3, &master, Duration::from_secs(1)));
+    let mut two = knock(&master);
+    let hello = [2, 48, 0, 2, 3, 0, 9, 0].map(u64::to_le_bytes).concat();
+    two.write_all(&[&b"autopipM"[..], &hello].concat()).unwrap();
+    let [zero, one] = others.map(refused);
+    let words = "ranks 1, 2 did not reach all other ranks in time; let all hosts take connections of each other";
+    assert!(zero.starts_with(words), "{zero}");
+    assert!(one.contains("rank 2 of 3 did not come within 1.") || one.contains(words), "{one}");
+    drop(two);
 }

@@ -19,7 +19,17 @@ pub(super) fn run_rank<T>(
     timeout: Duration,
     body: impl FnOnce(Box<dyn Communicator>, &Connected) -> T,
 ) -> (T, Option<Closed>) {
-    let patience = Patience { timeout, grace: Duration::from_secs(20) };
+    run_rank_missing(link, timeout, LONG, body)
+}
+
+/// The same where a process may say nothing for so long.
+fn run_rank_missing<T>(
+    link: impl Link + Send + 'static,
+    timeout: Duration,
+    silence: Duration,
+    body: impl FnOnce(Box<dyn Communicator>, &Connected) -> T,
+) -> (T, Option<Closed>) {
+    let patience = Patience { timeout, silence, grace: Duration::from_secs(20) };
     let mut connected = start(|| Ok(link), patience).unwrap();
     let end = std::mem::replace(&mut connected.end, spare());
     let made = body(Box::new(end), &connected);
@@ -169,7 +179,10 @@ fn a_failure_keeps_its_place_on_its_way() {
                 world.abort(failure.clone());
             }
             let heard = conformance::hear(&*world);
-            assert!(matches!(&heard, Error::Stopped(heard) if *heard == failure), "{heard}");
+            assert!(
+                matches!(&heard, Error::Stopped { failure: heard, .. } if *heard == failure),
+                "{heard}"
+            );
         });
     }
 }
@@ -180,7 +193,8 @@ fn a_rank_that_hangs_is_not_waited_for() {
     thread::scope(|scope| {
         for link in [first, second] {
             scope.spawn(|| {
-                let patience = Patience { timeout: LONG, grace: Duration::from_millis(200) };
+                let grace = Duration::from_millis(200);
+                let patience = Patience { timeout: LONG, silence: LONG, grace };
                 let connected = start(|| Ok(link), patience).unwrap();
                 if connected.place.rank == 0 {
                     let failure = Failure { rank: 0, at: None, cause: "broken".to_owned() };
@@ -193,4 +207,56 @@ fn a_rank_that_hangs_is_not_waited_for() {
         }
     });
     assert_eq!(deaf.place().rank, 2);
+}
+
+/// One waits for a message and is told, the other is done and waits for the end.
+#[test]
+fn a_process_that_says_nothing_is_missed() {
+    let [first, second, deaf] = links(3, 1000).try_into().ok().unwrap();
+    let silence = Duration::from_secs(3);
+    let missed = "rank 2: nothing has come of its process for ";
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let body = |world: Box<dyn Communicator>, connected: &Connected| {
+                let words = world.recv(2, Tag(7)).unwrap_err().to_string();
+                assert!(words.contains(missed), "{words}");
+                let waited = connected.watch.interrupted().unwrap();
+                assert_eq!((waited.rank, waited.awaited), (2, Awaited::Message(Tag(7))));
+            };
+            assert_eq!(run_rank_missing(first, LONG, silence, body).1, Some(Closed::Together));
+        });
+        scope.spawn(move || {
+            let mut watch = None;
+            let body = |world: Box<dyn Communicator>, connected: &Connected| {
+                watch = Some(connected.watch.clone());
+                drop(world);
+            };
+            assert_eq!(run_rank_missing(second, LONG, silence, body).1, Some(Closed::Together));
+            let watch = watch.unwrap();
+            assert_eq!(watch.lost(), [2]);
+            assert_eq!(watch.interrupted(), None, "it waited for nothing");
+        });
+    });
+    assert_eq!(deaf.place().rank, 2);
+}
+
+/// Its courier says so though the rank says nothing for longer than a process may.
+#[test]
+fn a_rank_that_computes_for_long_is_not_missed() {
+    let silence = Duration::from_secs(3);
+    thread::scope(|scope| {
+        for link in links(2, 1000) {
+            scope.spawn(move || {
+                let body = |world: Box<dyn Communicator>, _: &Connected| {
+                    if world.rank() == 0 {
+                        thread::park_timeout(silence * 3 / 2);
+                        world.send(Vec::new(), 1, Tag(7)).unwrap();
+                    } else {
+                        world.recv(0, Tag(7)).unwrap();
+                    }
+                };
+                assert_eq!(run_rank_missing(link, LONG, silence, body).1, Some(Closed::Together));
+            });
+        }
+    });
 }

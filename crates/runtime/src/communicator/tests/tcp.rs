@@ -136,7 +136,7 @@ fn a_process_that_has_said_why_it_goes_is_not_lost() {
                     }
                     let heard = world.recv(1, Tag(0)).unwrap_err();
                     assert!(
-                        matches!(&heard, Error::Stopped(heard) if *heard == failure),
+                        matches!(&heard, Error::Stopped { failure: heard, .. } if *heard == failure),
                         "{heard}"
                     );
                 })

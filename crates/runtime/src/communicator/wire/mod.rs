@@ -32,6 +32,7 @@ const LEAVE: u64 = 6;
 const STAYING: u64 = 7;
 const RESET: u64 = 8;
 const LEAVING: u64 = 9;
+const ALIVE: u64 = 10;
 
 const TENSORS: u64 = 0;
 const WORDS: u64 = 1;
@@ -55,7 +56,8 @@ pub(super) fn encode(letter: &Letter, num_resets: u64) -> Result<Vec<u8>, WireEr
         | Letter::MayLeave
         | Letter::Leave
         | Letter::Staying
-        | Letter::Reset => {}
+        | Letter::Reset
+        | Letter::Alive => {}
     }
     let len = bytes.len() as u64;
     bytes[..8].copy_from_slice(&len.to_le_bytes());
@@ -74,6 +76,7 @@ fn kind(letter: &Letter) -> u64 {
         Letter::Leave => LEAVE,
         Letter::Staying => STAYING,
         Letter::Reset => RESET,
+        Letter::Alive => ALIVE,
     }
 }
 
@@ -135,6 +138,7 @@ pub(super) fn decode(bytes: &[u8], from: usize, to: usize) -> Result<Outgoing, W
         LEAVE => Letter::Leave,
         STAYING => Letter::Staying,
         RESET => Letter::Reset,
+        ALIVE => Letter::Alive,
         kind => return Err(WireError::Kind { kind }),
     };
     reader.end()?;

@@ -30,6 +30,7 @@ fn letters() -> Vec<Letter> {
         Letter::Leave,
         Letter::Staying,
         Letter::Reset,
+        Letter::Alive,
     ]
 }
 

@@ -3,7 +3,7 @@
 //! MPI is initialised, used and finalised on one thread. An error inside of MPI ends the processes
 //! of all ranks: that is MPI's own default.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ::mpi::Threading;
 use ::mpi::datatype::Equivalence;
@@ -30,6 +30,8 @@ pub(in super::super) struct MpiLink {
     sending: Vec<VecDeque<Sending>>,
     /// By rank: the pieces that are coming from it.
     receiving: Vec<VecDeque<Receiving>>,
+    /// Ranks to which nothing goes any more: MPI cannot be finalised without them.
+    forgotten: BTreeSet<usize>,
     world: SimpleCommunicator,
     /// Dropped last: this finalises MPI.
     _universe: Universe,
@@ -51,6 +53,7 @@ pub(in super::super) fn connect(piece: usize) -> Result<MpiLink, Error> {
         piece: piece.clamp(8, i32::MAX as usize),
         sending: (0..world_size).map(|_| VecDeque::new()).collect(),
         receiving: (0..world_size).map(|_| VecDeque::new()).collect(),
+        forgotten: BTreeSet::new(),
         world,
         _universe: universe,
     })
@@ -79,6 +82,9 @@ impl Link for MpiLink {
     }
 
     fn send(&mut self, to: usize, letter: Vec<u8>) {
+        if self.forgotten.contains(&to) {
+            return;
+        }
         let rank = i32::try_from(to).expect("a rank of MPI's, which counts them in 32 bits");
         let process = self.world.process_at_rank(rank);
         self.sending[to].push_back(Sending::begin(&process, letter, self.piece));
@@ -107,7 +113,13 @@ impl Link for MpiLink {
         for letters in &mut self.sending {
             letters.retain_mut(|letter| !letter.has_left());
         }
-        self.sending.iter().all(VecDeque::is_empty)
+        self.forgotten.is_empty() && self.sending.iter().all(VecDeque::is_empty)
+    }
+
+    /// What is under way to it stays: MPI may still read it. With one forgotten nothing is ever closed:
+    /// MPI ends the processes.
+    fn forget(&mut self, rank: usize) {
+        self.forgotten.insert(rank);
     }
 
     fn close(self) {

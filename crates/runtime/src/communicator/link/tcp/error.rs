@@ -109,6 +109,12 @@ pub enum MeetingError {
         /// Why.
         refusal: Refusal,
     },
+    /// All have come, and do not find together.
+    #[error("{refusal}")]
+    Parted {
+        /// Why, which all others are told.
+        refusal: Refusal,
+    },
     /// A rank that all have heard of cannot be reached.
     #[error(
         "rank {rank} at {address} cannot be reached: {source}; let all hosts take connections of each \
@@ -161,6 +167,26 @@ pub enum Refusal {
     #[error("{} did not come in time; start all ranks again", listed(.ranks))]
     Missing {
         /// Who did not.
+        ranks: Vec<usize>,
+    },
+    /// Others have come, and left before all were connected.
+    #[error(
+        "{} left before all ranks were connected to each other: see what was said there, and start all \
+         ranks again",
+        listed(.ranks)
+    )]
+    Gone {
+        /// Who has left.
+        ranks: Vec<usize>,
+    },
+    /// Others have come, and are not connected to each other in time.
+    #[error(
+        "{} did not reach all other ranks in time; let all hosts take connections of each other on all \
+         ports above 1024, and start all ranks again",
+        listed(.ranks)
+    )]
+    Apart {
+        /// Who has not said that it is.
         ranks: Vec<usize>,
     },
 }

@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::join::CONNECTING;
 use super::machine::machine;
 use super::meet::Seat;
 use super::message::{Answer, Hello, Table, say};
 use super::peer::Peer;
+use super::together::{Told, be_ready};
 use super::visitors::{Visitor, Visitors};
 use super::{MeetingError, REST, Refusal, TcpLink};
 use crate::communicator::courier::Place;
@@ -50,7 +52,7 @@ pub(super) fn gather(seat: &Seat, timeout: Duration) -> Result<TcpLink, MeetingE
         room.forget_who_left();
         let ranks = room.missing();
         if ranks.is_empty() {
-            return room.leave_together();
+            return room.leave_together(timeout);
         }
         let waited = start.elapsed();
         if waited >= timeout {
@@ -120,8 +122,8 @@ impl Room {
         }
     }
 
-    /// Tells all where the others are.
-    fn leave_together(self) -> Result<TcpLink, MeetingError> {
+    /// Tells all where the others are, and waits until they are connected.
+    fn leave_together(self, timeout: Duration) -> Result<TcpLink, MeetingError> {
         let listens = self.guests.iter().flatten().map(|guest| guest.hello.listens.clone());
         let listens: Vec<_> = listens.collect();
         // The same on every machine that tells no name: rank 0's own.
@@ -133,17 +135,20 @@ impl Room {
         let machines: Vec<String> = self.guests.iter().map(machine_of).collect();
         let sharing = |machine: &String| machines.iter().filter(|other| *other == machine).count();
         let world = number();
-        let mut peers = Vec::new();
+        let mut others = Vec::new();
         for (guest, machine) in self.guests.into_iter().zip(&machines) {
-            let Some(Guest { stream, address, hello }) = guest else {
-                peers.push(None);
-                continue;
-            };
+            let Some(Guest { stream, address, hello }) = guest else { continue };
             let ranks_here = sharing(machine);
             let table = Answer::Table(Table { world, ranks_here, listens: listens.clone() });
-            let peer = say(&stream, &table.encode()).and_then(|()| Peer::new(stream));
-            let lost = |source| MeetingError::NoWay { rank: hello.rank, address, source };
-            peers.push(Some(peer.map_err(lost)?));
+            // Who cannot be told has left, which is seen now.
+            let _ = say(&stream, &table.encode());
+            others.push(Told::new(hello.rank, stream, address));
+        }
+        be_ready(&mut others, timeout.min(CONNECTING))?;
+        let mut peers = vec![None];
+        for Told { rank, stream, address, .. } in others {
+            let no_way = |source| MeetingError::NoWay { rank, address, source };
+            peers.push(Some(Peer::new(stream).map_err(no_way)?));
         }
         let ranks_here = sharing(&own);
         let place = Place { rank: 0, world_size: self.world_size, ranks_here };

@@ -9,6 +9,7 @@ use super::gather::gather;
 use super::join::Arrived;
 use super::machine::machine;
 use super::message::{Answer, Coming, Hello, Listens, NoMessage, VERSION, say};
+use super::visitors::Visitors;
 use super::{Master, MeetingError, REST, Refusal, TcpLink};
 
 /// Between two attempts to reach rank 0, which may start later.
@@ -16,7 +17,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// How long one attempt takes at most.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How much longer than rank 0 the others wait for the rest, so that it can say who is missing.
-const LONGER: Duration = Duration::from_secs(2);
+pub(super) const LONGER: Duration = Duration::from_secs(2);
 
 /// How many processes can have a connection between each two: each has one file for every other.
 const MOST_RANKS: usize = 1 << 13;
@@ -43,9 +44,10 @@ pub(in super::super::super) fn connect(
     }
 }
 
-struct Meeting<'a> {
-    seat: &'a Seat,
-    timeout: Duration,
+/// A rank's talk with rank 0.
+pub(super) struct Meeting<'a> {
+    pub(super) seat: &'a Seat,
+    pub(super) timeout: Duration,
     coming: Coming,
 }
 
@@ -53,12 +55,13 @@ impl Meeting<'_> {
     #[expect(clippy::disallowed_methods, reason = "who is not there is not waited for")]
     fn go(mut self) -> Result<TcpLink, MeetingError> {
         let start = Instant::now();
-        let (mut zero, seen) = self.reach(start)?;
+        let (zero, seen) = self.reach(start)?;
         let cannot = |at: IpAddr| move |source| MeetingError::Listen { at: at.to_string(), source };
         let own = zero.local_addr().map_err(cannot(seen))?.ip().to_canonical();
         let listens_at = self.listens_at(own);
         let listener = TcpListener::bind((listens_at, 0)).map_err(cannot(listens_at))?;
         let port = listener.local_addr().map_err(cannot(listens_at))?.port();
+        let visitors = Visitors::new(listener).map_err(cannot(listens_at))?;
         let hello = Hello {
             world: 0,
             rank: self.seat.rank,
@@ -68,14 +71,14 @@ impl Meeting<'_> {
         };
         // If it has gone, the answer does not come either.
         let _ = say(&zero, &hello.encode());
-        match self.answer(&mut zero, start + self.timeout)? {
+        match self.answer(&zero, start + self.timeout)? {
             Answer::Welcome => {}
             answer => return Err(self.unexpected(answer)),
         }
         // Rank 0 was there before this, so that its time is over before.
-        match self.answer(&mut zero, Instant::now() + self.timeout + LONGER)? {
+        match self.answer(&zero, Instant::now() + self.timeout + LONGER)? {
             Answer::Table(table) if table.listens.len() + 1 == self.seat.world_size => {
-                Arrived { seat: self.seat, zero, seen, listener, hello, table }.join(self.timeout)
+                Arrived { meeting: self, zero, seen, visitors, hello, table }.join()
             }
             answer => Err(self.unexpected(answer)),
         }
@@ -120,41 +123,51 @@ impl Meeting<'_> {
         }
     }
 
-    /// What rank 0 says next.
+    /// Waits for what rank 0 says next.
     #[expect(clippy::disallowed_methods, reason = "who says nothing is not waited for")]
-    fn answer(&mut self, zero: &mut TcpStream, until: Instant) -> Result<Answer, MeetingError> {
-        let master = || self.seat.master.clone();
+    pub(super) fn answer(
+        &mut self,
+        zero: &TcpStream,
+        until: Instant,
+    ) -> Result<Answer, MeetingError> {
         let start = Instant::now();
         loop {
-            match self.coming.read(zero) {
-                Ok(Some(body)) => {
-                    let stranger = |_| MeetingError::Stranger { master: master() };
-                    return Answer::decode(&body).map_err(stranger);
-                }
-                Ok(None) => {}
-                Err(NoMessage::Stranger) => {
-                    return Err(MeetingError::Stranger { master: master() });
-                }
-                Err(NoMessage::Closed) => return Err(MeetingError::Left { master: master() }),
-                Err(NoMessage::Version(own)) => {
-                    let refusal = Refusal::Version { version: VERSION, own };
-                    return Err(MeetingError::Refused { master: master(), refusal });
-                }
+            if let Some(answer) = self.hear(zero)? {
+                return Ok(answer);
             }
             if Instant::now() >= until {
                 let (rank, waited) = (self.seat.rank, start.elapsed());
+                let master = self.seat.master.clone();
                 let source = io::Error::new(ErrorKind::TimedOut, "what listens there says nothing");
-                return Err(MeetingError::NoRankZero { rank, master: master(), waited, source });
+                return Err(MeetingError::NoRankZero { rank, master, waited, source });
             }
             thread::park_timeout(REST);
         }
     }
 
-    fn unexpected(&self, answer: Answer) -> MeetingError {
+    /// What rank 0 has said, if it has.
+    pub(super) fn hear(&mut self, zero: &TcpStream) -> Result<Option<Answer>, MeetingError> {
+        let master = || self.seat.master.clone();
+        match self.coming.read(zero) {
+            Ok(None) => Ok(None),
+            Ok(Some(body)) => match Answer::decode(&body) {
+                Ok(answer) => Ok(Some(answer)),
+                Err(_) => Err(MeetingError::Stranger { master: master() }),
+            },
+            Err(NoMessage::Stranger) => Err(MeetingError::Stranger { master: master() }),
+            Err(NoMessage::Closed) => Err(MeetingError::Left { master: master() }),
+            Err(NoMessage::Version(own)) => {
+                let refusal = Refusal::Version { version: VERSION, own };
+                Err(MeetingError::Refused { master: master(), refusal })
+            }
+        }
+    }
+
+    pub(super) fn unexpected(&self, answer: Answer) -> MeetingError {
         let master = self.seat.master.clone();
         match answer {
             Answer::Refused(refusal) => MeetingError::Refused { master, refusal },
-            Answer::Welcome | Answer::Table(_) => MeetingError::Stranger { master },
+            Answer::Welcome | Answer::Table(_) | Answer::Ready => MeetingError::Stranger { master },
         }
     }
 }

@@ -10,7 +10,7 @@ use super::Refusal;
 /// "autopipe" come together.
 const MARK: u64 = u64::from_le_bytes(*b"autopipM");
 /// Of what follows, and of letters.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 /// Mark, version and length.
 const HEADER: usize = 24;
 /// The most bytes of a message; the table of a world of thousands of ranks is shorter.
@@ -40,11 +40,14 @@ pub(super) struct Listens {
     pub(super) port: u16,
 }
 
-/// What rank 0 answers: first a welcome, and when all have come, where they are.
+/// What rank 0 answers: first a welcome, when all have come, where they are, and when all have said that
+/// they are ready, that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Welcome,
     Table(Table),
+    /// To rank 0: this rank is connected to all others.
+    Ready,
     Refused(Refusal),
 }
 
@@ -63,6 +66,9 @@ const TAKEN: u64 = 2;
 const WORLD_SIZE: u64 = 3;
 const WRONG_VERSION: u64 = 4;
 const MISSING: u64 = 5;
+const READY: u64 = 6;
+const GONE: u64 = 7;
+const APART: u64 = 8;
 
 impl Hello {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -94,6 +100,7 @@ impl Answer {
         let mut body = Vec::new();
         match self {
             Self::Welcome => put_word(&mut body, WELCOME),
+            Self::Ready => put_word(&mut body, READY),
             Self::Table(Table { world, ranks_here, listens }) => {
                 for word in [TABLE, *world, *ranks_here as u64, listens.len() as u64] {
                     put_word(&mut body, word);
@@ -115,11 +122,9 @@ impl Answer {
                     put_word(&mut body, word);
                 }
             }
-            Self::Refused(Refusal::Missing { ranks }) => {
-                put_word(&mut body, MISSING);
-                put_word(&mut body, ranks.len() as u64);
-                ranks.iter().for_each(|&rank| put_word(&mut body, rank as u64));
-            }
+            Self::Refused(Refusal::Missing { ranks }) => put_ranks(&mut body, MISSING, ranks),
+            Self::Refused(Refusal::Gone { ranks }) => put_ranks(&mut body, GONE, ranks),
+            Self::Refused(Refusal::Apart { ranks }) => put_ranks(&mut body, APART, ranks),
         }
         framed(&body)
     }
@@ -128,6 +133,7 @@ impl Answer {
         let mut reader = Reader::new(body);
         let answer = match reader.word()? {
             WELCOME => Self::Welcome,
+            READY => Self::Ready,
             TABLE => {
                 let (world, ranks_here) = (reader.word()?, reader.number()?);
                 let count = reader.word()?;
@@ -143,16 +149,25 @@ impl Answer {
             WRONG_VERSION => {
                 Self::Refused(Refusal::Version { version: reader.word()?, own: reader.word()? })
             }
-            MISSING => {
-                let count = reader.word()?;
-                let ranks = (0..count).map(|_| reader.number()).collect::<Result<_, _>>()?;
-                Self::Refused(Refusal::Missing { ranks })
-            }
+            MISSING => Self::Refused(Refusal::Missing { ranks: ranks(&mut reader)? }),
+            GONE => Self::Refused(Refusal::Gone { ranks: ranks(&mut reader)? }),
+            APART => Self::Refused(Refusal::Apart { ranks: ranks(&mut reader)? }),
             kind => return Err(WireError::Kind { kind }),
         };
         reader.end()?;
         Ok(answer)
     }
+}
+
+fn put_ranks(body: &mut Vec<u8>, kind: u64, ranks: &[usize]) {
+    put_word(body, kind);
+    put_word(body, ranks.len() as u64);
+    ranks.iter().for_each(|&rank| put_word(body, rank as u64));
+}
+
+fn ranks(reader: &mut Reader<'_>) -> Result<Vec<usize>, WireError> {
+    let count = reader.word()?;
+    (0..count).map(|_| reader.number()).collect()
 }
 
 fn put_listens(body: &mut Vec<u8>, listens: &Listens) {

@@ -2,8 +2,8 @@
 //!
 //! Rank 0 listens where all have been told to come. Each of the others connects to it, says which rank
 //! it is and where it listens itself, and is told where all others do; then the higher of two ranks
-//! connects to the lower. Letters say how long they are, so that what goes over a connection is one
-//! letter after the other.
+//! connects to the lower, and rank 0 tells all when all are connected. Letters say how long they are, so
+//! that what goes over a connection is one letter after the other.
 
 use std::io::Read as _;
 use std::net::Shutdown;
@@ -20,6 +20,7 @@ mod machine;
 mod meet;
 mod message;
 mod peer;
+mod together;
 mod visitors;
 
 pub use address::{Master, NoMaster};
@@ -91,6 +92,10 @@ impl Link for TcpLink {
             all &= peer.has_sent();
         }
         all
+    }
+
+    fn forget(&mut self, rank: usize) {
+        self.peers[rank] = None;
     }
 
     /// A connection that is closed while something comes on it is broken off at the other end as well:
