@@ -54,7 +54,7 @@ impl Cargo {
         let is_nextest = arguments.first().is_some_and(|first| first.as_ref() == "nextest");
         let profile = if is_nextest { "--cargo-profile" } else { "--profile" };
         command.args(["--features", FEATURES, profile, "gpu", "--target-dir"]);
-        command.arg(toolkit::folder(&self.root));
+        command.arg(toolkit::folder(&self.root).join("build"));
         if !rest.is_empty() {
             command.arg("--").args(rest);
         }

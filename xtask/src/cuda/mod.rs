@@ -10,7 +10,7 @@ mod wheels;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -59,6 +59,7 @@ pub(crate) fn archive(root: &Path, file: &Path) -> Result<()> {
     let cargo = Cargo::new(root, Toolkit::find(root)?);
     let mut arguments: Vec<OsString> = vec!["nextest".into()];
     arguments.extend(with("archive").into_iter().map(OsString::from));
+    arguments.extend(["--filterset".into(), binaries(root)?.into()]);
     arguments.extend(["--archive-file".into(), file.into()]);
     cargo.run(&arguments, &[])?;
     let file = file.display();
@@ -66,16 +67,41 @@ pub(crate) fn archive(root: &Path, file: &Path) -> Result<()> {
         "\
 to run it on a machine with a GPU, with cargo-nextest and this project's files but without Rust:
 
-  AUTOPIPE_REQUIRE_GPU=1 cargo-nextest nextest run --archive-file {file} --workspace-remap PROJECT
+  AUTOPIPE_REQUIRE_GPU=1 cargo-nextest nextest run --archive-file {file} --workspace-remap PROJECT \\
+      --filterset '{}'
 
 cuBLAS, cuRAND, NVRTC and the runtime of CUDA 13 have to be on LD_LIBRARY_PATH there; where PyTorch is
-installed for CUDA 13, they are in its site-packages/nvidia/cu13/lib"
+installed for CUDA 13, they are in its site-packages/nvidia/cu13/lib",
+        filterset()
     );
     Ok(())
 }
 
 fn run_tests(cargo: &Cargo) -> Result<()> {
     cargo.run(&with("test"), &[TESTS, "--nocapture"])
+}
+
+/// The tests as nextest is told of them.
+fn filterset() -> String {
+    format!("test(/^{TESTS}/)")
+}
+
+/// The binaries that have some, as nextest is told of them, which does not ask them while it packs.
+fn binaries(root: &Path) -> Result<String> {
+    let crates = std::fs::read_dir(root.join("crates"))?.map(|entry| Ok(entry?.path()));
+    let mut folders = crates.collect::<Result<Vec<PathBuf>>>()?;
+    folders.push(root.join("tests"));
+    folders.sort_unstable();
+    let has_tests = |folder: &&PathBuf| {
+        let tests = folder.join("tests").join("it").join("gpu");
+        tests.is_dir() || tests.with_extension("rs").is_file()
+    };
+    let packages = folders.iter().filter(has_tests).filter_map(|folder| folder.file_name());
+    let ids = packages.map(|name| match name.to_string_lossy().as_ref() {
+        "autopipe" => "binary_id(autopipe::it)".to_owned(),
+        other => format!("binary_id(autopipe-{other}::it)"),
+    });
+    Ok(ids.collect::<Vec<_>>().join(" + "))
 }
 
 /// A subcommand for the binaries that have tests for a GPU.

@@ -19,7 +19,7 @@ pub(super) struct Toolkit {
     home: PathBuf,
     /// Stands in for nvcc.
     nvcc: PathBuf,
-    /// Libraries that answer every call with an error, where there is no driver.
+    /// Libraries that answer every call with an error, for the loader.
     stubs: Option<PathBuf>,
 }
 
@@ -29,16 +29,16 @@ impl Toolkit {
         let folder = folder(root);
         std::fs::create_dir_all(&folder)?;
         needs("gcc", "it compiles and links what CUDA is built with")?;
-        let installed = installed();
-        // An installed CUDA without a driver cannot start a binary either.
-        let needs_stubs = installed.is_none() || !has_driver();
-        let stubs = if needs_stubs { Some(folder.join("stubs")) } else { None };
-        if let Some(stubs) = &stubs {
-            stubs::write(&sources(root, "cudarc")?, stubs)?;
+        let (installed, folder_of_stubs) = (installed(), folder.join("stubs"));
+        // To link against, and for the loader where there is no driver; where there is one, they would
+        // stand in its way.
+        let stubs = if has_driver() { None } else { Some(folder_of_stubs.clone()) };
+        if installed.is_none() || stubs.is_some() {
+            stubs::write(&sources(root, "cudarc")?, &folder_of_stubs)?;
         }
         let home = match installed {
             Some(home) => home,
-            None => wheels::lay_out(&folder.join("toolkit"), &folder.join("stubs"))?,
+            None => wheels::lay_out(&folder.join("toolkit"), &folder_of_stubs)?,
         };
         println!("== CUDA in {}", home.display());
         let nvcc = nvcc::write(&folder, &home, &sources(root, "candle-kernels")?)?;
@@ -63,8 +63,9 @@ impl Toolkit {
     }
 }
 
-/// Where cargo builds with CUDA, and what that takes lies; apart, so that nothing of a usual build is
-/// thrown away.
+/// Where cargo builds with CUDA, in a folder of its own, so that nothing of a usual build is thrown away;
+/// and where what that takes lies, beside the build: an archive of tests has whatever of the build's own
+/// folder was linked, and the stubs must not come to a machine with a GPU.
 pub(super) fn folder(root: &Path) -> PathBuf {
     root.join("target").join("cuda")
 }

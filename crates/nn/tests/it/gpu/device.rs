@@ -11,7 +11,10 @@ pub(crate) fn gpu() -> Option<Device> {
     static SAID: OnceLock<()> = OnceLock::new();
     match Device::new_cuda_with_stream(0) {
         Ok(device) => Some(device),
-        Err(why) => {
+        Err(error) => {
+            // The first line: the others are a backtrace, where one is asked for.
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default();
             assert!(!is_required(), "no CUDA device: {why}");
             SAID.get_or_init(|| {
                 #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
