@@ -1,6 +1,7 @@
 //! `cargo xtask`: all that a change has to pass, in one command.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells a person what it does")]
 
+mod cuda;
 mod step;
 mod tidy;
 
@@ -12,10 +13,12 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 usage: cargo xtask VERB
 
-  checks   all that a change has to pass, cheapest first; what the CI runs
-  tidy     the rules of the house that no compiler knows
-  gallery  docs/schedules.md and the pictures of schedules, made anew
-  help     this text";
+  checks      all that a change has to pass, cheapest first; what the CI runs
+  tidy        the rules of the house that no compiler knows
+  gallery     docs/schedules.md and the pictures of schedules, made anew
+  check-cuda  clippy and all tests' binaries with CUDA; needs no GPU, and fetches what CUDA it needs
+  test-gpu    the tests for a GPU; with --archive FILE, as an archive to run where there is one
+  help        this text";
 
 fn main() -> ExitCode {
     match run() {
@@ -35,6 +38,9 @@ fn run() -> Result<()> {
         ["checks"] => checks(&root()),
         ["tidy"] => tidy(&root()),
         ["gallery"] => step::GALLERY.run(&root()),
+        ["check-cuda"] => cuda::check(&root()),
+        ["test-gpu"] => cuda::test(&root()),
+        ["test-gpu", "--archive", file] => cuda::archive(&root(), Path::new(file)),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             Ok(())

@@ -3,8 +3,11 @@
 use autopipe_models::{Options, Recompute, load_folder, load_folder_with};
 use autopipe_nn::cross_entropy_sum;
 use autopipe_runtime::Keywords;
+use candle_core::DType;
 
-use crate::fixture::{assert_same, build, computed, flat, folder, folders, reference};
+use crate::fixture::{
+    assert_same, build, computed, dense_folders, flat, folder, folders, reference, relative_l2,
+};
 
 #[test]
 fn every_family_equals_transformers() {
@@ -31,6 +34,26 @@ fn recomputed_layers_give_the_same_to_the_bit() {
             for (parameter, grad) in &plain.grads {
                 assert_eq!(flat(&again.grads[parameter]), flat(grad), "{name}: {parameter}");
             }
+        }
+    }
+}
+
+/// As on a device for which there are no kernels: the CPU has none for float16.
+#[test]
+fn every_family_without_kernels_is_near_itself() {
+    for name in &dense_folders() {
+        let with = |dtype| {
+            let options = Options { dtype, ..Options::default() };
+            let model = load_folder_with(&folder(name), options).unwrap();
+            computed(model.as_model(), name)
+        };
+        let (half, whole) = (with(DType::F16), with(DType::F32));
+        let difference = relative_l2(&half.logits, &whole.logits);
+        assert!(difference <= 1e-2, "{name}: the logits differ by {difference:e}");
+        assert!(half.grads.keys().eq(whole.grads.keys()), "{name}");
+        for (parameter, grad) in &half.grads {
+            let difference = relative_l2(grad, &whole.grads[parameter]);
+            assert!(difference <= 5e-2, "{name}: gradient of {parameter}: {difference:e}");
         }
     }
 }

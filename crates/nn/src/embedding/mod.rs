@@ -97,7 +97,8 @@ impl Embedding {
 
     /// Maps ids (u32 or i64) of any shape `[..]` to `[.., hidden]`.
     ///
-    /// The ids are checked on the host: on another device this waits for them.
+    /// The ids are checked on the host, and are best there, wherever the weight is: those that are on
+    /// another device this waits for.
     ///
     /// # Errors
     /// If an id is not in the vocabulary; the message names it. Among ranks, whatever their group says.
@@ -116,10 +117,13 @@ impl Embedding {
             }
         }?;
         let y = match &self.among {
-            None => self.lookup(&flat.contiguous()?, rows)?,
+            None => {
+                let ids = flat.contiguous()?.to_device(self.weight.device())?;
+                self.lookup(&ids, rows)?
+            }
             Some(among) => {
                 let own = Own::of(&rows, &among.own);
-                let ids = own.ids(ids.device())?;
+                let ids = own.ids(self.weight.device())?;
                 own.only(&self.lookup(&ids, own.rows.clone())?)?
             }
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Result, Shape, Tensor};
+use candle_core::{DType, Device, Result, Shape, Tensor};
 
 use crate::{Error, Parameter};
 
@@ -39,7 +39,7 @@ impl Memory {
     /// remembered.
     pub(super) fn new(parameter: &Parameter, names: Vec<&'static str>) -> Result<Self> {
         let (num_rows, num) = (names.len(), parameter.num_elements());
-        let packed = Tensor::zeros((num_rows, num), dtype_of(parameter), parameter.device())?;
+        let packed = zeros(num_rows, parameter)?;
         if names.last() == Some(&MASTER) {
             let value = parameter.value().detach().to_dtype(packed.dtype())?.reshape((1, num))?;
             packed.slice_set(&value.contiguous()?, 0, num_rows - 1)?;
@@ -71,7 +71,7 @@ impl Memory {
             .into());
         }
         let (dtype, num) = (dtype_of(parameter), parameter.num_elements());
-        let packed = Tensor::zeros((names.len(), num), dtype, parameter.device())?;
+        let packed = zeros(names.len(), parameter)?;
         for (row, &name) in names.iter().enumerate() {
             let tensor = &state.tensors[name];
             if tensor.shape() != parameter.shape() || tensor.dtype() != dtype {
@@ -128,6 +128,13 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut names = names.to_vec();
     names.sort_unstable();
     names
+}
+
+/// So many rows of as many numbers as a parameter has.
+fn zeros(num_rows: usize, parameter: &Parameter) -> Result<Tensor> {
+    // Not every device can fill a tensor without numbers.
+    let device = if num_rows == 0 { &Device::Cpu } else { parameter.device() };
+    Tensor::zeros((num_rows, parameter.num_elements()), dtype_of(parameter), device)
 }
 
 /// What the numbers of a parameter are updated in.

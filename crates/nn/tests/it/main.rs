@@ -1,6 +1,9 @@
 //! A small decoder out of all layers: its derivative, and the same gradients when it is cut in two.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod composed;
+mod gpu;
+mod operations;
 mod tensor_parallel;
 mod threads;
 
