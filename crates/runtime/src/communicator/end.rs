@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::mailbox::{Address, Content, Message, Missing, PostOffice};
+use super::parcel::{Held, Parcel};
 use super::wire::unsendable;
 use super::{Communicator, PostedRecv, Reduction, Tag};
 use crate::{Error, Failure};
@@ -21,6 +22,8 @@ pub struct End {
     rank: usize,
     /// World rank of each rank of the group.
     members: Vec<usize>,
+    /// Where what comes from a GPU goes.
+    device: Option<Device>,
     /// Shared by all ends of one rank.
     presence: Arc<Presence>,
 }
@@ -30,6 +33,8 @@ pub struct End {
 struct Presence {
     office: Arc<PostOffice>,
     world_rank: usize,
+    /// Of other ranks' tensors, what this one's GPU still reads.
+    held: Held,
 }
 
 impl Drop for Presence {
@@ -67,7 +72,12 @@ impl End {
             group: WORLD,
             rank,
             members: (0..office.world_size()).collect(),
-            presence: Arc::new(Presence { office: Arc::clone(&office), world_rank: rank }),
+            device: None,
+            presence: Arc::new(Presence {
+                office: Arc::clone(&office),
+                world_rank: rank,
+                held: Held::default(),
+            }),
             office,
         }
     }
@@ -127,12 +137,17 @@ impl Communicator for End {
         &self.members
     }
 
+    fn set_device(&mut self, device: &Device) {
+        self.device = Some(device.clone());
+    }
+
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
         let address = self.address(to, Content::Tagged(tag))?;
         if self.office.is_elsewhere(address.to) {
             tensors.iter().try_for_each(unsendable)?;
         }
-        self.office.post(&[address], &Message::Tensors(tensors)).map_err(Error::from)
+        let parcels = tensors.into_iter().map(Parcel::pack).collect::<Result<_, _>>()?;
+        self.office.post(&[address], &Message::Tensors(parcels)).map_err(Error::from)
     }
 
     fn post_recv(&self, from: usize, tag: Tag) -> Result<PostedRecv, Error> {
@@ -149,7 +164,10 @@ impl Communicator for End {
 
     fn wait(&self, PostedRecv { from, tag }: PostedRecv) -> Result<Vec<Tensor>, Error> {
         match self.fetch(from, Content::Tagged(tag))? {
-            Message::Tensors(tensors) => Ok(tensors),
+            Message::Tensors(parcels) => {
+                let held = &self.presence.held;
+                parcels.into_iter().map(|parcel| parcel.open(self.device.as_ref(), held)).collect()
+            }
             Message::Words(_) => unreachable!("only tensors are sent by tag"),
         }
     }
@@ -188,6 +206,7 @@ impl Communicator for End {
             group,
             rank: rank.expect("this rank gave its own color"),
             members: chosen.iter().map(|&rank| self.members[rank]).collect(),
+            device: self.device.clone(),
             presence: Arc::clone(&self.presence),
         }))
     }

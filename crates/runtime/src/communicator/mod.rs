@@ -5,7 +5,7 @@ use std::fmt;
 
 use autopipe_nn::Pass;
 use autopipe_schedule::{Direction, Stage, Transfer};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::{Error, Failure};
 
@@ -16,6 +16,7 @@ mod end;
 mod in_process;
 pub(crate) mod link;
 mod mailbox;
+mod parcel;
 mod pulse;
 mod reduce_scatter;
 mod slices;
@@ -165,6 +166,15 @@ pub trait Communicator: Send + Sync {
     /// This rank's number in the world.
     fn world_rank(&self) -> usize {
         self.members()[self.rank()]
+    }
+
+    /// Says where this rank computes: tensors that other ranks send from their GPUs come there, over this
+    /// end and those that are [split](Self::split) from it afterwards. Until then they stay where they
+    /// were sent from, or come to the CPU if they are sent as bytes. What is sent from a CPU stays on it.
+    ///
+    /// A transport that knows no GPU has nothing to do.
+    fn set_device(&mut self, device: &Device) {
+        let _ = device;
     }
 
     /// Sends tensors to a rank and does not wait for it to receive them. The tensors must not be

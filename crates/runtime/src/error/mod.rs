@@ -100,13 +100,16 @@ pub enum Error {
     SingleThreaded,
     /// A tensor cannot go to another process.
     #[error(
-        "tensors of {what} cannot be sent to another process; it has to be F32, F64, BF16, F16, I64, \
-         U32 or U8 on the CPU"
+        "tensors of {dtype:?} cannot be sent to another process; it has to be F32, F64, BF16, F16, I64, \
+         U32 or U8"
     )]
     Unsendable {
-        /// Its number type or its device.
-        what: String,
+        /// Its number type.
+        dtype: candle_core::DType,
     },
+    /// A tensor that does not get from one device to another.
+    #[error("a tensor cannot be handed over between devices: {0}")]
+    HandOver(candle_core::Error),
     /// A peer that the communicator does not have.
     #[error("rank {rank} is not in a communicator of {size} ranks")]
     NoSuchRank {

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
-
+use super::parcel::Parcel;
 use super::{Awaited, Tag, Waiting};
 use crate::Failure;
 
@@ -37,7 +36,7 @@ pub(super) enum Content {
 
 #[derive(Clone, Debug)]
 pub(super) enum Message {
-    Tensors(Vec<Tensor>),
+    Tensors(Vec<Parcel>),
     /// What a collective needs: numbers, or the bits of floating-point numbers.
     Words(Vec<u64>),
 }

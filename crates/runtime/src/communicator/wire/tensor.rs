@@ -3,6 +3,7 @@
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
+use super::super::parcel::Parcel;
 use super::{Reader, WireError, put_word};
 use crate::Error;
 
@@ -14,24 +15,27 @@ const DTYPES: [DType; 7] =
 /// If a tensor cannot go to another process.
 pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
     if !DTYPES.contains(&tensor.dtype()) {
-        return Err(Error::Unsendable { what: format!("{:?}", tensor.dtype()) });
-    }
-    if !tensor.device().is_cpu() {
-        return Err(Error::Unsendable {
-            what: format!("the device {:?}", tensor.device().location()),
-        });
+        return Err(Error::Unsendable { dtype: tensor.dtype() });
     }
     Ok(())
 }
 
-pub(super) fn put(bytes: &mut Vec<u8>, tensor: &Tensor) -> Result<(), WireError> {
+/// Whether it comes from a GPU is told beside the code of its number type.
+const OF_GPU: u64 = 1 << 32;
+
+pub(super) fn put(bytes: &mut Vec<u8>, parcel: &Parcel) -> Result<(), WireError> {
+    let tensor = &parcel.tensor;
     let dtype = tensor.dtype();
     let code = DTYPES.iter().position(|&known| known == dtype);
-    put_word(bytes, code.ok_or(WireError::Unsendable(dtype))? as u64);
+    let code = code.ok_or(WireError::Unsendable(dtype))? as u64;
+    put_word(bytes, if parcel.is_of_gpu { code | OF_GPU } else { code });
     put_word(bytes, tensor.rank() as u64);
     tensor.dims().iter().for_each(|&dim| put_word(bytes, dim as u64));
 
-    let tensor = tensor.contiguous()?;
+    // Of what is a part of a whole, a GPU copies the part only.
+    let is_on_gpu = !tensor.device().is_cpu();
+    let tensor = if is_on_gpu { tensor.force_contiguous()? } else { tensor.contiguous()? };
+    let tensor = tensor.to_device(&Device::Cpu)?;
     let (storage, layout) = tensor.storage_and_layout();
     let (from, to) = (layout.start_offset(), layout.start_offset() + tensor.elem_count());
     let Storage::Cpu(storage) = &*storage else { return Err(WireError::Unsendable(dtype)) };
@@ -67,8 +71,9 @@ fn put_numbers<T: Copy, const N: usize>(
     }
 }
 
-pub(super) fn get(reader: &mut Reader<'_>) -> Result<Tensor, WireError> {
-    let code = reader.word()?;
+pub(super) fn get(reader: &mut Reader<'_>) -> Result<Parcel, WireError> {
+    let word = reader.word()?;
+    let code = word & !OF_GPU;
     let dtype = usize::try_from(code).ok().and_then(|code| DTYPES.get(code));
     let dtype = *dtype.ok_or(WireError::Dtype { code })?;
     let num_dims = reader.word()?;
@@ -82,5 +87,6 @@ pub(super) fn get(reader: &mut Reader<'_>) -> Result<Tensor, WireError> {
         return Err(WireError::Shape { dims });
     };
     let numbers = reader.bytes(len as u64)?;
-    Ok(Tensor::from_raw_buffer(numbers, dtype, &dims, &Device::Cpu)?)
+    let tensor = Tensor::from_raw_buffer(numbers, dtype, &dims, &Device::Cpu)?;
+    Ok(Parcel::read(tensor, word != code))
 }

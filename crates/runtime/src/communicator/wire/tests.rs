@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::{Assembly, WireError, decode, encode};
 use crate::communicator::Tag;
 use crate::communicator::mailbox::{Address, Content, Letter, Message};
+use crate::communicator::parcel::Parcel;
 use crate::{Failure, Place, StepPart};
 
 fn address(content: Content) -> Address {
@@ -16,9 +17,11 @@ fn letters() -> Vec<Letter> {
         Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap().reshape((2, 3)).unwrap(),
         Tensor::zeros((2, 0), DType::BF16, &Device::Cpu).unwrap(),
     ];
+    let parcels = tensors.into_iter().zip([false, true]);
+    let parcels = parcels.map(|(tensor, is_of_gpu)| Parcel::read(tensor, is_of_gpu)).collect();
     let at = Some(Place { step: 2, part: StepPart::Action("1F2".parse().unwrap()) });
     vec![
-        Letter::Mail(address(Content::Tagged(Tag(7))), Message::Tensors(tensors)),
+        Letter::Mail(address(Content::Tagged(Tag(7))), Message::Tensors(parcels)),
         Letter::Mail(address(Content::Collective(4)), Message::Words(vec![1, u64::MAX])),
         Letter::Stop(Failure { rank: 1, at, cause: "größer".to_owned() }),
         Letter::Ended(Some("broken".to_owned())),
@@ -84,7 +87,10 @@ fn spoilt_bytes_never_panic() {
 #[test]
 fn shapes_that_fit_nowhere_are_refused() {
     let whole = Tensor::zeros((2, 0), DType::U8, &Device::Cpu).unwrap();
-    let letter = Letter::Mail(address(Content::Tagged(Tag(0))), Message::Tensors(vec![whole]));
+    let letter = Letter::Mail(
+        address(Content::Tagged(Tag(0))),
+        Message::Tensors(vec![Parcel::read(whole, false)]),
+    );
     let bytes = encode(&letter, 0).unwrap();
     // The two dimensions are its last words.
     for dims in [[u64::MAX, 0], [1 << 40, 1 << 40], [1 << 62, 0]] {
