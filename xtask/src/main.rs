@@ -8,7 +8,7 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const HELP: &str = "\
 usage: cargo xtask VERB
@@ -61,6 +61,9 @@ fn checks(root: &Path) -> Result<()> {
     step::CLIPPY.run(root)?;
     step::TEST.run(root)?;
     step::DOC.run(root)?;
+    println!("== check-cuda");
+    cuda::check(root)
+        .context("step `check-cuda` failed; to run it alone: cargo xtask check-cuda")?;
     println!("all checks passed");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use autopipe_config::PipelineConfig;
 use autopipe_mesh::{Axis, AxisNames, DeviceMesh};
-use autopipe_runtime::Guard;
+use autopipe_runtime::{Guard, gpu_of_rank};
 use autopipe_schedule::Plan;
 use candle_core::Device;
 
@@ -39,8 +39,9 @@ pub struct PipelineArgs {
     /// Where a NaN or an infinity ends a step: by default in a microbatch's loss, before its backward
     /// brings it into any gradient.
     pub guard: Guard,
-    /// Where this rank's stages are; `None` for the first CUDA device if there is one that this
-    /// build can use, and the CPU otherwise.
+    /// Where this rank's stages are; `None` for a GPU if there is one that this build can use, of
+    /// several the one of the rank's number, counted round, and the CPU otherwise. Ranks that are threads
+    /// need a device of their own each. What they send each other goes over the host.
     pub device: Option<Device>,
     /// The schedule as a table, read from `pp_schedule_csv` or made by hand. It alone then decides
     /// what is computed where.
@@ -81,11 +82,12 @@ impl PipelineArgs {
         Ok(names.clone())
     }
 
-    /// The device, given or found.
-    pub(crate) fn device(&self) -> Result<Device, Error> {
-        match &self.device {
-            Some(device) => Ok(device.clone()),
-            None => Device::cuda_if_available(0).map_err(|source| Error::Device { source }),
+    /// The device of a rank, given or found.
+    pub(crate) fn device(&self, rank: usize) -> Result<Device, Error> {
+        if let Some(device) = &self.device {
+            return Ok(device.clone());
         }
+        let gpu = gpu_of_rank(rank).map_err(|source| Error::Device { rank, source })?;
+        Ok(gpu.unwrap_or(Device::Cpu))
     }
 }

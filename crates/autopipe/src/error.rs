@@ -82,8 +82,10 @@ pub enum Error {
         axis: String,
     },
     /// No device to be had.
-    #[error("the first CUDA device cannot be used: {source}; give `device`")]
+    #[error("rank {rank} cannot use a GPU: {source}; give `device`")]
     Device {
+        /// Whose it was to be.
+        rank: usize,
         /// What candle says.
         source: candle_core::Error,
     },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
+use autopipe_runtime::communicator::staged;
 use autopipe_runtime::{
     Batch, Communicator, LossFn, Model, Recovered, Replicas, Sharded, StageModel, StepOptions,
     StepOutput, TensorParallel, TensorParallelGroup, Worker, WorkerParts,
@@ -68,7 +69,8 @@ impl AutoPipeline {
         mesh.coord_from_rank(world.rank())?;
         let axes = Axes::of(mesh, &axis_names, world.rank())?;
         check_runnable(&args, axes.data_parallel().num_pipelines())?;
-        let device = args.device()?;
+        let device = args.device(world.rank())?;
+        let world = if device.is_cpu() { world } else { staged(world, &device) };
         let tensor = axes.tensor.as_ref().map(|along| along.split(mesh, &*world)).transpose()?;
         let tensor_parallel = tensor.map(TensorParallel::new);
         Ok(Self { args, axis_names, device, axes, tensor_parallel, world, built: None })
@@ -253,7 +255,8 @@ impl AutoPipeline {
         }
     }
 
-    /// Where this rank's stages are.
+    /// Where this rank's stages are. A batch's token ids and labels may be on the host all the same;
+    /// numbers that a model computes with belong here.
     pub fn device(&self) -> &Device {
         &self.device
     }

@@ -7,6 +7,7 @@ mod browser; // a headless Chromium, as the tests here drive it
 mod docs; // recipes and schedules that the documentation shows
 mod failure; // a stage that fails or panics takes all ranks down, with its own words
 mod families; // every model that transformers has computed, under every schedule
+mod gpu; // ranks on GPUs
 mod nemo; // what the original takes and refuses
 mod packed; // rows of several documents, split and scheduled
 #[cfg(feature = "browser")]

@@ -73,10 +73,8 @@ pub(crate) fn gradients<'a>(
         .into_iter()
         .flat_map(|part| part.iter().filter(|parameter| parameter.is_trainable()))
         .map(|p| {
-            Ok((
-                p.name().to_owned(),
-                p.grad().with_context(|| format!("{} has no gradient", p.name()))?,
-            ))
+            let grad = p.grad().with_context(|| format!("{} has no gradient", p.name()))?;
+            Ok((p.name().to_owned(), grad.to_device(&Device::Cpu)?))
         })
         .collect()
 }

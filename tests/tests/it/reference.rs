@@ -82,5 +82,9 @@ impl Reference {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/fixtures")
+    // Where this package is now: a binary may run elsewhere than where it was built.
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a test so where its package is")]
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).join("../crates/models/tests/fixtures")
 }

@@ -49,7 +49,8 @@ fn fetch(folder: &Path) -> Result<()> {
         );
     }
     println!("== fetching {}", WHEELS.join(" "));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action", "ignore"]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    pip.env("PIP_ROOT_USER_ACTION", "ignore"); // as an argument, older ones would refuse it
     pip.args(["--no-deps", "--no-compile", "--target"]).arg(folder).args(WHEELS);
     let status = pip.status().context("pip did not start")?;
     if !status.success() {

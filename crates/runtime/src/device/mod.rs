@@ -1,0 +1,34 @@
+//! Which device of its machine a rank computes on.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_cuda.rs"]
+mod cuda;
+
+use candle_core::{Device, Result};
+
+/// The GPU of a rank: of those of this machine the one of the rank's number, counted round, so that ranks
+/// share GPUs if there are more of them. `None` without a GPU, or in a build without the feature `cuda`.
+///
+/// Each call makes a stream of its own. What is on one such device is on another one for candle, even if
+/// both are the same GPU; ranks that are threads need that, as candle's default is a stream for each
+/// thread, while the threads of a rank compute with each other's tensors.
+///
+/// # Errors
+/// If CUDA does not start.
+///
+/// # Examples
+/// ```
+/// use candle_core::Device;
+///
+/// let rank = 3;
+/// let device = autopipe_runtime::gpu_of_rank(rank)?.unwrap_or(Device::Cpu);
+/// # candle_core::Result::Ok(())
+/// ```
+pub fn gpu_of_rank(rank: usize) -> Result<Option<Device>> {
+    match cuda::num_gpus()? {
+        0 => Ok(None),
+        num_gpus => Device::new_cuda_with_stream(rank % num_gpus).map(Some),
+    }
+}
