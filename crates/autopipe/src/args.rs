@@ -41,7 +41,7 @@ pub struct PipelineArgs {
     pub guard: Guard,
     /// Where this rank's stages are; `None` for a GPU if there is one that this build can use, of
     /// several the one of the rank's number, counted round, and the CPU otherwise. Ranks that are threads
-    /// need a device of their own each. What they send each other goes over the host.
+    /// need a device of their own each.
     pub device: Option<Device>,
     /// The schedule as a table, read from `pp_schedule_csv` or made by hand. It alone then decides
     /// what is computed where.

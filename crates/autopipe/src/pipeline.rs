@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use autopipe_config::{DType, PipelineConfig, Unsupported};
 use autopipe_mesh::{AxisNames, DeviceMesh};
-use autopipe_runtime::communicator::staged;
 use autopipe_runtime::{
     Batch, Communicator, LossFn, Model, Recovered, Replicas, Sharded, StageModel, StepOptions,
     StepOutput, TensorParallel, TensorParallelGroup, Worker, WorkerParts,
@@ -58,7 +57,7 @@ impl AutoPipeline {
     /// If options contradict each other or would do nothing, the mesh lacks the pipeline axis or
     /// another one that is named, axes are larger than one along which nothing is shared out yet, or
     /// mesh and world differ.
-    pub fn new(args: PipelineArgs, world: Box<dyn Communicator>) -> Result<Self, Error> {
+    pub fn new(args: PipelineArgs, mut world: Box<dyn Communicator>) -> Result<Self, Error> {
         args.config.check().map_err(Error::Config)?;
         args.config.check_supported().map_err(Error::Unsupported)?;
         let axis_names = args.names()?;
@@ -70,7 +69,7 @@ impl AutoPipeline {
         let axes = Axes::of(mesh, &axis_names, world.rank())?;
         check_runnable(&args, axes.data_parallel().num_pipelines())?;
         let device = args.device(world.rank())?;
-        let world = if device.is_cpu() { world } else { staged(world, &device) };
+        world.set_device(&device);
         let tensor = axes.tensor.as_ref().map(|along| along.split(mesh, &*world)).transpose()?;
         let tensor_parallel = tensor.map(TensorParallel::new);
         Ok(Self { args, axis_names, device, axes, tensor_parallel, world, built: None })

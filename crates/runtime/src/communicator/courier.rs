@@ -203,7 +203,7 @@ impl Route<'_> {
             let is_going = standing.going.contains(&self.rank);
             // Before the last letters as well: nobody listens after those.
             if is_going && pulse.is_due(now) {
-                self.give_sign(&mut link, &standing.going);
+                self.give_sign(&mut link, world_size);
             }
             let mut is_busy = false;
             while let Ok(letter) = self.outgoing.try_recv() {
@@ -253,9 +253,10 @@ impl Route<'_> {
         }
     }
 
-    /// Tells the others that this process is there, which is said to nobody but their couriers.
-    fn give_sign(&self, link: &mut impl Link, to: &[usize]) {
-        for &peer in to.iter().filter(|&&peer| peer != self.rank) {
+    /// Tells the couriers of all others that this process is there. Who has taken leave listens as long
+    /// as anybody has not.
+    fn give_sign(&self, link: &mut impl Link, world_size: usize) {
+        for peer in (0..world_size).filter(|&peer| peer != self.rank) {
             self.send(link, Outgoing { peer, num_resets: 0, letter: Letter::Alive });
         }
     }

@@ -20,7 +20,6 @@ mod parcel;
 mod pulse;
 mod reduce_scatter;
 mod slices;
-mod staged;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -35,7 +34,6 @@ pub use end::End;
 pub use in_process::{InProcess, in_process};
 pub(crate) use reduce_scatter::ReduceScatter;
 pub(crate) use slices::{Slice, add, add_each, wait_for};
-pub use staged::staged;
 pub use watch::{Awaited, Waiting, Watch};
 
 /// What tells the messages between two ranks apart. Messages of one tag arrive in the order sent.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use autopipe_runtime::communicator::{in_process, staged};
+use autopipe_runtime::communicator::in_process;
 use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, threads};
-
-use candle_core::Device;
 
 use crate::conformance;
 
@@ -31,25 +29,6 @@ macro_rules! on_threads {
     };
 }
 conformance::for_all_checks!(on_threads);
-
-/// The same of ranks whose tensors go over the host.
-mod over_the_host {
-    use super::*;
-
-    macro_rules! over_the_host {
-        ($($check:ident,)*) => {
-            $(
-                #[test]
-                fn $check() {
-                    run(3, Duration::from_secs(60), |world| {
-                        conformance::$check(&*staged(world, &Device::Cpu));
-                    });
-                }
-            )*
-        };
-    }
-    conformance::for_all_checks!(over_the_host);
-}
 
 #[test]
 fn a_large_message_arrives_whole() {
