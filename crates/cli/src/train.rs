@@ -46,7 +46,14 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
         threads_per_rank: args.threads_per_rank.and_then(|num| NonZeroUsize::new(num.into())),
         timeout: Duration::from_secs(args.timeout),
     };
-    let options = TrainOptions { threads, resume: args.resume, trace_step, stop: stop.clone() };
+    let options = TrainOptions {
+        threads,
+        resume: args.resume,
+        trace_step,
+        device: args.device,
+        local_rank: process.as_ref().and_then(|process| process.seat.local_rank),
+        stop: stop.clone(),
+    };
     let progress = Progress::new();
     let observe = |event: Event| progress.show(event);
     let finished = match process {

@@ -22,6 +22,22 @@ pub enum Error {
     /// The recipe asks for what cannot be run; everything at once.
     #[error("{0}")]
     Recipe(RecipeErrors),
+    /// GPUs are asked for, and there are none.
+    #[error("{}, or let it compute on the CPU", if *has_cuda {
+        "CUDA sees no GPU; make one visible to this process"
+    } else {
+        "this build knows no GPU; build with the feature `cuda`"
+    })]
+    NoGpu {
+        /// Whether this build could use one.
+        has_cuda: bool,
+    },
+    /// CUDA does not start, or has failed.
+    #[error("a GPU cannot be used: {source}; a run on the CPU needs none")]
+    Gpu {
+        /// What candle says.
+        source: candle_core::Error,
+    },
     /// A step is not a whole number of batches.
     #[error(transparent)]
     UnevenBatch(#[from] UnevenBatch),

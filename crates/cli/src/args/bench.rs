@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use autopipe::Split;
 use autopipe_config::DType;
 use autopipe_schedule::Kind;
+use autopipe_trainer::DeviceChoice;
 
 pub(super) const EXAMPLES: &str = "\
 Tokens are random, and so are the weights of a config.json alone: speed is all that is measured.
@@ -55,6 +56,10 @@ pub(crate) struct Bench {
     /// What random weights and tokens depend on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// What ranks compute on: cpu, cuda, or auto, which is GPUs where this build and the machine have
+    /// some
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceChoice,
     /// The type of weights and activations
     #[arg(long, value_name = "TYPE", default_value = "float32")]
     pub(crate) dtype: DType,

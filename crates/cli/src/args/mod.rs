@@ -19,6 +19,7 @@ mod write;
 
 use std::path::PathBuf;
 
+use autopipe_trainer::DeviceChoice;
 use clap::{Parser, Subcommand};
 
 use crate::log::Levels;
@@ -127,6 +128,10 @@ pub(crate) struct Train {
     /// by MPI or over TCP; auto looks whether there are several, and what has started them
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) launch: Launch,
+    /// What ranks compute on: cpu, cuda, or auto, which is GPUs where this build and the machine have
+    /// some
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceChoice,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

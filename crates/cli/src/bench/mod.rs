@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<()> {
         num_warmup_steps: args.warmup,
         seed: args.seed,
         dtype: args.dtype,
+        device: args.device,
     };
     let ranks = ThreadOptions {
         threads_per_rank: args.threads.and_then(|num| NonZeroUsize::new(num.into())),

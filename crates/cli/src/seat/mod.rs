@@ -24,7 +24,7 @@ pub(crate) struct Seat {
     pub(crate) rank: usize,
     pub(crate) world_size: usize,
     /// This process's number among those of its machine, if that is told.
-    local_rank: Option<usize>,
+    pub(crate) local_rank: Option<usize>,
     /// Processes of the world on this machine, if that is told.
     pub(crate) local_size: Option<usize>,
 }

@@ -1,8 +1,11 @@
 //! The numbers of a parameter, given up and brought back where every holder of the tensor looks.
 
 use std::cell::Cell;
+use std::mem::replace;
 
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, WithDType};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Tensor, WithDType, bail};
 use half::{bf16, f16};
 
 use super::{Parameter, Value};
@@ -19,7 +22,8 @@ impl Parameter {
     /// a dtype with which no operation computes.
     ///
     /// # Errors
-    /// If the parameter is frozen, as others may hold the numbers of such a one, or not on the CPU.
+    /// If the parameter is frozen, as others may hold the numbers of such a one, or on a device that is
+    /// neither the CPU nor a GPU that this build knows (feature `cuda`).
     ///
     /// # Examples
     /// ```
@@ -40,8 +44,8 @@ impl Parameter {
     /// ```
     pub fn release(&self) -> std::result::Result<(), Error> {
         let tensor = self.replaceable()?;
-        // No operation of candle or of this crate takes this dtype; no tensor of a model has it.
-        Ok(replace(tensor, CpuStorage::F4(Vec::new()))?)
+        exchange(tensor, Numbers::none(tensor.device())?)?;
+        Ok(())
     }
 
     /// Gives the parameter numbers again, or others in place of those it has: the `slices`, one
@@ -66,59 +70,118 @@ impl Parameter {
             });
         }
         let numbers = match expected_dtype {
-            DType::F16 => joined::<f16>(slices, expected),
-            DType::BF16 => joined::<bf16>(slices, expected),
-            DType::F32 => joined::<f32>(slices, expected),
-            DType::F64 => joined::<f64>(slices, expected),
+            DType::F16 => joined::<f16>(slices, tensor),
+            DType::BF16 => joined::<bf16>(slices, tensor),
+            DType::F32 => joined::<f32>(slices, tensor),
+            DType::F64 => joined::<f64>(slices, tensor),
             _ => Err(candle_core::Error::UnsupportedDTypeForOp(expected_dtype, "restore").bt()),
         };
-        Ok(replace(tensor, numbers?)?)
+        exchange(tensor, numbers?)?;
+        Ok(())
     }
 
     /// Whether the numbers are given up.
     pub fn is_released(&self) -> bool {
         let (storage, _) = self.value().storage_and_layout();
-        matches!(&*storage, Storage::Cpu(CpuStorage::F4(_)))
+        storage.dtype() == NO_NUMBERS
     }
 
     /// The tensor whose storage may be exchanged: its own, from the first number to the last.
     fn replaceable(&self) -> std::result::Result<&Tensor, Error> {
         let why = match &self.inner.value {
-            Value::Trainable(_, outside) if outside.device().is_cpu() => return Ok(outside),
-            Value::Trainable(..) => "it is not on the CPU",
+            Value::Trainable(_, outside) if is_known(outside.device()) => return Ok(outside),
+            Value::Trainable(..) => "it is on a device that this build does not know",
             Value::Frozen(_) => "it is frozen, and others may hold them",
         };
         Err(Error::CannotRelease { parameter: self.name().to_owned(), why })
     }
 }
 
-fn joined<T: WithDType>(slices: &[Tensor], num_elements: usize) -> Result<CpuStorage> {
-    let mut numbers: Vec<T> = Vec::with_capacity(num_elements);
+/// What stands for numbers that are given up: no operation of candle or of this crate takes this dtype,
+/// and no tensor of a model has it.
+const NO_NUMBERS: DType = DType::F4;
+
+/// The numbers of a tensor, without it.
+enum Numbers {
+    Cpu(CpuStorage),
+    #[cfg(feature = "cuda")]
+    Cuda(CudaStorage),
+}
+
+fn is_known(device: &Device) -> bool {
+    device.is_cpu() || (cfg!(feature = "cuda") && device.is_cuda())
+}
+
+impl Numbers {
+    /// What stands for those that are given up.
+    fn none(device: &Device) -> Result<Self> {
+        match device {
+            Device::Cpu => Ok(Self::Cpu(CpuStorage::F4(Vec::new()))),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => {
+                use candle_core::cuda_backend::{CudaStorageSlice, WrapErr as _};
+                let slice = CudaStorageSlice::F4(device.cuda_stream().null().w()?);
+                Ok(Self::Cuda(CudaStorage { slice, device: device.clone() }))
+            }
+            other => bail!("numbers on {:?} are not given up", other.location()),
+        }
+    }
+}
+
+/// The numbers of the slices, one after the other, where the `tensor` is.
+fn joined<T: WithDType>(slices: &[Tensor], tensor: &Tensor) -> Result<Numbers> {
+    if !tensor.device().is_cpu() {
+        let here = |slice: &Tensor| slice.detach().flatten_all()?.to_device(tensor.device());
+        let slices = slices.iter().map(here).collect::<Result<Vec<_>>>()?;
+        // Of a single one this would be the slice itself, which somebody else has.
+        let joined = if slices.len() == 1 { slices[0].copy() } else { Tensor::cat(&slices, 0) }?;
+        return exchange(&joined, Numbers::none(tensor.device())?);
+    }
+    let mut numbers: Vec<T> = Vec::with_capacity(tensor.elem_count());
     for slice in slices {
         let slice = slice.contiguous()?;
         let (storage, layout) = slice.storage_and_layout();
         let all = T::cpu_storage_as_slice(cpu(&storage)?)?;
         numbers.extend_from_slice(&all[layout.start_offset()..][..slice.elem_count()]);
     }
-    Ok(T::to_cpu_storage_owned(numbers))
+    Ok(Numbers::Cpu(T::to_cpu_storage_owned(numbers)))
 }
 
-/// Puts other numbers, or none, where those of a tensor are.
-fn replace(tensor: &Tensor, with: CpuStorage) -> Result<()> {
-    struct Replace(Cell<Option<CpuStorage>>);
+/// Puts other numbers, or none, where those of a tensor are, and returns these.
+fn exchange(tensor: &Tensor, with: Numbers) -> Result<Numbers> {
+    struct Exchange(Cell<Option<Numbers>>);
 
-    impl InplaceOp1 for Replace {
+    impl InplaceOp1 for Exchange {
         fn name(&self) -> &'static str {
             "exchange of a parameter's numbers"
         }
 
         fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
-            if let Some(with) = self.0.take() {
-                *storage = with;
+            match self.0.take() {
+                Some(Numbers::Cpu(with)) => {
+                    self.0.set(Some(Numbers::Cpu(replace(storage, with))));
+                    Ok(())
+                }
+                _ => bail!("a parameter on the CPU is given the numbers of another device"),
             }
-            Ok(())
+        }
+
+        #[cfg(feature = "cuda")]
+        fn cuda_fwd(&self, storage: &mut CudaStorage, _: &Layout) -> Result<()> {
+            match self.0.take() {
+                Some(Numbers::Cuda(with)) => {
+                    self.0.set(Some(Numbers::Cuda(replace(storage, with))));
+                    Ok(())
+                }
+                _ => bail!("a parameter on a GPU is given the numbers of another device"),
+            }
         }
     }
 
-    tensor.inplace_op1(&Replace(Cell::new(Some(with))))
+    let op = Exchange(Cell::new(Some(with)));
+    tensor.inplace_op1(&op)?;
+    match op.0.into_inner() {
+        Some(numbers) => Ok(numbers),
+        None => bail!("a parameter has not got its numbers"),
+    }
 }

@@ -1,8 +1,11 @@
 //! The GPUs that CUDA sees.
 
-use candle_core::cuda::cudarc::driver::CudaContext;
 use candle_core::cuda::cudarc::driver::sys::CUresult;
-use candle_core::{Error, Result};
+use candle_core::cuda::cudarc::driver::{CudaContext, DriverError};
+use candle_core::cuda_backend::WrapErr as _;
+use candle_core::{Device, Error, Result};
+
+use super::pool;
 
 /// How many there are; none on a machine without any.
 pub(super) fn num_gpus() -> Result<usize> {
@@ -11,4 +14,29 @@ pub(super) fn num_gpus() -> Result<usize> {
         Err(error) if error.0 == CUresult::CUDA_ERROR_NO_DEVICE => Ok(0),
         Err(error) => Err(Error::wrap(error)),
     }
+}
+
+/// A device with a stream of its own, which keeps the memory that it has had.
+pub(super) fn open(gpu: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(gpu)?;
+    of(&device, pool::keep).transpose().w()?;
+    Ok(device)
+}
+
+pub(super) fn peak(device: &Device) -> Result<Option<u64>> {
+    of(device, pool::peak).transpose().w()
+}
+
+pub(super) fn restart_peak(device: &Device) -> Result<()> {
+    of(device, pool::restart_peak).transpose().w().map(|_| ())
+}
+
+/// Asks for something of a GPU; nothing of another device, and of one without a pool.
+fn of<T>(
+    device: &Device,
+    ask: impl FnOnce(&CudaContext) -> std::result::Result<T, DriverError>,
+) -> Option<std::result::Result<T, DriverError>> {
+    let Device::Cuda(device) = device else { return None };
+    let stream = device.cuda_stream();
+    stream.context().has_async_alloc().then(|| ask(stream.context()))
 }

@@ -5,13 +5,16 @@ mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod pool;
 
 use candle_core::{Device, Result};
 
 /// The GPU of a rank: of those of this machine the one of the rank's number, counted round, so that ranks
 /// share GPUs if there are more of them. `None` without a GPU, or in a build without the feature `cuda`.
 ///
-/// Each call makes a stream of its own. What is on one such device is on another one for candle, even if
+/// Each call makes a stream of its own. Memory that is given back stays with the process, for what it
+/// computes next. What is on one such device is on another one for candle, even if
 /// both are the same GPU; ranks that are threads need that, as candle's default is a stream for each
 /// thread, while the threads of a rank compute with each other's tensors.
 ///
@@ -29,6 +32,23 @@ use candle_core::{Device, Result};
 pub fn gpu_of_rank(rank: usize) -> Result<Option<Device>> {
     match cuda::num_gpus()? {
         0 => Ok(None),
-        num_gpus => Device::new_cuda_with_stream(rank % num_gpus).map(Some),
+        num_gpus => cuda::open(rank % num_gpus).map(Some),
     }
+}
+
+/// The most bytes that this process has had of a GPU at once since the last
+/// [`restart_gpu_peak`]: of all its ranks that share the GPU together. `None` of any other device.
+///
+/// # Errors
+/// Whatever CUDA reports.
+pub fn gpu_peak(device: &Device) -> Result<Option<u64>> {
+    cuda::peak(device)
+}
+
+/// Counts [`gpu_peak`] anew, from what the process has of the GPU now.
+///
+/// # Errors
+/// Whatever CUDA reports.
+pub fn restart_gpu_peak(device: &Device) -> Result<()> {
+    cuda::restart_peak(device)
 }

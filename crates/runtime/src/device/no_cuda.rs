@@ -1,8 +1,20 @@
 //! A build that knows no GPU.
+#![expect(clippy::unnecessary_wraps, reason = "with CUDA it may fail")]
 
-use candle_core::Result;
+use candle_core::{Device, Result};
 
-#[expect(clippy::unnecessary_wraps, reason = "with CUDA it may fail")]
 pub(super) fn num_gpus() -> Result<usize> {
     Ok(0)
+}
+
+pub(super) fn open(gpu: usize) -> Result<Device> {
+    Device::new_cuda_with_stream(gpu)
+}
+
+pub(super) fn peak(_: &Device) -> Result<Option<u64>> {
+    Ok(None)
+}
+
+pub(super) fn restart_peak(_: &Device) -> Result<()> {
+    Ok(())
 }

@@ -21,7 +21,7 @@ use autopipe_models::{self as models, AutoModel};
 use crate::train::{
     candle_dtype, decide, found, load_or_draw, mesh_of, split_of_one, table_of, workload,
 };
-use crate::{Error, TrainError};
+use crate::{DeviceChoice, Error, TrainError};
 use rank::Measured;
 pub use report::{Model, Report, Versions, Weights};
 
@@ -53,6 +53,8 @@ pub struct Options {
     /// The type of weights and activations; anything but float64. Gradients are float32, and beside
     /// weights of half precision AdamW keeps float32 ones.
     pub dtype: DType,
+    /// What ranks compute on.
+    pub device: DeviceChoice,
 }
 
 /// Trains for some steps, and tells how long they took.
@@ -97,6 +99,7 @@ impl<'a> Setup<'a> {
             loss_fn: Some(LossName::MaskedCrossEntropy),
             ..PipelineConfig::default()
         };
+        problems.extend(options.device.of_rank(0).err());
         let mesh = found(&mut problems, mesh_of(options.pp_size));
         if options.dtype == DType::Float64 {
             problems.push(Error::Precision { dtype: options.dtype });

@@ -24,7 +24,8 @@ pub(super) struct Measured {
     pub(super) measured_idle: Vec<f64>,
     /// The same as the simulator has it with the times of that step's computations.
     pub(super) simulated_idle: Vec<f64>,
-    /// By rank, the most bytes held in the last step; empty if the allocator does not count.
+    /// By rank, the most bytes held in the last step; empty if the allocator does not count, or ranks
+    /// compute on GPUs.
     pub(super) peaks: Vec<f64>,
     /// The same as the simulator has it.
     pub(super) simulated_peaks: Vec<f64>,
@@ -37,7 +38,9 @@ pub(super) struct Measured {
 /// Takes all steps, those to warm up first.
 pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Measured, Error> {
     let table = Some(setup.plan.table.clone());
-    let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
+    let device = setup.options.device.of_rank(world.rank())?;
+    let counts_memory = device.is_cpu();
+    let mut pipeline = pipeline(&setup.config, &setup.mesh, table, device, world)?;
     pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy, None))?;
     let mut optimizer = Optimizer::new(AdamWConfig::default(), Vec::new())?;
     let mut measured = Measured::default();
@@ -55,7 +58,9 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
             let simulated = simulate(&setup.plan.programs.train, &costs);
             measured.measured_idle.push(timeline.idle_rate());
             measured.simulated_idle.push(simulated.idle_rate());
-            if timeline.rows().iter().flatten().all(|span| span.held.is_some()) {
+            // What is counted is memory of the host.
+            let has_counts = timeline.rows().iter().flatten().all(|span| span.held.is_some());
+            if counts_memory && has_counts {
                 measured.peaks = timeline.peak_bytes(&costs);
                 measured.simulated_peaks = simulated.peak_bytes(&costs);
             }

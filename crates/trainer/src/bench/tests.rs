@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::report::median;
 use super::{Options, Report, Weights, bench};
-use crate::TrainError;
+use crate::{DeviceChoice, TrainError};
 
 fn config() -> Value {
     json!({
@@ -30,6 +30,7 @@ fn options(pp_size: usize, schedule: Kind) -> Options {
         num_warmup_steps: 1,
         seed: 7,
         dtype: DType::Float32,
+        device: DeviceChoice::Cpu,
     }
 }
 

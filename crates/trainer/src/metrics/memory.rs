@@ -1,9 +1,10 @@
 //! How much memory the ranks of a step held.
 
-use autopipe::Communicator;
 use autopipe::communicator::Reduction;
 use autopipe::memory::Account;
 use autopipe::schedule::Span;
+use autopipe::{Communicator, gpu_peak, restart_gpu_peak};
+use candle_core::Device;
 
 use crate::Error;
 
@@ -12,13 +13,29 @@ use crate::Error;
 /// if it was measured, for measuring starts the count anew at every action. Empty if the program's
 /// allocator counts nothing ([`CountingAllocator`](autopipe::memory::CountingAllocator)).
 ///
+/// Of a rank whose `device` is a GPU, the GPU's memory; of several ranks of a process that share one,
+/// what they have of it together.
+///
 /// # Errors
 /// If another rank has failed.
-pub fn peak_memory(world: &dyn Communicator, measured: &[Span]) -> Result<Vec<u64>, Error> {
+pub fn peak_memory(
+    world: &dyn Communicator,
+    device: &Device,
+    measured: &[Span],
+) -> Result<Vec<u64>, Error> {
     let account = Account::of_thread();
-    let mine = account.and_then(Account::peak);
+    let of_gpu = gpu_peak(device).map_err(|source| Error::Gpu { source })?;
+    let (mine, measured) = match of_gpu {
+        Some(bytes) => (Some(bytes), &[][..]),
+        None => (account.and_then(Account::peak), measured),
+    };
     if let Some(account) = account {
         account.restart_peak();
+    }
+    // Whoever shares a GPU has looked.
+    if of_gpu.is_some() {
+        world.barrier().map_err(autopipe::Error::from)?;
+        restart_gpu_peak(device).map_err(|source| Error::Gpu { source })?;
     }
     // Of a rank without a count the sum knows nothing, so that the last figure tells how many count.
     let mut figures = vec![0.0; world.size() + 1];

@@ -158,6 +158,7 @@ fn operations_are_those_of_the_model_alone() {
 fn without_an_allocator_that_counts_there_is_no_memory() {
     let one = std::num::NonZeroUsize::new(1);
     let options = ThreadOptions { threads_per_rank: one, ..ThreadOptions::default() };
-    let peaks = threads(2, &options, |world| peak_memory(&*world, &[])).unwrap();
+    let peaks =
+        threads(2, &options, |world| peak_memory(&*world, &candle_core::Device::Cpu, &[])).unwrap();
     assert_eq!(peaks, [Vec::<u64>::new(), Vec::new()]);
 }

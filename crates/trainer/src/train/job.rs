@@ -27,6 +27,8 @@ use crate::{Decay, Error, Event, LrSchedule, RunDir};
 pub(super) struct Job<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) options: &'a TrainOptions,
+    /// What ranks compute on, whose devices each opens for itself.
+    pub(super) is_on_gpu: bool,
     pub(super) config: PipelineConfig,
     pub(super) mesh: DeviceMesh,
     /// Those who write a checkpoint while training goes on have it as well.
@@ -63,6 +65,8 @@ impl<'a> Job<'a> {
         let mut problems: Vec<Error> = Vec::new();
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
+        // Before anything is read: a rank without its GPU has nothing to do.
+        let device = found(&mut problems, options.device.of_rank(0));
         let pp_size = recipe.distributed.pp_size;
         let data_parallel = data_parallel(recipe);
         let config = pipeline_config(recipe);
@@ -144,6 +148,7 @@ impl<'a> Job<'a> {
             ) if is_whole => Ok(Self {
                 recipe,
                 options,
+                is_on_gpu: device.is_some_and(|device| !device.is_cpu()),
                 config,
                 mesh,
                 model: Arc::new(model),
@@ -166,7 +171,8 @@ impl<'a> Job<'a> {
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
         let summary = super::summary::summary(self);
-        let summary = format!("{summary}\nData {}", described(&self.loader));
+        let on = if self.is_on_gpu { "Each rank on a GPU\n" } else { "" };
+        let summary = format!("{summary}\n{on}Data {}", described(&self.loader));
         Event::Planned { summary, num_steps: self.num_steps() }
     }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use autopipe::ThreadOptions;
 
+use crate::DeviceChoice;
+
 /// What a run is told besides its recipe.
 #[derive(Clone, Debug, Default)]
 pub struct TrainOptions {
@@ -15,6 +17,11 @@ pub struct TrainOptions {
     pub resume: bool,
     /// The step whose actions are written as a trace beside what was predicted.
     pub trace_step: Option<usize>,
+    /// What its ranks compute on.
+    pub device: DeviceChoice,
+    /// Of a rank that is a process, its number among those of its machine, if that is known: it takes the
+    /// GPU of this number, and otherwise that of its rank.
+    pub local_rank: Option<usize>,
     /// Ends the run early.
     pub stop: Stop,
 }

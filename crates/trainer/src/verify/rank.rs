@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use autopipe::{Batch, Communicator};
 use autopipe_config::LossName;
+use candle_core::Device;
 
 use super::{Computed, Gradients, Setup};
 use crate::Error;
@@ -12,7 +13,7 @@ use crate::train::{loss_fn, pipeline};
 /// The loss, which every rank learns, and the gradients of this rank's stages.
 pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Computed, Error> {
     let table = Some(setup.plan.table.clone());
-    let mut pipeline = pipeline(&setup.config, &setup.mesh, table, world)?;
+    let mut pipeline = pipeline(&setup.config, &setup.mesh, table, Device::Cpu, world)?;
     pipeline.build(setup.model.as_model(), loss_fn(LossName::MaskedCrossEntropy, None))?;
     let batch = &setup.batch;
     let loss_scale = 1.0 / batch.num_labels_f64();

@@ -60,12 +60,13 @@ impl<'a> RankRun<'a> {
         observe: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Self, Error> {
         let rank = world.rank();
+        let device = job.options.device.of_rank(job.options.local_rank.unwrap_or(rank))?;
         let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
         let args = PipelineArgs {
             // All ranks see a number that is none, once the step is over (`vote`).
             guard: Guard::Off,
             defer_fsdp_grad_sync: job.recipe.distributed.defer_fsdp_grad_sync,
-            ..args(&job.config, &job.mesh, table)
+            ..args(&job.config, &job.mesh, table, device)
         };
         let mut pipeline = AutoPipeline::new(args, world)?;
         let loss = loss_fn(job.recipe.loss_fn, pipeline.tensor_parallel());
@@ -186,7 +187,8 @@ impl<'a> RankRun<'a> {
     fn peak_memory(&self, timeline: Option<&Timeline>) -> Result<Vec<u64>, Error> {
         let pp_rank = self.pp_rank()?;
         let row = timeline.and_then(|timeline| timeline.rows().get(pp_rank));
-        peak_memory(self.pipeline.world(), row.map_or(&[], Vec::as_slice))
+        let held = row.map_or(&[][..], Vec::as_slice);
+        peak_memory(self.pipeline.world(), self.pipeline.device(), held)
     }
 
     /// Whether this rank has, or has a share of, the parameters that stand for all sets of them.

@@ -13,15 +13,16 @@ use candle_core::Device;
 
 use crate::Error;
 
-/// This rank's pipeline on the CPU, before it is built; by `table`, if there is one. A loss that is no
+/// This rank's pipeline on a device, before it is built; by `table`, if there is one. A loss that is no
 /// number ends its step.
 pub(crate) fn pipeline(
     config: &PipelineConfig,
     mesh: &DeviceMesh,
     table: Option<Plan>,
+    device: Device,
     world: Box<dyn Communicator>,
 ) -> Result<AutoPipeline, Error> {
-    Ok(AutoPipeline::new(args(config, mesh, table), world)?)
+    Ok(AutoPipeline::new(args(config, mesh, table, device), world)?)
 }
 
 /// What it is made from.
@@ -29,9 +30,9 @@ pub(super) fn args(
     config: &PipelineConfig,
     mesh: &DeviceMesh,
     table: Option<Plan>,
+    device: Device,
 ) -> PipelineArgs {
-    let device = Some(Device::Cpu);
-    PipelineArgs { device, table, ..PipelineArgs::new(config.clone(), mesh.clone()) }
+    PipelineArgs { device: Some(device), table, ..PipelineArgs::new(config.clone(), mesh.clone()) }
 }
 
 /// The loss of a name, as a pipeline computes it on its last stage: of whole logits, or of those that
