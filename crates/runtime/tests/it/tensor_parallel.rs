@@ -197,10 +197,42 @@ fn parts_that_are_asked_for_different_things_say_so() {
         (seed, ["training, seed 6, 8 rows", "training, seed 5, 8 rows"]),
         (more, ["training, 8 rows", "training, more to come, 8 rows"]),
     ] {
+        let scale = ", a loss scale of 0.25";
         let words = format!(
-            "its tensor-parallel peer, rank 1, takes another step: {there}; this one: {here}"
+            "its tensor-parallel peer, rank 1, takes another step: {there}{scale}; this one: \
+             {here}{scale}"
         );
         assert!(told[0].contains(&words), "{}", told[0]);
         assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+    }
+}
+
+#[test]
+fn parts_that_weigh_their_losses_differently_say_so() {
+    let told = refused(|worker, is_other| {
+        let batch = batch(8).with_loss_scale(if is_other { 0.125 } else { 1.0 });
+        let refusal = worker.eval(&batch).unwrap_err().to_string();
+        assert!(refusal.contains("takes another step: evaluation"), "{refusal}");
+        worker.step(&batch).map(drop)
+    });
+    let words = "its tensor-parallel peer, rank 1, takes another step: training, 8 rows, a loss \
+                 scale of 0.125; this one: training, 8 rows";
+    assert!(told[0].contains(words), "{}", told[0]);
+    assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+}
+
+/// Of the ranks of a pipeline the last one alone multiplies by it.
+#[test]
+fn a_loss_scale_that_nobody_uses_is_not_compared() {
+    let plan =
+        generate(Kind::OneFOneB, &Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 4 });
+    let losses = run(&threads_per_rank(1), &plan.unwrap(), grid(2, ALONE), |worker, at, _| {
+        let is_last = worker.communicator().rank() == 1;
+        let scale = if is_last { 0.25 } else { 2.0 + at.part as f64 };
+        Ok(worker.step(&batch(8).with_loss_scale(scale))?.loss())
+    });
+    let expected = unsplit(&[batch(8).with_loss_scale(0.25)], 6).0;
+    for loss in losses.unwrap() {
+        assert!((loss - expected).abs() <= 1e-12 * expected.abs(), "{loss} {expected}");
     }
 }
