@@ -136,6 +136,10 @@ impl Peer {
                 let loss_scale = halves(own.loss_scale.unwrap_or_default().to_bits());
                 let words = own.call.words().into_iter().chain(loss_scale).map(f64::from);
                 let mut text = format!("{}, {} rows", own.call, own.rows.iter().sum::<usize>());
+                if own.rows.windows(2).any(|pair| pair[0] != pair[1]) {
+                    let rows: Vec<String> = own.rows.iter().map(ToString::to_string).collect();
+                    text += &format!(" in microbatches of {}", rows.join(", "));
+                }
                 if let Some(loss_scale) = own.loss_scale.filter(|scale| *scale != 1.0) {
                     text += &format!(", a loss scale of {loss_scale}");
                 }

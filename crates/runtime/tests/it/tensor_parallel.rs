@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use autopipe_runtime::{Error, StepOptions, ThreadOptions, threads};
+use autopipe_runtime::{Batch, Error, Input, StepOptions, ThreadOptions, threads};
 use autopipe_schedule::{Extent, Kind, Plan, generate};
 
 use crate::gradients::compare;
@@ -20,7 +20,7 @@ fn threads_per_rank(count: usize) -> ThreadOptions {
 }
 
 /// What the ranks of a pipeline train on in a step: another number of rows and weight for each.
-fn own_batch(data: usize, step: usize) -> autopipe_runtime::Batch {
+fn own_batch(data: usize, step: usize) -> Batch {
     batch(5 + 2 * data + step).with_loss_scale(0.25 + data as f64 - 0.1 * step as f64)
 }
 
@@ -218,6 +218,28 @@ fn parts_that_weigh_their_losses_differently_say_so() {
     let words = "its tensor-parallel peer, rank 1, takes another step: training, 8 rows, a loss \
                  scale of 0.125; this one: training, 8 rows";
     assert!(told[0].contains(words), "{}", told[0]);
+    assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+}
+
+/// As many rows, in other microbatches.
+#[test]
+fn parts_that_cut_their_batches_differently_say_so() {
+    let told = refused(|worker, is_other| {
+        let cut = |input: &Input, rows: [usize; 4]| {
+            let mut start = 0;
+            let parts = rows.map(|rows| {
+                start += rows;
+                input.tensors()[0].narrow(0, start - rows, rows).unwrap()
+            });
+            Input::each(parts)
+        };
+        let rows = if is_other { [1, 3, 2, 2] } else { [2, 2, 2, 2] };
+        let whole = batch(8);
+        let target = whole.target.as_ref().map(|target| cut(target, rows));
+        worker.step(&Batch { inputs: vec![cut(&whole.inputs[0], rows)], target, ..whole }).map(drop)
+    });
+    let there = "takes another step: training, 8 rows in microbatches of 1, 3, 2, 2";
+    assert!(told[0].contains(there), "{}", told[0]);
     assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
 }
 
