@@ -64,7 +64,7 @@ impl Model for Encoder {
                 submodules: Vec::new(),
                 role: if name.starts_with("layers") { Role::Layer } else { Role::Boundary },
                 flops: Cost::per_token(1),
-                activation_bytes: Cost::default(),
+                activation_bytes: Cost::default().into(),
             };
             graph.add_module(module).expect("the names differ");
         }

@@ -4,6 +4,7 @@ mod activation;
 mod affine;
 mod attention;
 mod clip;
+mod computed;
 mod cpu;
 mod cross_entropy;
 mod dropout;

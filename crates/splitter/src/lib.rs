@@ -20,7 +20,7 @@ pub use balance::{
 };
 pub use error::{Error, Problem};
 pub use graph::{
-    BatchShape, Cost, Dim, ElementType, GraphError, Module, ModuleGraph, ParameterSpec, Role,
+    BatchShape, Cost, Dim, ElementType, GraphError, Kept, Module, ModuleGraph, ParameterSpec, Role,
     TensorSpec,
 };
 pub use hf::{

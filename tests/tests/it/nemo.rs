@@ -23,7 +23,7 @@ fn layers(num_layers: usize) -> ModuleGraph {
         submodules: Vec::new(),
         role: Role::Layer,
         flops: Cost::default(),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     ModuleGraph::chain((0..num_layers).map(layer), &[]).unwrap()
 }

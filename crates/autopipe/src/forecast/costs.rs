@@ -3,7 +3,7 @@
 use autopipe_schedule::{CostKey, Costs, PerStage};
 use autopipe_splitter::{Partition, Routes};
 
-use super::Workload;
+use super::{Shards, Workload};
 
 /// How many times a forward's operations the gradients of attention take: the scores once more, and
 /// two products for each of theirs.
@@ -37,8 +37,9 @@ pub(super) fn activation_bytes(partition: &Partition, stage: usize, workload: &W
     if stage < partition.trained_from().unwrap_or(0) {
         return 0.0;
     }
-    let bytes = partition.stages()[stage].activation_bytes(workload.microbatch);
-    bytes / workload.shards.of_layers()
+    let Shards { layer, sequence, .. } = workload.shards;
+    let stage = &partition.stages()[stage];
+    stage.activation_bytes_among(layer, workload.microbatch) / super::float(sequence.max(1))
 }
 
 pub(super) fn costs(partition: &Partition, routes: &Routes, workload: &Workload) -> StageCosts {

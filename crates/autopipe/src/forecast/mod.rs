@@ -42,12 +42,13 @@ pub struct Shards {
     pub optimizer: usize,
     /// The tokens of each sequence: context parallelism.
     pub sequence: usize,
-    /// The operations and activations of each layer: tensor parallelism.
+    /// The operations of each layer, and of its activations what is between its matrices: tensor
+    /// parallelism.
     pub layer: usize,
 }
 
 impl Shards {
-    /// Among how many ranks the operations and activations of a stage are shared out.
+    /// Among how many ranks the operations of a stage are shared out.
     pub(crate) fn of_layers(self) -> f64 {
         float(self.sequence.max(1)) * float(self.layer.max(1))
     }
@@ -206,7 +207,7 @@ impl Forecast {
 ///     submodules: Vec::new(),
 ///     role: Role::Layer,
 ///     flops: Cost::per_token(20_000),
-///     activation_bytes: Cost::per_token(400),
+///     activation_bytes: Cost::per_token(400).into(),
 /// };
 /// let graph = ModuleGraph::chain((0..4).map(layer), &[])?;
 /// let config = PipelineConfig { pp_batch_size: 8, ..PipelineConfig::default() };

@@ -2,7 +2,7 @@
 
 use autopipe_config::PipelineConfig;
 use autopipe_splitter::{
-    BatchShape, Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
+    BatchShape, Cost, Dim, ElementType, Kept, Module, ModuleGraph, ParameterSpec, Role, TensorSpec,
 };
 
 use super::suggest::SAME_MEMORY;
@@ -10,6 +10,10 @@ use super::{
     Forecast, ParameterBytes, Shards, Speed, Warning, Workload, forecast, suggest, warnings,
 };
 use crate::{PipelinePlan, Split, plan, split};
+
+/// 8 bytes per token, 6 of which are cut where there are several parts.
+const LAYER: Kept =
+    Kept { whole: Cost::per_token(2), cut: Cost::per_token(6), added: Cost::per_token(1) };
 
 /// Layers of so many operations per token, and one head.
 fn graph(num_layers: usize, layer: Cost, head: u64) -> ModuleGraph {
@@ -19,7 +23,7 @@ fn graph(num_layers: usize, layer: Cost, head: u64) -> ModuleGraph {
         submodules: Vec::new(),
         role,
         flops,
-        activation_bytes: Cost::per_token(if role == Role::Layer { 8 } else { 0 }),
+        activation_bytes: if role == Role::Layer { LAYER } else { Kept::default() },
     };
     let layers = (0..num_layers).map(|i| module(format!("layers.{i}"), Role::Layer, layer));
     let head = module("head".to_owned(), Role::Boundary, Cost::per_token(head));
@@ -96,8 +100,8 @@ fn shards_share_parameters_and_a_speed_makes_seconds() {
     let (_, forecast) = made(&config("gpipe", 1), &graph, &with);
     assert_eq!(forecast.ranks[0].weights, 100.);
     assert_eq!((forecast.ranks[0].gradients, forecast.ranks[0].optimizer), (800., 800.));
-    // Half of each sequence and a third of each layer.
-    assert_eq!(forecast.ranks[0].activations, 160. / 6.);
+    // Half of each sequence, in two layers; of what is cut in a layer, a third.
+    assert_eq!(forecast.ranks[0].activations, 5. * 2. * (2. + 1. + 6. / 3.));
     // Two stages one after the other, and 100 bytes there and back between them.
     assert!((forecast.step - (2. * 3. / 6. + 2.)).abs() < 1e-9, "{}", forecast.step);
     assert_eq!(forecast.tokens, 10., "whole sequences");

@@ -19,7 +19,7 @@ fn graph(num_layers: usize) -> ModuleGraph {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(1),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let layers = (0..num_layers).map(|i| module(format!("layers.{i}"), Role::Layer));
     let first = [module("embed".to_owned(), Role::Boundary)];
@@ -178,7 +178,7 @@ fn tied_parameters_can_be_planned() {
         submodules: Vec::new(),
         role: Role::Boundary,
         flops: Cost::default(),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let with_tail = |trainable: [bool; 2]| {
         let mut graph = graph(2, trainable[0]);

@@ -170,8 +170,8 @@ pub(crate) fn balanced(
     let ParameterBytes { weight, gradient, optimizer } = parameter_bytes;
     let weight = share(weight, shards.weights);
     let bytes = weight + share(gradient, shards.gradients) + share(optimizer, shards.optimizer);
-    // The model counts activations whole; so everything else is counted as many times.
-    let whole = shards.of_layers();
+    // The model counts whole sequences; so everything else is counted as many times.
+    let whole = float(shards.sequence.max(1));
     let bandwidth = speed.and_then(|speed| speed.bandwidth);
     let placement = table.placement();
     let ranks = (0..table.num_stages()).map(|stage| placement.rank_of(Stage::new(stage)).index());
@@ -189,6 +189,7 @@ pub(crate) fn balanced(
             bytes_per_trainable: bytes * whole,
             bytes_per_frozen: weight * whole,
             held: held(table),
+            num_parts: shards.layer.max(1),
             limits: memory_limit
                 .map_or(MemoryLimits::Unlimited, |limit| MemoryLimits::Each(limit * whole)),
         },

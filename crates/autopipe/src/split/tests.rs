@@ -13,7 +13,7 @@ fn graph(num_layers: usize, head: u64) -> ModuleGraph {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(flops),
-        activation_bytes: Cost::per_token(8),
+        activation_bytes: Cost::per_token(8).into(),
     };
     let first = [module("embed".to_owned(), Role::Boundary, 0)];
     let layers = (0..num_layers).map(|i| module(format!("layers.{i}"), Role::Layer, 10));

@@ -33,7 +33,7 @@ impl Model for Scales {
             submodules: Vec::new(),
             role: if name.starts_with("layers") { Role::Layer } else { Role::Boundary },
             flops: Cost::per_token(1),
-            activation_bytes: Cost::default(),
+            activation_bytes: Cost::default().into(),
         };
         let dims = vec![Dim::Batch, Dim::Fixed(1)];
         let x = TensorSpec { name: "x".to_owned(), dims, dtype: self.edges };

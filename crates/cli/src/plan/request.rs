@@ -261,8 +261,7 @@ fn notes(model: &HfModel, ranks: &Ranks, seq_len: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if sizes.tp > 1 {
         notes.push(
-            "tensor-parallel ranks are taken to share layers and all activations evenly, though each \
-             holds those between blocks whole, and to talk in no time"
+            "tensor-parallel ranks are taken to share layers evenly and to talk in no time"
                 .to_owned(),
         );
     }

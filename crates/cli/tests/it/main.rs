@@ -12,6 +12,7 @@ mod hosts; // two hosts with a network between them
 mod init; // autopipe init
 mod killed; // runs that end at any moment, and go on
 mod plan; // autopipe plan and schema
+mod planned_memory; // runs that hold what was planned
 #[cfg(feature = "mpi")]
 mod processes; // ranks that mpirun has started
 mod report; // a run as a page, and what its ranks tell the log

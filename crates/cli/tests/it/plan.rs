@@ -47,7 +47,7 @@ fn planned(desk: &Desk, args: &str) -> String {
 }
 
 #[track_caller]
-fn planned_json(desk: &Desk, args: &str) -> Value {
+pub(crate) fn planned_json(desk: &Desk, args: &str) -> Value {
     serde_json::from_str(&planned(desk, &format!("{args} --json"))).unwrap()
 }
 
@@ -192,18 +192,26 @@ fn ranks_share_what_their_axis_is_for() {
     let plan = |args: &str| planned_json(&desk, &format!("{base} {args}"));
     let number = |plan: &Value, at: &str| plan.pointer(at).unwrap().as_f64().unwrap();
     let one = plan("");
-    for (args, time, weights, gradients, tokens) in [
-        ("--dp 4", 1., 4., 1., 4.),
-        ("--cp 4", 4., 4., 1., 4.),
-        ("--tp 4", 4., 4., 4., 4.),
-        ("--dp 2 --cp 2 --tp 2", 4., 8., 2., 8.),
+    // Numbers of a token on the last stage: those of heads, feed-forward blocks and vocabulary are cut,
+    // those of the residual stream are not.
+    let kept = |num_parts: f64| {
+        let (hidden, added) = (8192., if num_parts > 1. { 1. } else { 0. });
+        let cut = 4. * 8192. + 3. * 1024. + 3. * 28_672.;
+        let layer = (6. + 4. * added) * hidden + cut / num_parts;
+        40. * layer + hidden + added * hidden + 128_256. / num_parts
+    };
+    for (args, time, weights, gradients, tokens, activations) in [
+        ("--dp 4", 1., 4., 1., 4., 1.),
+        ("--cp 4", 4., 4., 1., 4., 4.),
+        ("--tp 4", 4., 4., 4., 4., kept(1.) / kept(4.)),
+        ("--dp 2 --cp 2 --tp 2", 4., 8., 2., 8., 2. * kept(1.) / kept(2.)),
     ] {
         let many = plan(args);
         let ratio = |at: &str| number(&one, at) / number(&many, at);
         for (at, expected) in [
             ("/step", time),
             ("/stages/0/flops", time),
-            ("/stages/1/activation_bytes", time),
+            ("/stages/1/activation_bytes", activations),
             ("/ranks/0/weights", weights),
             ("/ranks/1/optimizer", weights),
             ("/ranks/0/gradients", gradients),
@@ -323,50 +331,5 @@ fn examples_of_the_help_work() {
     assert_eq!(examples.len(), 4, "{help}");
     for example in examples {
         planned(&desk, example);
-    }
-}
-
-/// By rank of the world, the most bytes that it held in the last step; and by rank of the pipeline, what
-/// the plan says.
-fn held_and_planned(desk: &Desk, args: &str) -> (Vec<f64>, Vec<f64>) {
-    let run = desk.run(&format!("train memory.yaml --threads-per-rank 1 {args}"));
-    assert_eq!(run.code, 0, "{}", run.err);
-    let lines = desk.read("run/metrics.jsonl");
-    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    let held = last["memory_bytes"].as_array().unwrap().iter().map(|bytes| bytes.as_f64().unwrap());
-    let plan = planned_json(desk, &format!("memory.yaml {args}"));
-    let ranks = plan["ranks"].as_array().unwrap().iter();
-    std::fs::remove_dir_all(desk.path("run")).unwrap();
-    (held.collect(), ranks.map(|rank| rank["total"].as_f64().unwrap()).collect())
-}
-
-#[test]
-fn ranks_that_share_hold_what_is_planned() {
-    let desk = desk();
-    desk.write("text.txt", &"pack my box with five dozen liquor jugs. ".repeat(30));
-    desk.write(
-        "memory.yaml",
-        "\
-step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 2}
-distributed: {pp_size: 2, dp_size: 2, split: 'even:0,0', pipeline: {pp_schedule: 1f1b}}
-model:
-  config: {model_type: llama, vocab_size: 256, hidden_size: 192, intermediate_size: 768,
-           num_hidden_layers: 8, num_attention_heads: 4, max_position_embeddings: 32}
-dataset: {paths: [text.txt], seq_len: 16}
-optimizer: {lr: 0.01}
-checkpoint: {checkpoint_dir: run}
-metrics: {tensorboard: false}
-",
-    );
-    let most = |held: &[f64]| held.iter().copied().fold(0.0, f64::max);
-    let whole = most(&held_and_planned(&desk, "--set distributed.strategy=ddp").0);
-    for args in ["", "--set distributed.pipeline.pp_schedule=interleaved1f1b"] {
-        let (held, planned) = held_and_planned(&desk, args);
-        assert_eq!((held.len(), planned.len()), (4, 2));
-        for (rank, held) in held.iter().enumerate() {
-            let ratio = held / planned[rank / 2];
-            assert!((ratio - 1.0).abs() < 0.1, "{args}: rank {rank} holds {ratio} of the plan");
-        }
-        assert!(most(&held) < whole, "{args}: {held:?} of {whole}");
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use autopipe_nn::{Attention, Mask, RmsNorm};
 use candle_core::{D, Result, Tensor};
 
-use super::{Declaration, NormShape, Pass, Projection, Ranks, Scope};
+use super::{Declaration, NormShape, Numbers, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a self-attention, and what a family changes of it.
 #[derive(Clone, Debug)]
@@ -86,13 +86,15 @@ impl AttentionShape {
 
     /// How many numbers per token are kept: queries and keys before and after they are turned,
     /// values, and the sums in both of their orders; where there are biases, also without them, and
-    /// where heads have norms, also before those.
-    pub(super) fn kept_per_token(&self) -> usize {
+    /// where heads have norms, also before those, in both orders.
+    pub(super) fn kept_per_token(&self) -> Numbers {
         let (q, kv) = self.widths();
         let of_qkv = if self.has_qkv_bias { q + 2 * kv } else { 0 };
         let of_o = if self.has_o_bias { self.hidden_size } else { 0 };
-        let of_norms = if self.head_norm.is_some() { q + kv } else { 0 };
-        4 * q + 3 * kv + of_qkv + of_o + of_norms
+        let of_norms = if self.head_norm.is_some() { 2 * (q + kv) } else { 0 };
+        Numbers::cut(4 * q + 3 * kv + of_qkv + of_norms)
+            + Numbers::whole(of_o)
+            + Numbers::added(2 * self.hidden_size)
     }
 
     pub(super) fn build(&self, scope: &Scope<'_>) -> Result<SelfAttention> {

@@ -4,7 +4,7 @@ use autopipe_nn::Routing;
 use candle_core::{Result, Tensor};
 
 use super::mlp::GatedMlp;
-use super::{Declaration, MlpShape, Pass, Projection, Ranks, Scope};
+use super::{Declaration, MlpShape, Numbers, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a mixture of experts.
 #[derive(Clone, Debug)]
@@ -54,11 +54,13 @@ impl ExpertsShape {
         router + self.num_per_token as u64 * self.expert.declare().flops_per_token()
     }
 
-    /// How many numbers per token are kept: the router's results, and for each of a token's experts
-    /// its input, what is inside, and its output.
-    pub(super) fn kept_per_token(&self) -> usize {
-        let of_expert = 2 * self.hidden_size + self.expert.kept_per_token();
-        2 * self.num_experts + self.hidden_size + self.num_per_token * of_expert
+    /// How many numbers per token are kept: the router's results, with a balance loss twice, and for
+    /// each of a token's experts its input, what is inside, and its output, alone and beside those of
+    /// the others.
+    pub(super) fn kept_per_token(&self) -> Numbers {
+        let of_expert = Numbers::whole(3 * self.hidden_size) + self.expert.kept_per_token();
+        let num_copies = if self.balance.is_some() { 2 } else { 1 };
+        Numbers::whole(num_copies * self.num_experts) + self.num_per_token * of_expert
     }
 
     pub(super) fn build(&self, scope: &Scope<'_>, num_sparse: usize) -> Result<Experts> {

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::experts::{Experts, ExpertsShape};
 use super::mlp::{GatedMlp, MlpShape};
-use super::{Declaration, Pass, Scope};
+use super::{Declaration, Numbers, Pass, Scope};
 
 /// The sizes of one of both.
 #[derive(Clone, Debug)]
@@ -54,11 +54,12 @@ impl FeedForward {
         }
     }
 
-    pub(super) fn kept_per_token(&self) -> usize {
-        match self {
-            Self::Dense(shape) => shape.kept_per_token(),
-            Self::Sparse(shape) => shape.kept_per_token(),
-        }
+    pub(super) fn kept_per_token(&self) -> Numbers {
+        let (inside, hidden_size) = match self {
+            Self::Dense(shape) => (shape.kept_per_token(), shape.hidden_size),
+            Self::Sparse(shape) => (shape.kept_per_token(), shape.hidden_size),
+        };
+        inside + Numbers::added(2 * hidden_size)
     }
 
     pub(super) fn build(&self, scope: &Scope<'_>, num_sparse: usize) -> Result<Built> {

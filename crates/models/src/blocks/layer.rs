@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::attention::{AttentionShape, SelfAttention};
 use super::feed_forward::{Built, FeedForward};
-use super::{Declaration, NormShape, Pass, Scope};
+use super::{Declaration, NormShape, Numbers, Pass, Scope};
 
 /// The sizes of a decoder layer.
 #[derive(Clone, Debug)]
@@ -71,9 +71,11 @@ impl LayerShape {
 
     /// How many numbers per token the forward makes and keeps for the backward: the norms, the
     /// results of both blocks, and both sums, beside what is inside of the blocks.
-    pub(crate) fn kept_per_token(&self) -> usize {
+    pub(crate) fn kept_per_token(&self) -> Numbers {
         let outside = (self.norms.names().len() + 4) * self.hidden_size;
-        outside + self.attention.kept_per_token() + self.feed_forward.kept_per_token()
+        Numbers::whole(outside)
+            + self.attention.kept_per_token()
+            + self.feed_forward.kept_per_token()
     }
 
     /// The layer of a decoder in which `num_sparse` layers have a router.

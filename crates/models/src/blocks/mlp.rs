@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Activation, Declaration, Pass, Projection, Ranks, Scope};
+use super::{Activation, Declaration, Numbers, Pass, Projection, Ranks, Scope};
 
 /// The sizes of a feed-forward block.
 #[derive(Clone, Debug)]
@@ -55,9 +55,13 @@ impl MlpShape {
 
     /// How many numbers per token are kept: both factors and their product; where there are biases,
     /// also without them.
-    pub(super) fn kept_per_token(&self) -> usize {
+    pub(super) fn kept_per_token(&self) -> Numbers {
         let inner = self.intermediate_size;
-        3 * inner + if self.has_bias { 2 * inner + self.hidden_size } else { 0 }
+        let kept = Numbers::cut(3 * inner);
+        if self.has_bias {
+            return kept + Numbers::cut(2 * inner) + Numbers::whole(self.hidden_size);
+        }
+        kept
     }
 
     pub(super) fn build(&self, scope: &Scope<'_>) -> Result<GatedMlp> {

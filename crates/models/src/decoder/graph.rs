@@ -1,6 +1,6 @@
 //! The decoder as a graph of modules.
 
-use autopipe_splitter::{Cost, Dim, Module, ModuleGraph, ParameterSpec, TensorSpec};
+use autopipe_splitter::{Dim, Module, ModuleGraph, ParameterSpec, TensorSpec};
 
 use super::Decoder;
 use super::part::Part;
@@ -31,7 +31,7 @@ impl Decoder {
             submodules: part.declare(&self.shape).part_names(),
             role: part.role(),
             flops: part.flops(&self.shape),
-            activation_bytes: Cost::per_token((kept * self.element.size_in_bytes()) as u64),
+            activation_bytes: kept.bytes(self.element),
         }
     }
 }

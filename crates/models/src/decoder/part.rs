@@ -4,7 +4,7 @@ use autopipe_splitter::{Cost, Role};
 
 use super::DecoderShape;
 use crate::Recompute;
-use crate::blocks::Declaration;
+use crate::blocks::{Declaration, Numbers};
 
 /// One module: what is never cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,16 +70,22 @@ impl Part {
 
     /// How many numbers per token the forward keeps: the results of its operations, which candle
     /// holds as long as the graph of the backward. A module's input is counted where it was made.
-    pub(super) fn kept_per_token(self, shape: &DecoderShape, recompute: Recompute) -> usize {
+    pub(super) fn kept_per_token(self, shape: &DecoderShape, recompute: Recompute) -> Numbers {
+        let hidden_size = shape.hidden_size;
         match self {
-            Self::Embedding | Self::Norm => shape.hidden_size,
-            Self::Layer(layer) if recompute.has(layer) => shape.hidden_size,
+            // Of several ranks each also keeps what it has looked up, before and after it has left out
+            // the rows of others.
+            Self::Embedding => Numbers::whole(hidden_size) + Numbers::added(2 * hidden_size),
+            Self::Norm => Numbers::whole(hidden_size),
+            Self::Layer(layer) if recompute.has(layer) => Numbers::whole(hidden_size),
             Self::Layer(layer) => shape.layers[layer].kept_per_token(),
             // Sine and cosine are shared by all layers and small.
-            Self::Rotary => 0,
-            // Before and after the cap, and what is between.
-            Self::Head if shape.logit_softcap.is_some() => 4 * shape.vocab_size,
-            Self::Head => shape.vocab_size,
+            Self::Rotary => Numbers::default(),
+            Self::Head => {
+                // Before and after the cap, and what is between.
+                let num_kept = if shape.logit_softcap.is_some() { 4 } else { 1 };
+                Numbers::cut(num_kept * shape.vocab_size) + Numbers::added(hidden_size)
+            }
         }
     }
 }

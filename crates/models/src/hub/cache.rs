@@ -10,9 +10,14 @@ use crate::checkpoint::{self, CONFIG_FILE};
 /// How many letters the name of a commit has.
 const COMMIT_LENGTH: usize = 40;
 
+/// Of a model's folder.
+pub(super) fn folder_name(name: &str) -> String {
+    format!("models--{}", name.replace('/', "--"))
+}
+
 /// The folder of a model that is whole in the cache.
 pub(super) fn find(cache: &Path, repository: &Repository<'_>) -> Option<PathBuf> {
-    let root = cache.join(format!("models--{}", repository.name.replace('/', "--")));
+    let root = cache.join(folder_name(repository.name));
     let commit = match fs::read_to_string(root.join("refs").join(repository.revision)) {
         Ok(commit) => commit.trim().to_owned(),
         Err(_) => repository.revision.to_owned(),

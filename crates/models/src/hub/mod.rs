@@ -8,6 +8,8 @@
 mod cache;
 #[cfg(feature = "hub")]
 mod download;
+#[cfg(feature = "hub")]
+mod lock;
 mod problem;
 
 #[cfg(test)]
@@ -60,8 +62,10 @@ pub struct Progress<'a> {
 /// weights in safetensors, and its tokenizer if it has one.
 ///
 /// What the cache lacks is downloaded, and `observe` is told how that goes; what was left half done
-/// is gone on with. All files are of one commit. One process at a time should fetch a model: of two
-/// that want the same file, the later one gives up after some seconds.
+/// is gone on with. All files are of one commit. Of several processes that want the same model one
+/// fetches it, while the others wait for it and take what it has fetched, or go on with what it has
+/// left half done; other programs hold theirs only file by file, and of two of those that fetch the
+/// same file the later one gives up after some seconds.
 ///
 /// # Errors
 /// If there is no such repository, it has no model in a form that can be read, it cannot be reached,
@@ -83,8 +87,21 @@ pub fn folder(
     fetch(hub, endpoint, repository, observe).map_err(failed)
 }
 
+/// Downloads it, unless another process has done so meanwhile.
 #[cfg(feature = "hub")]
-use download::fetch;
+fn fetch(
+    hub: &Hub,
+    endpoint: &str,
+    repository: &Repository<'_>,
+    observe: &mut dyn FnMut(&Progress<'_>),
+) -> Result<PathBuf, HubProblem> {
+    let _lock = lock::take(&hub.cache, repository.name)
+        .map_err(|source| HubProblem::Cache { cache: hub.cache.clone(), source })?;
+    if let Some(folder) = cache::find(&hub.cache, repository) {
+        return Ok(folder);
+    }
+    download::fetch(hub, endpoint, repository, observe)
+}
 
 #[cfg(not(feature = "hub"))]
 fn fetch(

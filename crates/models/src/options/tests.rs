@@ -75,7 +75,7 @@ fn layers_are_recomputed_by_their_number_in_the_model() {
     assert_eq!(which(Recompute::Every(2)), [0, 2, 4]);
     let kept = |recompute| {
         let graph = model(Options { recompute, ..Options::default() }).unwrap().as_model().graph();
-        graph.module("model.layers.1").unwrap().activation_bytes.per_token
+        graph.module("model.layers.1").unwrap().activation_bytes.whole.per_token
     };
     assert_eq!(kept(Recompute::All), 8 * 4);
     assert_eq!(kept(Recompute::Every(2)), kept(Recompute::None));

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{CustomOp2, D, DType, Result, Tensor};
+use candle_core::{CustomOp1, D, DType, Result, Tensor};
 
 use super::labels::Label;
 use super::{fused, labels, leading};
+use crate::computed::{Computed, computed};
 use crate::cpu::{for_number, has_kernels};
-use crate::every_device::on_every_device;
-use crate::tensor_parallel::second;
 use crate::{Combine, Pass, TensorParallelGroup};
 
 const NAME: &str = "cross entropy among ranks";
@@ -47,7 +46,7 @@ pub fn cross_entropy_sum_among(
     if !logits.track_op() {
         return Ok(loss);
     }
-    logits.contiguous()?.apply_op2(&loss.detach(), Among { classes, log_sums })
+    logits.contiguous()?.apply_op1(Among { classes, log_sums, loss: Computed::new(loss) })
 }
 
 /// The largest logit of each row, `[rows]`.
@@ -112,11 +111,12 @@ fn own_logits(rows: &Tensor, classes: &[Label]) -> Result<Tensor> {
     labels::only(classes, |label| matches!(label, Label::Own(_)), &logits)
 }
 
-/// The loss, the second input, as it depends on the first, a rank's logits.
+/// The loss as it depends on a rank's logits.
 struct Among {
     classes: Vec<Label>,
     /// log Σ exp of each row over the classes of all ranks, `[rows, 1]`.
     log_sums: Tensor,
+    loss: Computed,
 }
 
 impl Among {
@@ -134,24 +134,18 @@ impl Among {
     }
 }
 
-impl CustomOp2 for Among {
+impl CustomOp1 for Among {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    on_every_device!(second);
+    computed!(loss, a);
 
-    fn bwd(
-        &self,
-        logits: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let scale = grad.to_dtype(DType::F64)?.to_scalar()?;
         let logits = logits.detach();
         if logits.elem_count() == 0 {
-            return Ok((Some(logits.zeros_like()?), None));
+            return logits.zeros_like().map(Some);
         }
         let input_grad = if has_kernels(&logits) {
             let log_sums = self.log_sums.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
@@ -161,6 +155,6 @@ impl CustomOp2 for Among {
         } else {
             self.composed(&logits, scale)?
         };
-        Ok((Some(input_grad), None))
+        Ok(Some(input_grad))
     }
 }

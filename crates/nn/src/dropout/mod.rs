@@ -100,10 +100,11 @@ impl Dropout {
         Ok(Self { columns: Some(Columns { start, len, width }), ..self })
     }
 
-    /// Treats `x` of shape `[batch, ..]`.
+    /// Treats `x` of shape `[batch, ..]`; of columns, `[batch, .., columns]`.
     ///
     /// # Errors
-    /// If `x` has no dimension, or not as many columns as were said.
+    /// If `x` has no dimension, or not as many columns as were said, which are those of its last
+    /// dimension if that is not its first.
     pub fn forward(&self, x: &Tensor, noise: &Noise) -> Result<Tensor> {
         let wrong = |expected: String| Error::InputShape {
             layer: "dropout",
@@ -113,7 +114,9 @@ impl Dropout {
         let (Some(&num_rows), Some(last)) = (x.dims().first(), x.dims().last()) else {
             return Err(wrong("an input of shape [batch, ..]".to_owned()).into());
         };
-        if let Some(Columns { len, .. }) = self.columns.filter(|columns| columns.len != *last) {
+        // Where there is one dimension alone, it is that of the rows.
+        let lacks = |columns: &Columns| columns.len != *last || x.rank() < 2;
+        if let Some(Columns { len, .. }) = self.columns.filter(lacks) {
             return Err(wrong(format!("an input of shape [batch, .., {len}]")).into());
         }
         if self.p == 0. || x.elem_count() == 0 {

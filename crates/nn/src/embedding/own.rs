@@ -31,6 +31,8 @@ impl Own {
     /// What was looked up, with zeros for what is another rank's; so are the gradients.
     pub(super) fn only(&self, y: &Tensor) -> Result<Tensor> {
         let is_own = Tensor::from_slice(&self.is_own, (self.is_own.len(), 1), y.device())?;
-        is_own.broadcast_as(y.shape())?.where_cond(y, &y.detach().zeros_like()?)
+        // One zero for all, as it is kept for the backward.
+        let zeros = Tensor::zeros((1, 1), y.dtype(), y.device())?.broadcast_as(y.shape())?;
+        is_own.broadcast_as(y.shape())?.where_cond(y, &zeros)
     }
 }

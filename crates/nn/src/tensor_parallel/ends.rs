@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CustomOp1, Result, Tensor};
 
 use super::{Combine, Pass, TensorParallelGroup};
+use crate::computed::{Computed, computed};
 use crate::every_device::{copy, on_every_device};
 
 /// The same tensor, in front of layers of which each rank has a part: its gradient is the sum of what
@@ -32,7 +32,7 @@ pub fn enter(x: &Tensor, group: &Arc<dyn TensorParallelGroup>) -> Result<Tensor>
 /// Whatever the group says.
 pub fn leave(x: &Tensor, group: &Arc<dyn TensorParallelGroup>) -> Result<Tensor> {
     let sum = group.all_reduce(&x.detach().contiguous()?, Combine::Sum, Pass::Forward)?;
-    if x.track_op() { x.apply_op2(&sum.detach(), Leave) } else { Ok(sum) }
+    if x.track_op() { x.apply_op1(Leave { sum: Computed::new(sum) }) } else { Ok(sum) }
 }
 
 struct Enter(Arc<dyn TensorParallelGroup>);
@@ -50,36 +50,18 @@ impl CustomOp1 for Enter {
     }
 }
 
-/// Of the first input the second is the result.
-struct Leave;
-
-/// A copy of the second of two tensors.
-pub(crate) fn second<S: BackendStorage>(
-    _: &S,
-    _: &Layout,
-    result: &S,
-    layout: &Layout,
-) -> Result<(S, Shape)>
-where
-    S::Device: BackendDevice<Storage = S>,
-{
-    copy(result, layout)
+struct Leave {
+    sum: Computed,
 }
 
-impl CustomOp2 for Leave {
+impl CustomOp1 for Leave {
     fn name(&self) -> &'static str {
         "sum of ranks' parts"
     }
 
-    on_every_device!(second);
+    computed!(sum, a);
 
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some(grad.detach()), None))
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(grad.detach()))
     }
 }

@@ -8,7 +8,6 @@ use std::fmt;
 use candle_core::{Result, Tensor};
 
 pub use cut::{Cut, even_part};
-pub(crate) use ends::second;
 pub use ends::{enter, leave};
 
 /// The ranks among which the matrices of a stage are cut, as one of them sees them.

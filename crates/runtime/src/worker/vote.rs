@@ -37,10 +37,14 @@ impl Worker {
         // Only the rank of the first stage is sure to have the inputs.
         let num_microbatches = program.num_microbatches();
         let rows = self.local(program, 0).map(|_| Rows::of(batch, num_microbatches));
+        // And only that of the last one needs to know what losses are multiplied by.
+        let last = program.placement().num_stages().saturating_sub(1);
+        let loss_scale = self.local(program, last).map(|_| batch.loss_scale);
         let mut own_vote = Vote {
             call: Call::new(program, batch, options),
             objection,
             rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
+            loss_scale,
             has_sums: self.replicas.as_ref().is_some_and(Synced::has_sums),
         };
         let outcome = self.guarded(place, |worker| {
@@ -129,8 +133,17 @@ impl Peer {
             Self::TensorParallel => {
                 #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^53 rows")]
                 let rows = own.rows.iter().map(|&rows| rows as f64);
-                let words = own.call.words().map(f64::from).into_iter().chain(rows).collect();
-                (words, format!("{}, {} rows", own.call, own.rows.iter().sum::<usize>()))
+                let loss_scale = halves(own.loss_scale.unwrap_or_default().to_bits());
+                let words = own.call.words().into_iter().chain(loss_scale).map(f64::from);
+                let mut text = format!("{}, {} rows", own.call, own.rows.iter().sum::<usize>());
+                if own.rows.windows(2).any(|pair| pair[0] != pair[1]) {
+                    let rows: Vec<String> = own.rows.iter().map(ToString::to_string).collect();
+                    text += &format!(" in microbatches of {}", rows.join(", "));
+                }
+                if let Some(loss_scale) = own.loss_scale.filter(|scale| *scale != 1.0) {
+                    text += &format!(", a loss scale of {loss_scale}");
+                }
+                (words.chain(rows).collect(), text)
             }
         }
     }
@@ -172,6 +185,8 @@ struct Vote {
     objection: Option<String>,
     /// The rows of each microbatch; none of a rank that does not count them.
     rows: Vec<usize>,
+    /// What losses are multiplied by; none of a rank that computes none.
+    loss_scale: Option<f64>,
     /// Whether there are gradients that were summed over replicas before.
     has_sums: bool,
 }

@@ -13,6 +13,7 @@ mod gradients;
 mod guard;
 mod half;
 mod inject;
+mod kept;
 mod launch;
 mod memory;
 mod net;

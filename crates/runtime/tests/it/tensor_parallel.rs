@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use autopipe_runtime::{Error, StepOptions, ThreadOptions, threads};
+use autopipe_runtime::{Batch, Error, Input, StepOptions, ThreadOptions, threads};
 use autopipe_schedule::{Extent, Kind, Plan, generate};
 
 use crate::gradients::compare;
@@ -20,7 +20,7 @@ fn threads_per_rank(count: usize) -> ThreadOptions {
 }
 
 /// What the ranks of a pipeline train on in a step: another number of rows and weight for each.
-fn own_batch(data: usize, step: usize) -> autopipe_runtime::Batch {
+fn own_batch(data: usize, step: usize) -> Batch {
     batch(5 + 2 * data + step).with_loss_scale(0.25 + data as f64 - 0.1 * step as f64)
 }
 
@@ -197,10 +197,64 @@ fn parts_that_are_asked_for_different_things_say_so() {
         (seed, ["training, seed 6, 8 rows", "training, seed 5, 8 rows"]),
         (more, ["training, 8 rows", "training, more to come, 8 rows"]),
     ] {
+        let scale = ", a loss scale of 0.25";
         let words = format!(
-            "its tensor-parallel peer, rank 1, takes another step: {there}; this one: {here}"
+            "its tensor-parallel peer, rank 1, takes another step: {there}{scale}; this one: \
+             {here}{scale}"
         );
         assert!(told[0].contains(&words), "{}", told[0]);
         assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+    }
+}
+
+#[test]
+fn parts_that_weigh_their_losses_differently_say_so() {
+    let told = refused(|worker, is_other| {
+        let batch = batch(8).with_loss_scale(if is_other { 0.125 } else { 1.0 });
+        let refusal = worker.eval(&batch).unwrap_err().to_string();
+        assert!(refusal.contains("takes another step: evaluation"), "{refusal}");
+        worker.step(&batch).map(drop)
+    });
+    let words = "its tensor-parallel peer, rank 1, takes another step: training, 8 rows, a loss \
+                 scale of 0.125; this one: training, 8 rows";
+    assert!(told[0].contains(words), "{}", told[0]);
+    assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+}
+
+/// As many rows, in other microbatches.
+#[test]
+fn parts_that_cut_their_batches_differently_say_so() {
+    let told = refused(|worker, is_other| {
+        let cut = |input: &Input, rows: [usize; 4]| {
+            let mut start = 0;
+            let parts = rows.map(|rows| {
+                start += rows;
+                input.tensors()[0].narrow(0, start - rows, rows).unwrap()
+            });
+            Input::each(parts)
+        };
+        let rows = if is_other { [1, 3, 2, 2] } else { [2, 2, 2, 2] };
+        let whole = batch(8);
+        let target = whole.target.as_ref().map(|target| cut(target, rows));
+        worker.step(&Batch { inputs: vec![cut(&whole.inputs[0], rows)], target, ..whole }).map(drop)
+    });
+    let there = "takes another step: training, 8 rows in microbatches of 1, 3, 2, 2";
+    assert!(told[0].contains(there), "{}", told[0]);
+    assert!(told.iter().all(|told| told.contains("takes another step")), "{told:?}");
+}
+
+/// Of the ranks of a pipeline the last one alone multiplies by it.
+#[test]
+fn a_loss_scale_that_nobody_uses_is_not_compared() {
+    let plan =
+        generate(Kind::OneFOneB, &Extent { num_ranks: 2, stages_per_rank: 1, num_microbatches: 4 });
+    let losses = run(&threads_per_rank(1), &plan.unwrap(), grid(2, ALONE), |worker, at, _| {
+        let is_last = worker.communicator().rank() == 1;
+        let scale = if is_last { 0.25 } else { 2.0 + at.part as f64 };
+        Ok(worker.step(&batch(8).with_loss_scale(scale))?.loss())
+    });
+    let expected = unsplit(&[batch(8).with_loss_scale(0.25)], 6).0;
+    for loss in losses.unwrap() {
+        assert!((loss - expected).abs() <= 1e-12 * expected.abs(), "{loss} {expected}");
     }
 }

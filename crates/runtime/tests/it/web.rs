@@ -67,7 +67,7 @@ impl Web {
                 submodules: Vec::new(),
                 role: Role::Layer,
                 flops: Cost::default(),
-                activation_bytes: Cost::default(),
+                activation_bytes: Cost::default().into(),
             };
             graph.add_module(module).unwrap();
         }

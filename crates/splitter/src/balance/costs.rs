@@ -63,7 +63,7 @@ impl<'a> Costs<'a> {
         let (mut every_time, mut every_activation) = (0.0, 0.0);
         let (mut all_time, mut all_activation) = (0.0, 0.0);
         for (module, seconds) in graph.modules().zip(times) {
-            let bytes = module.activation_bytes.at(model.shape);
+            let bytes = module.activation_bytes.among(model.memory.num_parts, model.shape);
             match module.role {
                 Role::EveryStage => {
                     every_time += seconds;

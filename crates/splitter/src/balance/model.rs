@@ -74,6 +74,9 @@ pub struct Memory {
     /// For each stage, of how many microbatches it holds the activations at its peak: the schedule
     /// decides it. With 1F1B the first of 4 stages holds 4, the last 1.
     pub held: Vec<usize>,
+    /// How many tensor-parallel ranks have a part of each stage, at least 1. What the others hold of
+    /// parameters is not counted here; of activations it follows from the modules.
+    pub num_parts: usize,
     /// What the ranks have.
     pub limits: MemoryLimits,
 }

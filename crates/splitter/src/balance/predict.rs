@@ -104,7 +104,7 @@ pub fn evaluate(
         })
         .collect();
     for (module, time) in graph.modules().zip(times) {
-        let bytes = module.activation_bytes.at(model.shape);
+        let bytes = module.activation_bytes.among(model.memory.num_parts, model.shape);
         let on = match place(module) {
             Some(stage) => stage..stage + 1,
             None => 0..num_stages,

@@ -2,6 +2,7 @@
 
 mod cost;
 mod error;
+mod kept;
 mod module;
 mod tensor;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use petgraph::visit::EdgeRef;
 
 pub use cost::{BatchShape, Cost};
 pub use error::GraphError;
+pub use kept::Kept;
 pub use module::{Module, ParameterSpec, Role};
 pub use tensor::{Dim, ElementType, TensorSpec};
 

@@ -1,6 +1,6 @@
 //! A node of the graph: one module with what it costs to hold and to run.
 
-use super::Cost;
+use super::{Cost, Kept};
 
 /// What a module is to a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,8 +29,9 @@ pub struct Module {
     pub role: Role,
     /// Floating-point operations of the forward pass.
     pub flops: Cost,
-    /// Bytes that the forward pass keeps for the backward pass.
-    pub activation_bytes: Cost,
+    /// Bytes that the forward pass keeps for the backward pass: a [`Cost`] is of what every rank has
+    /// all of.
+    pub activation_bytes: Kept,
 }
 
 impl Module {

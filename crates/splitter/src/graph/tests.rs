@@ -13,7 +13,7 @@ fn module(name: &str, role: Role) -> Module {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(12),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     }
 }
 

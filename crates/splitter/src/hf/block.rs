@@ -8,8 +8,16 @@
 pub(super) struct Block {
     tensors: Vec<Tensor>,
     parts: Vec<Part>,
-    kept: u128,
+    kept: Numbers,
     pair_flops: u128,
+}
+
+/// How many numbers a forward keeps: see [`Kept`](crate::Kept).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) whole: u128,
+    pub(super) cut: u128,
+    pub(super) added: u128,
 }
 
 /// One parameter.
@@ -159,9 +167,22 @@ impl Block {
         self
     }
 
-    /// Says that the forward keeps `numbers` more per token.
+    /// Says that the forward keeps `numbers` more per token, on a tensor-parallel rank as well.
     pub(super) fn keeping(mut self, numbers: u128) -> Self {
-        self.kept += numbers;
+        self.kept.whole += numbers;
+        self
+    }
+
+    /// Says that the forward keeps `numbers` more per token, which tensor-parallel ranks share out.
+    pub(super) fn keeping_parts(mut self, numbers: u128) -> Self {
+        self.kept.cut += numbers;
+        self
+    }
+
+    /// Says that each of several tensor-parallel ranks keeps `numbers` more per token: a block that is
+    /// cut begins with a copy of its input, and ends with the sum beside the rank's own summand.
+    pub(super) fn adding(mut self, numbers: u128) -> Self {
+        self.kept.added += numbers;
         self
     }
 
@@ -172,8 +193,16 @@ impl Block {
     }
 
     /// How many numbers the forward keeps per token.
-    pub(super) fn kept_per_token(&self) -> u128 {
-        self.kept + self.sum(Self::kept_per_token)
+    pub(super) fn kept_per_token(&self) -> Numbers {
+        self.parts.iter().fold(self.kept, |kept, part| {
+            let inner = part.block.kept_per_token();
+            let sum = |own: u128, inner: u128| own + part.times * inner / part.merged;
+            Numbers {
+                whole: sum(kept.whole, inner.whole),
+                cut: sum(kept.cut, inner.cut),
+                added: sum(kept.added, inner.added),
+            }
+        })
     }
 
     /// Operations of the products with parameters, per token.

@@ -1,10 +1,10 @@
 //! From what was read to a graph of named modules.
 
 use super::HfProblem;
-use super::block::Block;
+use super::block::{Block, Numbers};
 use super::decoder::{Decoder, Layer};
 use super::towers::Tower;
-use crate::{Cost, Dim, ElementType, Module, ModuleGraph, ParameterSpec, Role, TensorSpec};
+use crate::{Cost, Dim, ElementType, Kept, Module, ModuleGraph, ParameterSpec, Role, TensorSpec};
 
 /// A thousand times the largest models; bytes and operations counted from it do not overflow.
 const MAX_PARAMETERS: u128 = 1 << 50;
@@ -90,24 +90,25 @@ impl NamedModel {
         let Decoder { sizes, layers, norm, .. } = &self.decoder;
         let hidden = sizes.hidden_size;
         let named = |name: &str| format!("{}{name}", self.text_prefix);
-        let boundary = |name: String, block: &Block, kept: usize| {
-            let block = block.clone().keeping(kept as u128);
-            self.module(name, &block, Role::Boundary)
-        };
+        let boundary = |name: String, block: &Block| self.module(name, block, Role::Boundary);
+        let width = hidden as u128;
         let embedding = named("embed_tokens");
         let owner = format!("{embedding}.weight");
-        let embed = Block::embedding(sizes.vocab_size, hidden);
-        let mut modules = vec![boundary(embedding, &embed, hidden)];
+        // Of several ranks each also keeps what it has looked up, before and after it has left out the
+        // rows of others.
+        let embed = Block::embedding(sizes.vocab_size, hidden).keeping(width).adding(2 * width);
+        let mut modules = vec![boundary(embedding, &embed)];
         for (number, Layer { block, window }) in layers.iter().enumerate() {
             let mut layer = self.module(named(&format!("layers.{number}")), block, Role::Layer);
             layer.flops.window = *window;
             modules.push(layer);
         }
-        modules.push(boundary(named("norm"), norm, hidden));
+        modules.push(boundary(named("norm"), &norm.clone().keeping(width)));
         modules.push(self.module(named("rotary_emb"), &Block::empty(), Role::EveryStage));
         if let Some(name) = &self.lm_head {
             let head = Block::linear(hidden, sizes.vocab_size);
-            let mut head = boundary(name.clone(), &head, sizes.vocab_size);
+            let head = head.keeping_parts(sizes.vocab_size as u128).adding(width);
+            let mut head = boundary(name.clone(), &head);
             for parameter in head.parameters.iter_mut().filter(|_| self.is_tied) {
                 parameter.shared_with = Some(owner.clone());
             }
@@ -118,7 +119,6 @@ impl NamedModel {
 
     /// A module whose costs grow with the text.
     fn module(&self, name: String, block: &Block, role: Role) -> Module {
-        let bytes = block.kept_per_token() * self.dtype.size_in_bytes() as u128;
         let flops = Cost {
             per_pair: counted(block.flops_per_pair()),
             ..Cost::per_token(counted(block.flops_per_token()))
@@ -128,7 +128,7 @@ impl NamedModel {
             submodules: block.part_names(),
             role,
             flops,
-            activation_bytes: Cost::per_token(counted(bytes)),
+            activation_bytes: self.kept(block, |bytes| Cost::per_token(counted(bytes))),
             name,
         }
     }
@@ -139,16 +139,22 @@ impl NamedModel {
         let tokens = tower.num_tokens as u128;
         let pairs = tokens.saturating_mul(tokens).saturating_mul(block.flops_per_pair());
         let flops = tokens.saturating_mul(block.flops_per_token()).saturating_add(pairs);
-        let kept = block.kept_per_token() * self.dtype.size_in_bytes() as u128;
         let per_sample = |number| Cost { per_sample: counted(number), ..Cost::default() };
         Module {
             parameters: parameters(block, name),
             submodules: block.part_names(),
             role: Role::Boundary,
             flops: per_sample(flops),
-            activation_bytes: per_sample(tokens.saturating_mul(kept)),
+            activation_bytes: self.kept(block, |bytes| per_sample(tokens.saturating_mul(bytes))),
             name: name.to_owned(),
         }
+    }
+
+    /// What it keeps, with what `cost` makes of the bytes for a token.
+    fn kept(&self, block: &Block, cost: impl Fn(u128) -> Cost) -> Kept {
+        let Numbers { whole, cut, added } = block.kept_per_token();
+        let cost = |numbers: u128| cost(numbers * self.dtype.size_in_bytes() as u128);
+        Kept { whole: cost(whole), cut: cost(cut), added: cost(added) }
     }
 
     fn tensor(&self, name: &str, dims: Vec<Dim>) -> TensorSpec {

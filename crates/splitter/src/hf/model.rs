@@ -62,8 +62,9 @@ pub enum HfNesting {
 /// Operations per token are two for each element of the matrices that a token is multiplied with, of
 /// experts those that it is sent to; per pair of tokens that attend to each other, four for each
 /// number in the queries. Per token a layer keeps `6 hidden + 4 queries + 3 keys + 3 intermediate`
-/// numbers in the model's type, more with biases and further norms, and the last term once for each
-/// active expert. An encoder costs what one image of the config's size takes, or of 448 by 448
+/// numbers in the model's type, more with biases and further norms; with experts the last term once for
+/// each active one, with `3 hidden` for the way there and back. Among tensor-parallel ranks the terms in
+/// `hidden` are whole on each, and `4 hidden` more. An encoder costs what one image of the config's size takes, or of 448 by 448
 /// pixels where the config takes any, or one clip of sound of full length.
 ///
 /// # Examples

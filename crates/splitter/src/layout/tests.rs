@@ -12,7 +12,7 @@ fn graph(num_layers: usize, predictions: &[&str]) -> ModuleGraph {
         submodules: Vec::new(),
         role,
         flops: Cost::default(),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let mut modules = vec![module("embed", Role::Boundary), module("scale", Role::Boundary)];
     modules.extend((0..num_layers).map(|i| module(&format!("layers.{i}"), Role::Layer)));
@@ -185,7 +185,7 @@ fn an_end_without_modules_needs_company() {
         submodules: Vec::new(),
         role: Role::Layer,
         flops: Cost::default(),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let graph = ModuleGraph::chain((0..2).map(module), &[]).unwrap();
     assert_eq!(split(&graph, "Et|tL"), ["m.0", "m.1"]);

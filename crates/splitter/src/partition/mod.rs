@@ -12,7 +12,7 @@ pub(crate) use assemble::assemble;
 pub(crate) use table::runs;
 pub use tied::TiedParameter;
 
-use crate::{BatchShape, Cost};
+use crate::{BatchShape, Cost, Kept};
 
 /// A model cut into stages: every module on exactly one stage, or on all of them if its role says
 /// so, and no data flows to an earlier stage. Only the splitting functions make one.
@@ -33,7 +33,7 @@ pub struct StageModules {
     num_trainable: usize,
     /// Of each module, in their order.
     flops: Vec<Cost>,
-    activation_bytes: Vec<Cost>,
+    activation_bytes: Vec<Kept>,
 }
 
 impl StageModules {
@@ -79,7 +79,12 @@ impl StageModules {
 
     /// Bytes that the stage's forward pass keeps for the backward pass.
     pub fn activation_bytes(&self, shape: BatchShape) -> f64 {
-        self.activation_bytes.iter().map(|cost| cost.at(shape)).sum()
+        self.activation_bytes_among(1, shape)
+    }
+
+    /// The same on each of so many tensor-parallel ranks.
+    pub fn activation_bytes_among(&self, num_ranks: usize, shape: BatchShape) -> f64 {
+        self.activation_bytes.iter().map(|kept| kept.among(num_ranks, shape)).sum()
     }
 }
 

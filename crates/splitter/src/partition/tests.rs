@@ -12,7 +12,7 @@ fn partition(num_layers: usize, num_stages: usize) -> Partition {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(sizes.iter().map(|&size| 16 * size as u64).sum()),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let mut modules = vec![module("model.embed_tokens", Role::Boundary, &[256])];
     modules.extend(

@@ -15,7 +15,7 @@ fn module(name: &str, role: Role, parameter: Option<[usize; 2]>) -> Module {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(2 * size),
-        activation_bytes: Cost::per_token(512),
+        activation_bytes: Cost::per_token(512).into(),
     }
 }
 

@@ -20,7 +20,7 @@ fn graph(num_modules: u8, edges: &[(&str, &str, &[&str])]) -> ModuleGraph {
                 submodules: Vec::new(),
                 role: Role::Layer,
                 flops: Cost::default(),
-                activation_bytes: Cost::default(),
+                activation_bytes: Cost::default().into(),
             })
             .unwrap();
     }
@@ -126,7 +126,7 @@ fn many_tensors_past_many_stages_are_found_without_looking_at_all_of_them_on_eac
         submodules: Vec::new(),
         role: Role::Layer,
         flops: Cost::default(),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     };
     let graph = ModuleGraph::chain((0..10_000).map(module), &[tensor("x")]).unwrap();
     let routes = ways(&graph);

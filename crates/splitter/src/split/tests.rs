@@ -19,7 +19,7 @@ fn module(name: &str, role: Role) -> Module {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(200),
-        activation_bytes: Cost::default(),
+        activation_bytes: Cost::default().into(),
     }
 }
 

@@ -22,7 +22,7 @@ fn chain(roles: &[Role]) -> ModuleGraph {
             submodules: Vec::new(),
             role,
             flops: Cost::per_token(1),
-            activation_bytes: Cost::default(),
+            activation_bytes: Cost::default().into(),
         }
     });
     ModuleGraph::chain(modules, &[]).unwrap()

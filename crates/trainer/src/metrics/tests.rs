@@ -136,7 +136,7 @@ fn partition(trained: [bool; 2]) -> Partition {
         submodules: Vec::new(),
         role: Role::Layer,
         flops: Cost { per_pair: 4, ..Cost::per_token(400) },
-        activation_bytes: Cost::per_token(400),
+        activation_bytes: Cost::per_token(400).into(),
     };
     let graph = ModuleGraph::chain(trained.into_iter().enumerate().map(layer), &[]).unwrap();
     split_even(&graph, 2).unwrap()

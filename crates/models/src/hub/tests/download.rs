@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
 
 use super::server::{COMMIT, Content, Server};
 use super::{get, hub};
@@ -74,6 +76,54 @@ fn a_model_is_fetched_once_and_found_afterwards() {
         assert_eq!(get(&hub(cache.path()), NAME, revision).unwrap(), path);
     }
     assert_eq!(server.requests().len(), asked, "the cache is enough");
+}
+
+/// Each has a look at the cache before any has fetched the model.
+#[test]
+fn of_many_that_want_a_model_at_once_one_fetches_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let content = single();
+    let server = Server::start(content.clone());
+    let (online, start) = (at(&server, cache.path()), Barrier::new(6));
+    let paths: Vec<_> = thread::scope(|scope| {
+        let fetch = || {
+            start.wait();
+            get(&online, NAME, MAIN).unwrap()
+        };
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(fetch)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for path in paths {
+        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+            assert_eq!(fs::read(path.join(file)).unwrap(), content.files[file], "{file}");
+        }
+    }
+    let mut requests = server.requests();
+    let num_requests = requests.len();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(requests.len(), num_requests, "nothing is asked for twice");
+    assert_eq!(get(&hub(cache.path()), NAME, MAIN).unwrap(), get(&online, NAME, MAIN).unwrap());
+}
+
+/// Of several processes, one after the other goes on with what was cut, until it is whole.
+#[test]
+fn who_waits_goes_on_with_what_another_has_left_half_done() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = Server::start(Content { cuts: true, ..single() });
+    let (online, start) = (at(&server, cache.path()), Barrier::new(5));
+    let outcomes: Vec<bool> = thread::scope(|scope| {
+        let fetch = || {
+            start.wait();
+            get(&online, NAME, MAIN).is_ok()
+        };
+        let threads: Vec<_> = (0..5).map(|_| scope.spawn(fetch)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    // 16 bytes, of which 8, 4, 2 and 1 come, and then the last.
+    assert_eq!(outcomes.iter().filter(|is_there| **is_there).count(), 1, "{outcomes:?}");
+    let path = get(&hub(cache.path()), NAME, MAIN).unwrap();
+    assert_eq!(fs::read(path.join("model.safetensors")).unwrap(), b"weights as bytes");
 }
 
 #[test]

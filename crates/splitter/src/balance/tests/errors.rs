@@ -19,6 +19,7 @@ fn everything_that_is_wrong_comes_at_once() {
         bytes_per_trainable: -0.5,
         bytes_per_frozen: 1e61,
         held: vec![1],
+        num_parts: 1,
         limits: MemoryLimits::PerRank(vec![1.0, -1.0, 1.0]),
     };
     insta::assert_snapshot!(refused(&graph, &model), @"

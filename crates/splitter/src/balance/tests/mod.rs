@@ -26,7 +26,7 @@ fn module(name: &str, role: Role, numbers: usize, kept: u64) -> Module {
         submodules: Vec::new(),
         role,
         flops: Cost::per_token(0),
-        activation_bytes: Cost { per_sample: kept, ..Cost::default() },
+        activation_bytes: Cost { per_sample: kept, ..Cost::default() }.into(),
     }
 }
 
@@ -54,6 +54,7 @@ fn model(times: BTreeMap<String, f64>, ranks: &[usize], num_microbatches: usize)
             bytes_per_trainable: 16.0,
             bytes_per_frozen: 2.0,
             held: vec![1; ranks.len()],
+            num_parts: 1,
             limits: MemoryLimits::Unlimited,
         },
     }
@@ -142,7 +143,7 @@ fn memory_decides_where_time_would_not() {
     // A module takes 16 bytes, and 10 of activations for each microbatch held.
     let mut modules: Vec<_> = graph.modules().cloned().collect();
     for module in &mut modules {
-        module.activation_bytes = Cost { per_sample: 10, ..Cost::default() };
+        module.activation_bytes = Cost { per_sample: 10, ..Cost::default() }.into();
     }
     let graph = ModuleGraph::chain(modules, &[tensor("hidden_states", 4)]).unwrap();
     model.memory.held = vec![3, 2, 1];

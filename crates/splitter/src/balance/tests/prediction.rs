@@ -1,7 +1,7 @@
 //! What a step takes on a given partition, counted by hand.
 
 use super::*;
-use crate::{split_even, split_explicit};
+use crate::{Kept, split_even, split_explicit};
 
 fn lists(texts: &[&str]) -> Vec<Vec<String>> {
     texts.iter().map(|text| text.split_whitespace().map(ToOwned::to_owned).collect()).collect()
@@ -39,6 +39,7 @@ fn step(ranks: &[usize]) -> StepModel {
             bytes_per_trainable: 16.0,
             bytes_per_frozen: 2.0,
             held: vec![2; ranks.len()],
+            num_parts: 1,
             limits: MemoryLimits::Each(2000.0),
         },
     }
@@ -63,6 +64,32 @@ fn by_stage_and_rank() {
         prediction.ranks.iter().map(|rank| (rank.time, rank.bytes, rank.fits())).collect();
     assert_eq!(ranks, [(60.0, 3252.0, false), (24.0, 174.0, true)]);
     assert_eq!(prediction.step_time, 84.0 + 10.0 + 3.0 * 60.0);
+}
+
+#[test]
+fn of_what_is_kept_several_parts_hold_less_each() {
+    let bytes = |per_sample| Cost { per_sample, ..Cost::default() };
+    let layers = (0..4).map(|i| Module {
+        activation_bytes: Kept { whole: bytes(10), cut: bytes(100), added: bytes(3) },
+        ..module(&format!("m.{i}"), Role::Layer, 1, 0)
+    });
+    let graph = ModuleGraph::chain(layers, &[]).unwrap();
+    let partition = split_even(&graph, 2).unwrap();
+    for (num_parts, each) in [(1, 110.0), (2, 63.0), (4, 38.0)] {
+        let mut model = step(&[0, 1]);
+        model.memory.num_parts = num_parts;
+        model.memory.held = vec![2, 1];
+        let stages = evaluate(&graph, &partition, &model).unwrap().stages;
+        let held: Vec<f64> = stages.iter().map(|stage| stage.activation_bytes).collect();
+        assert_eq!(held, [2.0 * 2.0 * each, 2.0 * each]);
+        // Of one that has no room for three of them, each rank gets two.
+        model.ranks = vec![0, 1];
+        model.memory.held = vec![1, 1];
+        model.memory.limits = MemoryLimits::Each(2.0 * (16.0 + each));
+        assert!(balance(&graph, &model).is_ok());
+        model.memory.limits = MemoryLimits::Each(2.0 * (16.0 + each) - 1.0);
+        assert!(balance(&graph, &model).is_err());
+    }
 }
 
 #[test]

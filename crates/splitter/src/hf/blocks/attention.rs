@@ -76,16 +76,19 @@ impl Attention {
     }
 
     /// Kept are queries and keys before and after they are turned, values, and the sums in both of
-    /// their orders; where there are biases, also without them; where there are norms, also theirs.
+    /// their orders; where there are biases, also without them; where there are norms, also before
+    /// those, of heads in both orders.
     fn with_costs(self, block: Block) -> Block {
         let (q, kv) = (self.heads.q_size() as u128, self.heads.kv_size() as u128);
-        let without_bias = [(self.qkv_bias, q + 2 * kv), (self.out_bias, self.hidden_size as u128)];
-        let without_bias: u128 = without_bias
-            .into_iter()
-            .filter(|(bias, _)| *bias == Bias::Added)
-            .map(|(_, numbers)| numbers)
-            .sum();
-        let normed = if self.norm == HeadNorm::None { 0 } else { q + kv };
-        block.keeping(4 * q + 3 * kv + without_bias + normed).per_pair(4 * q)
+        let without = |bias: Bias, numbers: u128| if bias == Bias::Added { numbers } else { 0 };
+        let normed = match self.norm {
+            HeadNorm::None => 0,
+            HeadNorm::PerHead => 2 * (q + kv),
+            HeadNorm::Together => q + kv,
+        };
+        block
+            .keeping_parts(4 * q + 3 * kv + without(self.qkv_bias, q + 2 * kv) + normed)
+            .keeping(without(self.out_bias, self.hidden_size as u128))
+            .per_pair(4 * q)
     }
 }

@@ -67,22 +67,26 @@ impl Sparsity {
 }
 
 /// A router of this name and experts of their own names, each like `expert`. Kept are the router's
-/// scores, and what the experts keep that a token is sent to.
+/// scores, and of each expert that a token is sent to its input, what it keeps, and its result, alone
+/// and beside those of the others.
 pub(in crate::hf) fn experts(
     router: &'static str,
     hidden_size: usize,
     routing: Routing,
     expert: Block,
 ) -> Block {
-    experts_behind((router, Block::linear(hidden_size, routing.num)), routing, expert)
+    let router = (router, Block::linear(hidden_size, routing.num));
+    experts_behind(router, hidden_size, routing, expert)
 }
 
 /// The same behind any router.
 pub(in crate::hf) fn experts_behind(
     router: (&'static str, Block),
+    hidden_size: usize,
     routing: Routing,
     expert: Block,
 ) -> Block {
+    let expert = expert.keeping(3 * hidden_size as u128);
     Block::of([router])
         .with_choice("experts", routing.num, routing.active, expert)
         .keeping(routing.num as u128)

@@ -74,7 +74,8 @@ impl LatentAttention {
         let ranks = (self.q_rank.unwrap_or(0) + self.kv_rank) as u128;
         let heads = num_heads * (4 * qk_dim + 3 * v_dim);
         block
-            .keeping(heads + 2 * ranks + self.rope_dim as u128)
+            .keeping_parts(heads)
+            .keeping(2 * ranks + self.rope_dim as u128)
             .per_pair(2 * num_heads * (qk_dim + v_dim))
     }
 }

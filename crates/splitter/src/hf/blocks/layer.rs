@@ -16,6 +16,7 @@ pub(in crate::hf) fn layer<const N: usize>(
     norms: [&'static str; N],
 ) -> Block {
     let norms = norms.map(|name| (name, Block::rms_norm(hidden_size)));
-    let num_kept = (N + 4) as u128;
-    Block::of(blocks.into_iter().chain(norms)).keeping(num_kept * hidden_size as u128)
+    let (num_kept, width) = ((N + 4) as u128, hidden_size as u128);
+    // Both blocks are cut among tensor-parallel ranks.
+    Block::of(blocks.into_iter().chain(norms)).keeping(num_kept * width).adding(4 * width)
 }

@@ -82,7 +82,7 @@ fn decoder(fields: &Fields<'_>, default: Version) -> Decoder {
     let sparse = match default.balance {
         Balance::ByLoss => experts("gate", hidden, routing, expert),
         Balance::ByCorrection => {
-            experts_behind(("gate", corrected_router(hidden, routing)), routing, expert)
+            experts_behind(("gate", corrected_router(hidden, routing)), hidden, routing, expert)
         }
     };
     let sparse = with_shared_experts(sparse, hidden, inner, num_shared);

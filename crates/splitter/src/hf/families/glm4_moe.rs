@@ -28,7 +28,8 @@ pub(super) fn glm4_moe(fields: &Fields<'_>) -> Decoder {
     let inner = fields.size("moe_intermediate_size", 1408);
     let num_shared = fields.any_count(&["n_shared_experts"], 1).1;
     let expert = gated_mlp(hidden, inner, Bias::None);
-    let sparse = experts_behind(("gate", corrected_router(hidden, routing)), routing, expert);
+    let sparse =
+        experts_behind(("gate", corrected_router(hidden, routing)), hidden, routing, expert);
     let sparse = with_shared_experts(sparse, hidden, inner, num_shared);
     let dense = gated_mlp(hidden, sizes.intermediate_size, Bias::None);
     let sparsity = Sparsity::read_from(fields, 1);

@@ -49,5 +49,6 @@ fn fused_experts(hidden: usize, inner: usize, routing: Routing) -> Block {
         .tensor("gate_up_proj_bias", [num, 2 * inner], 0)
         .expert_product("down_proj", [num, inner, hidden], active)
         .tensor("down_proj_bias", [num, hidden], 0)
-        .keeping((active * (5 * inner + hidden)) as u128)
+        .keeping_parts((active * 5 * inner) as u128)
+        .keeping((active * hidden) as u128)
 }

@@ -18,7 +18,7 @@ pub(super) fn mixtral(fields: &Fields<'_>) -> Decoder {
         ("w3", Block::linear_with(hidden, inner, Bias::None)),
         ("act_fn", Block::empty()),
     ])
-    .keeping(3 * inner as u128);
+    .keeping_parts(3 * inner as u128);
     let blocks =
         [("self_attn", attention), ("block_sparse_moe", experts("gate", hidden, routing, expert))];
     let layer = layer(hidden, blocks, ["input_layernorm", "post_attention_layernorm"]);

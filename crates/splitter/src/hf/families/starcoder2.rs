@@ -28,7 +28,8 @@ pub(super) fn starcoder2(fields: &Fields<'_>) -> Decoder {
         ("input_layernorm", Block::layer_norm(hidden)),
         ("post_attention_layernorm", Block::layer_norm(hidden)),
     ])
-    .keeping(6 * hidden as u128);
+    .keeping(6 * hidden as u128)
+    .adding(4 * hidden as u128);
     let windows = vec![windows(fields, None); sizes.num_layers];
     let decoder = sizes.decoder_with(windows, |_| layer.clone());
     Decoder { norm: Block::layer_norm(hidden), ..decoder }

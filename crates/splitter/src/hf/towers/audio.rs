@@ -30,7 +30,8 @@ pub(in crate::hf) fn qwen2_audio_encoder(fields: &Fields<'_>) -> Encoder {
         .with("self_attn", with_attention_costs(attention, width))
         .with("self_attn_layer_norm", Block::layer_norm(width))
         .with("final_layer_norm", Block::layer_norm(width))
-        .keeping(6 * width as u128);
+        .keeping(6 * width as u128)
+        .adding(4 * width as u128);
     // The second convolution halves the frames, so that the first sees two for each token.
     let conv = |num_in, times| {
         Block::empty().product("weight", [width, num_in, KERNEL], times).vector("bias", width)

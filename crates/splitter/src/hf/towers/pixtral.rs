@@ -26,7 +26,8 @@ pub(super) fn pixtral(fields: &Fields<'_>) -> Encoder {
         ("attention", with_attention_costs(attention, width)),
         ("ffn_norm", Block::rms_norm(width)),
     ])
-    .keeping(6 * width as u128);
+    .keeping(6 * width as u128)
+    .adding(4 * width as u128);
     let patch = [width, patches.num_channels, side, side];
     let block = Block::of([
         ("patch_conv", Block::empty().product("weight", patch, 1)),

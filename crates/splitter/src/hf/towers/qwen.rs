@@ -57,7 +57,8 @@ fn visual(fields: &Fields<'_>, width_key: &'static str, version: Version) -> Enc
         ("attn", with_attention_costs(attention, width)),
         ("mlp", mlp),
     ])
-    .keeping(6 * width as u128);
+    .keeping(6 * width as u128)
+    .adding(4 * width as u128);
     let patch = [width, patches.num_channels, frames, patches.side, patches.side];
     let proj = Block::empty().product("weight", patch, 1);
     let (num_merged, merged) = (merge * merge, width * merge * merge);

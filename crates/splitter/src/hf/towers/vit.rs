@@ -45,11 +45,12 @@ impl VitSizes {
             ("layer_norm2", Block::layer_norm(width)),
         ])
         .keeping(6 * width as u128)
+        .adding(4 * width as u128)
     }
 }
 
 /// What an attention of this width keeps and takes, as that of a decoder; every token attends to
 /// every other.
 pub(super) fn with_attention_costs(block: Block, width: usize) -> Block {
-    block.keeping(7 * width as u128).per_pair(4 * width as u128)
+    block.keeping_parts(7 * width as u128).per_pair(4 * width as u128)
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use autopipe_splitter::{Cost, HfModel, HfNesting, Module, hf_model};
+use autopipe_splitter::{Cost, HfModel, HfNesting, Kept, Module, hf_model};
 use serde_json::{Value, json};
 
 use super::{files, published};
@@ -70,25 +70,36 @@ fn a_layer_keeps_what_the_formula_says() {
     });
     let kept =
         |config: &Value, name: &str| model(config).graph.module(name).unwrap().activation_bytes;
-    let plain = 6 * 64 + 4 * 64 + 3 * 32 + 3 * 100;
-    assert_eq!(kept(&config, "model.layers.0"), Cost::per_token(2 * plain));
-    assert_eq!(kept(&config, "model.embed_tokens"), Cost::per_token(2 * 64));
-    assert_eq!(kept(&config, "model.norm"), Cost::per_token(2 * 64));
-    assert_eq!(kept(&config, "model.rotary_emb"), Cost::default());
-    assert_eq!(kept(&config, "lm_head"), Cost::per_token(2 * 1000));
+    // Whole on each of several ranks, shared out among them, and copied by each.
+    let bytes = |numbers: [u64; 3]| {
+        let [whole, cut, added] = numbers.map(|number| Cost::per_token(2 * number));
+        Kept { whole, cut, added }
+    };
+    let heads = 4 * 64 + 3 * 32;
+    assert_eq!(kept(&config, "model.layers.0"), bytes([6 * 64, heads + 3 * 100, 4 * 64]));
+    assert_eq!(kept(&config, "model.embed_tokens"), bytes([64, 0, 2 * 64]));
+    assert_eq!(kept(&config, "model.norm"), bytes([64, 0, 0]));
+    assert_eq!(kept(&config, "model.rotary_emb"), Kept::default());
+    assert_eq!(kept(&config, "lm_head"), bytes([0, 1000, 64]));
 
     let mut biased = config.clone();
     biased["attention_bias"] = json!(true);
     biased["mlp_bias"] = json!(true);
-    let biases = (64 + 2 * 32 + 64) + (2 * 100 + 64);
-    assert_eq!(kept(&biased, "model.layers.0"), Cost::per_token(2 * (plain + biases)));
+    let cut = heads + 3 * 100 + (64 + 2 * 32) + 2 * 100;
+    assert_eq!(kept(&biased, "model.layers.0"), bytes([6 * 64 + 2 * 64, cut, 4 * 64]));
+
+    let mut normed = config.clone();
+    normed["model_type"] = json!("qwen3");
+    normed["head_dim"] = json!(16);
+    let cut = heads + 3 * 100 + 2 * (64 + 32);
+    assert_eq!(kept(&normed, "model.layers.0"), bytes([6 * 64, cut, 4 * 64]));
 
     let mut experts = config;
     experts["model_type"] = json!("mixtral");
     experts["num_local_experts"] = json!(5);
     experts["num_experts_per_tok"] = json!(3);
-    let routed = plain - 3 * 100 + 3 * 3 * 100 + 5;
-    assert_eq!(kept(&experts, "model.layers.0"), Cost::per_token(2 * routed));
+    let (whole, cut) = (6 * 64 + 5 + 3 * 3 * 64, heads + 3 * 3 * 100);
+    assert_eq!(kept(&experts, "model.layers.0"), bytes([whole, cut, 4 * 64]));
 }
 
 #[test]
@@ -155,8 +166,9 @@ fn encoders_cost_per_sample() {
     let pairs = 3 * 4 * 8;
     let flops = 257 * 2 * matrices + 257 * 257 * pairs;
     assert_eq!(tower.flops, Cost { per_sample: flops, ..Cost::default() });
-    let kept = 3 * (6 * 8 + 7 * 8 + 2 * 16 + 16 + 8);
-    assert_eq!(tower.activation_bytes, Cost { per_sample: 4 * 257 * kept, ..Cost::default() });
+    let kept = |numbers: u64| Cost { per_sample: 4 * 257 * 3 * numbers, ..Cost::default() };
+    let (whole, cut) = (kept(6 * 8 + 8), kept(7 * 8 + 2 * 16 + 16));
+    assert_eq!(tower.activation_bytes, Kept { whole, cut, added: kept(4 * 8) });
     let projector = model.graph.module("model.multi_modal_projector").unwrap();
     let flops = 256 * 2 * (8 * 4096 + 4096 * 4096);
     assert_eq!(projector.flops, Cost { per_sample: flops, ..Cost::default() });
