@@ -12,6 +12,7 @@ mod embedding;
 mod error;
 mod every_device;
 mod gelu;
+mod gpu;
 pub mod init;
 mod layer_norm;
 mod linear;

@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType};
 
@@ -66,6 +68,17 @@ impl InplaceOp2 for AddAssign {
         }
         for_number!(b.dtype(), self.name(), N => run::<N>(a, a_layout, b, b_layout))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        a: &mut CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> Result<()> {
+        crate::gpu::add(a, a_layout, b, b_layout)
+    }
 }
 
 /// `a *= factor` for a contiguous tensor.
@@ -91,5 +104,10 @@ impl InplaceOp1 for ScaleAssign {
             Ok(())
         }
         for_number!(a.dtype(), self.name(), N => run::<N>(a, layout, self.0))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, a: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        crate::gpu::scale(a, layout, self.0)
     }
 }

@@ -5,6 +5,8 @@ use candle_core::{Result, Tensor};
 use super::AdamWConfig;
 use super::update::Formula;
 use crate::cpu::Real;
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::GpuFormula;
 
 pub(super) const NAMES: &[&str] = &["exp_avg", "exp_avg_sq"];
 
@@ -47,6 +49,25 @@ impl Formula<2> for AdamW {
             let square = square * beta2 + grad * grad * new_square;
             let root = square.sqrt() / root_correction + eps;
             (value * keep - step_size * mean / root, [mean, square])
+        }
+    }
+
+    #[cfg(any(test, feature = "cuda"))]
+    fn on_gpu(&self) -> GpuFormula {
+        GpuFormula {
+            name: "adamw",
+            code: "r0 = r0 + (grad - r0) * f1; \
+                   r1 = r1 * f2 + grad * grad * f3; \
+                   value = value * f0 - f6 * r0 / (SQRT(r1) / f4 + f5);",
+            factors: vec![
+                self.keep,
+                self.new_mean,
+                self.beta2,
+                self.new_square,
+                self.root_correction,
+                self.eps,
+                self.step_size,
+            ],
         }
     }
 

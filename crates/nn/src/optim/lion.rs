@@ -5,6 +5,8 @@ use candle_core::{Result, Tensor};
 use super::LionConfig;
 use super::update::Formula;
 use crate::cpu::Real;
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::GpuFormula;
 
 pub(super) const NAMES: &[&str] = &["exp_avg"];
 
@@ -36,6 +38,25 @@ impl Formula<1> for Lion {
             let below = if sum < zero { zero - one } else { sum };
             let sign = if sum > zero { one } else { below };
             (value * keep - sign * lr, [mean * beta2 + grad * new2])
+        }
+    }
+
+    #[cfg(any(test, feature = "cuda"))]
+    fn on_gpu(&self) -> GpuFormula {
+        GpuFormula {
+            name: "lion",
+            code: "REAL sum = r0 * f1 + grad * f2; \
+                   REAL sign = sum > 0 ? 1 : (sum < 0 ? -1 : sum); \
+                   r0 = r0 * f3 + grad * f4; \
+                   value = value * f0 - sign * f5;",
+            factors: vec![
+                self.keep,
+                self.beta1,
+                1. - self.beta1,
+                self.beta2,
+                1. - self.beta2,
+                self.lr,
+            ],
         }
     }
 

@@ -10,7 +10,12 @@ mod state;
 mod update;
 
 #[cfg(test)]
+mod formulas;
+#[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use formulas::{adamw_formula, lion_formula, momentum_formula, sgd_formula};
 
 pub use groups::Group;
 pub use optimizer::{MasterWeights, Optimizer};

@@ -5,6 +5,8 @@ use candle_core::{Result, Tensor};
 use super::update::Formula;
 use super::{Lookahead, SgdConfig};
 use crate::cpu::Real;
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::GpuFormula;
 
 pub(super) const NAMES: &[&str] = &["momentum_buffer"];
 
@@ -25,6 +27,15 @@ impl Formula<0> for Plain {
         let [weight_decay, lr] = [self.weight_decay, self.lr].map(T::constant);
         #[inline(always)]
         move |value, grad, rows| (value - (grad + value * weight_decay) * lr, rows)
+    }
+
+    #[cfg(any(test, feature = "cuda"))]
+    fn on_gpu(&self) -> GpuFormula {
+        GpuFormula {
+            name: "sgd",
+            code: "value = value - (grad + value * f0) * f1;",
+            factors: vec![self.weight_decay, self.lr],
+        }
     }
 
     fn on_tensors(
@@ -73,6 +84,18 @@ impl Formula<1> for Momentum {
             let momentum = momentum * keep + grad * add;
             let update = grad * from_grad + momentum * from_momentum;
             (value - update * lr, [momentum])
+        }
+    }
+
+    #[cfg(any(test, feature = "cuda"))]
+    fn on_gpu(&self) -> GpuFormula {
+        let &Self { weight_decay, lr, keep, add, from_grad, from_momentum } = self;
+        GpuFormula {
+            name: "momentum",
+            code: "grad = grad + value * f0; \
+                   r0 = r0 * f2 + grad * f3; \
+                   value = value - (grad * f4 + r0 * f5) * f1;",
+            factors: vec![weight_decay, lr, keep, add, from_grad, from_momentum],
         }
     }
 

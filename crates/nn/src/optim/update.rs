@@ -12,6 +12,10 @@ pub(super) trait Formula<const ROWS: usize> {
     /// number and what is remembered then. To be inlined.
     fn on_numbers<T: Real>(&self) -> impl Fn(T, T, [T; ROWS]) -> (T, [T; ROWS]);
 
+    /// The same in a kernel for GPUs.
+    #[cfg(any(test, feature = "cuda"))]
+    fn on_gpu(&self) -> crate::gpu::GpuFormula;
+
     /// The same with candle's operations.
     fn on_tensors(
         &self,
@@ -38,6 +42,10 @@ pub(super) fn update<const ROWS: usize>(
         return for_number!(var.dtype(), "optimiser step", N => {
             fused::<N, ROWS>(formula, var, &grad, packed)
         });
+    }
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(var) && crate::gpu::has_kernels(packed) {
+        return crate::gpu::step(&formula.on_gpu(), ROWS, var, &grad.contiguous()?, packed);
     }
     composed(formula, var, &grad, packed)
 }

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::cpu::{AddAssign, ScaleAssign, has_kernels};
+use crate::cpu::{self, AddAssign, ScaleAssign};
+use crate::gpu;
 
 pub(super) struct Gradient {
     tensor: Tensor,
@@ -32,6 +33,8 @@ impl Gradient {
             && self.tensor.dtype() == dtype
             && has_kernels(&self.tensor)
             && has_kernels(grad)
+            && grad.device().same_device(self.tensor.device())
+            && (dtype == DType::F64) == (grad.dtype() == DType::F64)
         {
             return self.tensor.inplace_op2(&grad.contiguous()?, &AddAssign);
         }
@@ -63,4 +66,9 @@ impl Gradient {
         }
         self.own()
     }
+}
+
+/// Whether numbers are changed in place, on the CPU or on a GPU.
+fn has_kernels(tensor: &Tensor) -> bool {
+    cpu::has_kernels(tensor) || gpu::has_kernels(tensor)
 }
