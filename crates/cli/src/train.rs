@@ -80,9 +80,10 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
 
 fn read(args: &Train, process: Option<&Process>) -> anyhow::Result<Recipe> {
     let mut recipe = recipe::read(&args.recipe, &args.set)?;
-    // Before anybody waits for processes that are too few or too many.
+    // Before anybody waits for processes that are too few or too many; but what no run has is told first.
+    let has_other_axes = recipe.distributed.cp_size > 1 || recipe.distributed.ep_size > 1;
     let (wanted, started) = (num_ranks(&recipe), process.map(|process| process.seat.world_size));
-    if let Some(started) = started.filter(|&started| started != wanted) {
+    if let Some(started) = started.filter(|&started| started != wanted && !has_other_axes) {
         bail!(ProcessProblem::Number { wanted, started });
     }
     hub::resolve_recipe(&mut recipe)?;
@@ -170,7 +171,7 @@ fn in_world(
                 && !process.has_own_reader();
             if !is_told && !is_of_all {
                 let waited = watch.interrupted();
-                let waited = waited.map(|waiting| format!(" while it waits for {waiting}"));
+                let waited = waited.map(|waiting| format!(", having waited for {waiting}"));
                 output::message(&format!(
                     "rank {rank} ends{}: {error}",
                     waited.unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use autopipe::gpu_of_rank;
+use autopipe::{gpu_of_rank, num_gpus};
 use candle_core::Device;
 
 use crate::Error;
@@ -41,20 +41,28 @@ impl DeviceChoice {
         }
     }
 
+    /// Whether ranks of this machine compute on GPUs.
+    ///
+    /// # Errors
+    /// If GPUs are asked for and none can be used, or CUDA does not start.
+    pub fn has_gpus(self) -> Result<bool, Error> {
+        if self == Self::Cpu {
+            return Ok(false);
+        }
+        match num_gpus().map_err(|source| Error::Gpu { source })? {
+            0 if self == Self::Cuda => Err(Error::NoGpu { has_cuda: cfg!(feature = "cuda") }),
+            num => Ok(num > 0),
+        }
+    }
+
     /// The device of the rank of this number, counted on its machine: of several GPUs the one of the
     /// number, counted round. Each call makes a stream of its own.
     ///
     /// # Errors
     /// If GPUs are asked for and none can be used, or CUDA does not start.
     pub fn of_rank(self, rank: usize) -> Result<Device, Error> {
-        if self == Self::Cpu {
-            return Ok(Device::Cpu);
-        }
-        match gpu_of_rank(rank).map_err(|source| Error::Gpu { source })? {
-            Some(gpu) => Ok(gpu),
-            None if self == Self::Auto => Ok(Device::Cpu),
-            None => Err(Error::NoGpu { has_cuda: cfg!(feature = "cuda") }),
-        }
+        let gpu = if self.has_gpus()? { gpu_of_rank(rank) } else { Ok(None) };
+        Ok(gpu.map_err(|source| Error::Gpu { source })?.unwrap_or(Device::Cpu))
     }
 }
 
@@ -98,7 +106,8 @@ mod tests {
         let error = DeviceChoice::Cuda.of_rank(0).unwrap_err().to_string();
         assert_eq!(
             error,
-            "this build knows no GPU; build with the feature `cuda`, or let it compute on the CPU"
+            "this build knows no GPU; build with the feature `cuda`, or let it compute on the CPU \
+             (--device cpu)"
         );
     }
 }

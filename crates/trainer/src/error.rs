@@ -23,7 +23,7 @@ pub enum Error {
     #[error("{0}")]
     Recipe(RecipeErrors),
     /// GPUs are asked for, and there are none.
-    #[error("{}, or let it compute on the CPU", if *has_cuda {
+    #[error("{}, or let it compute on the CPU (--device cpu)", if *has_cuda {
         "CUDA sees no GPU; make one visible to this process"
     } else {
         "this build knows no GPU; build with the feature `cuda`"
@@ -33,7 +33,7 @@ pub enum Error {
         has_cuda: bool,
     },
     /// CUDA does not start, or has failed.
-    #[error("a GPU cannot be used: {source}; a run on the CPU needs none")]
+    #[error("a GPU cannot be used: {source}; a run on the CPU (--device cpu) needs none")]
     Gpu {
         /// What candle says.
         source: candle_core::Error,

@@ -82,7 +82,7 @@ pub(super) fn has_nextest() -> bool {
 /// The folder with the sources of a package that CUDA brings.
 pub(super) fn sources(root: &Path, package: &str) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
-    command.args(["metadata", "--format-version", "1", "--features", FEATURES]);
+    command.args(["metadata", "--locked", "--format-version", "1", "--features", FEATURES]);
     let output = command.current_dir(root).stderr(Stdio::inherit()).output();
     let output = output.context("cargo metadata did not start")?;
     if !output.status.success() {

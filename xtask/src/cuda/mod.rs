@@ -34,20 +34,28 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     cargo.run(&["test", "--workspace", "--no-run"], &[])?;
     // By CUDA's compiler, which is here; on a GPU's machine its library does it.
     cargo.run(&["test", "--workspace", "--lib"], &["cuda_compiles_the_kernels"])?;
-    if toolkit::has_driver() {
+    if toolkit::can_run() {
         return run_tests(&cargo);
     }
     let output = cargo.output(&with("test"), &[TESTS, "--nocapture"])?;
     check_skipped(&output)?;
-    println!("the CUDA side builds; its tests are skipped, as there is no driver of NVIDIA's here");
+    println!(
+        "the CUDA side builds; its tests are skipped: there is no GPU here, or no CUDA is installed"
+    );
     Ok(())
 }
 
 /// All tests for a GPU, run here.
 pub(crate) fn test(root: &Path) -> Result<()> {
+    if toolkit::has_driver() && !toolkit::can_run() {
+        bail!(
+            "there is a GPU here and no CUDA, whose libraries its tests need; install CUDA 12 or later, or \
+             set CUDA_HOME to where its bin/nvcc is"
+        );
+    }
     let cargo = Cargo::new(root, Toolkit::find(root)?);
-    if !toolkit::has_driver() {
-        println!("note: there is no driver of NVIDIA's here, so the tests will say why they skip;");
+    if !toolkit::can_run() {
+        println!("note: there is no GPU here, so the tests will say why they skip;");
         println!("      to run them elsewhere: cargo xtask test-gpu --archive FILE");
     }
     run_tests(&cargo)
@@ -59,6 +67,7 @@ pub(crate) fn archive(root: &Path, file: &Path) -> Result<()> {
         bail!("an archive of tests needs cargo-nextest: cargo install cargo-nextest --locked");
     }
     let cargo = Cargo::new(root, Toolkit::find(root)?);
+    let file = &std::path::absolute(file)?;
     let mut arguments: Vec<OsString> = vec!["nextest".into()];
     arguments.extend(with("archive").into_iter().map(OsString::from));
     arguments.extend(["--filterset".into(), binaries(root)?.into()]);

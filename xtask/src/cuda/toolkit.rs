@@ -29,10 +29,11 @@ impl Toolkit {
         let folder = folder(root);
         std::fs::create_dir_all(&folder)?;
         needs("gcc", "it compiles and links what CUDA is built with")?;
+        needs("g++", "nvcc reads its headers with it")?;
         let (installed, folder_of_stubs) = (installed(), folder.join("stubs"));
-        // To link against, and for the loader where there is no driver; where there is one, they would
-        // stand in its way.
-        let stubs = if has_driver() { None } else { Some(folder_of_stubs.clone()) };
+        // To link against, and for the loader where nothing can run; elsewhere they would stand in the
+        // way of the libraries themselves.
+        let stubs = if can_run() { None } else { Some(folder_of_stubs.clone()) };
         if installed.is_none() || stubs.is_some() {
             stubs::write(&sources(root, "cudarc")?, &folder_of_stubs)?;
         }
@@ -56,7 +57,7 @@ impl Toolkit {
         let mut libraries: Vec<PathBuf> = self.stubs.iter().cloned().collect();
         libraries.extend(["lib64", "lib"].map(|folder| self.home.join(folder)));
         command.env("LD_LIBRARY_PATH", before(&libraries, "LD_LIBRARY_PATH"));
-        if has_driver() {
+        if can_run() {
             // A test that skips would look like one that passed.
             command.env("AUTOPIPE_REQUIRE_GPU", "1");
         }
@@ -70,9 +71,14 @@ pub(super) fn folder(root: &Path) -> PathBuf {
     root.join("target").join("cuda")
 }
 
-/// Whether a driver of NVIDIA's is loaded.
+/// Whether this machine, or container, has a GPU's devices.
 pub(super) fn has_driver() -> bool {
-    Path::new("/proc/driver/nvidia/version").exists()
+    ["/dev/nvidiactl", "/dev/dxg"].iter().any(|device| Path::new(device).exists())
+}
+
+/// Whether tests can run on a GPU: what is fetched to build with has not the libraries for that.
+pub(super) fn can_run() -> bool {
+    has_driver() && installed().is_some()
 }
 
 /// The folder of a CUDA that has a compiler: where the usual variables say, on the path, or in the usual

@@ -15,6 +15,7 @@ const UNSAFE: &[&str] = &[
     "crates/nn/src/cpu/gemm.rs",
     "crates/nn/src/gpu/launch.rs",
     "crates/runtime/src/communicator/link/mpi/transfer.rs",
+    "crates/runtime/src/communicator/parcel/peer.rs",
     "crates/runtime/src/device/pool.rs",
     "crates/runtime/src/memory/allocator.rs",
     "crates/trainer/src/data/tokens/map.rs",

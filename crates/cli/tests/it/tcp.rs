@@ -185,7 +185,7 @@ fn a_process_that_is_killed_ends_all_others_and_the_run_goes_on() {
         let broken = format!("rank {killed}: the connection to it is broken (");
         let said = &outputs[other].err;
         assert!(said.contains(&words) || said.contains(&broken), "kill {kill}: {said}");
-        let at = ["ends: ", "ends while it waits for "];
+        let at = ["ends: ", "ends, having waited for "];
         let says = at.map(|words| said.contains(&format!("rank {other} {words}")));
         assert!(says.contains(&true), "kill {kill}: {said}");
     }

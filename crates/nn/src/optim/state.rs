@@ -40,7 +40,7 @@ impl Memory {
     pub(super) fn new(parameter: &Parameter, names: Vec<&'static str>) -> Result<Self> {
         let (num_rows, num) = (names.len(), parameter.num_elements());
         let packed = zeros(num_rows, parameter)?;
-        if names.last() == Some(&MASTER) {
+        if num > 0 && names.last() == Some(&MASTER) {
             let value = parameter.value().detach().to_dtype(packed.dtype())?.reshape((1, num))?;
             packed.slice_set(&value.contiguous()?, 0, num_rows - 1)?;
         }
@@ -133,8 +133,9 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
 /// So many rows of as many numbers as a parameter has.
 fn zeros(num_rows: usize, parameter: &Parameter) -> Result<Tensor> {
     // Not every device can fill a tensor without numbers.
-    let device = if num_rows == 0 { &Device::Cpu } else { parameter.device() };
-    Tensor::zeros((num_rows, parameter.num_elements()), dtype_of(parameter), device)
+    let num = parameter.num_elements();
+    let device = if num_rows * num == 0 { &Device::Cpu } else { parameter.device() };
+    Tensor::zeros((num_rows, num), dtype_of(parameter), device)
 }
 
 /// What the numbers of a parameter are updated in.

@@ -120,7 +120,8 @@ impl Numbers {
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => {
                 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr as _};
-                let slice = CudaStorageSlice::F4(device.cuda_stream().null().w()?);
+                // Not every GPU gives memory of no bytes.
+                let slice = CudaStorageSlice::F4(device.cuda_stream().alloc_zeros(1).w()?);
                 Ok(Self::Cuda(CudaStorage { slice, device: device.clone() }))
             }
             other => bail!("numbers on {:?} are not given up", other.location()),
@@ -132,9 +133,13 @@ impl Numbers {
 fn joined<T: WithDType>(slices: &[Tensor], tensor: &Tensor) -> Result<Numbers> {
     if !tensor.device().is_cpu() {
         let here = |slice: &Tensor| slice.detach().flatten_all()?.to_device(tensor.device());
-        let slices = slices.iter().map(here).collect::<Result<Vec<_>>>()?;
-        // Of a single one this would be the slice itself, which somebody else has.
-        let joined = if slices.len() == 1 { slices[0].copy() } else { Tensor::cat(&slices, 0) }?;
+        let slices = slices.iter().filter(|slice| slice.elem_count() > 0);
+        let slices = slices.map(here).collect::<Result<Vec<_>>>()?;
+        let joined = match slices.as_slice() {
+            // A storage of its own, which somebody else has not, with these numbers alone.
+            [one] => one.force_contiguous(),
+            _ => Tensor::cat(&slices, 0),
+        }?;
         return exchange(&joined, Numbers::none(tensor.device())?);
     }
     let mut numbers: Vec<T> = Vec::with_capacity(tensor.elem_count());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Shape, Tensor, Var};
+use candle_core::{Device, Shape, Tensor, Var};
 
 use super::{Parameter, Parameters, Value};
 use crate::Error;
@@ -124,7 +124,12 @@ fn cut(parameter: &Parameter, range: Range<usize>, set: &Parameters) -> Result<P
     let Value::Trainable(_, outside) = &parameter.inner.value else {
         return Err(Error::FrozenSlice { parameter: parameter.name().to_owned() });
     };
-    let numbers = outside.flatten_all()?.narrow(0, range.start, range.len())?;
+    let numbers = if range.is_empty() {
+        // Not every device has memory of no bytes.
+        Tensor::zeros(0, parameter.dtype(), &Device::Cpu)?
+    } else {
+        outside.flatten_all()?.narrow(0, range.start, range.len())?
+    };
     let var = Var::from_tensor(&numbers)?;
     let outside = var.as_detached_tensor();
     let whole = parameter.whole_shape().clone();

@@ -15,6 +15,11 @@ use crate::{Error, Failure};
 
 /// How many times a courier looks again at once after there was something to do.
 const EAGER: u32 = 16;
+/// How many letters it sends, and pieces it hands in, before it looks at the time: others wait for its signs
+/// of life.
+const AT_ONCE: usize = 64;
+/// No process is given up sooner, however little silence is allowed.
+const LEAST_SILENCE: Duration = Duration::from_secs(1);
 /// How long it then rests between two looks at first, and while bytes are under way. What its rank
 /// sends wakes it.
 const SHORT_REST: Duration = Duration::from_micros(20);
@@ -37,6 +42,10 @@ pub(super) trait Link {
     fn has_sent(&mut self) -> bool;
     /// Nothing more goes to another rank or is expected of it.
     fn forget(&mut self, rank: usize);
+    /// Whether something of a rank is on its way of which nothing is told before it is all here.
+    fn is_coming(&self, _: usize) -> bool {
+        false
+    }
     /// No rank has anything more to send.
     fn close(self);
     /// Ends this process, and those of all other ranks where there is a way to.
@@ -174,7 +183,7 @@ pub(super) fn start<L: Link>(
 fn silent(silence: Duration) -> String {
     format!(
         "nothing has come of its process for {:.1} s, not even a sign of life: it stands still, its host \
-         is gone, or the network has failed",
+         is gone, or the network has failed; see to that, and start all ranks again",
         silence.as_secs_f64()
     )
 }
@@ -191,11 +200,13 @@ impl Route<'_> {
     fn carry(&self, mut link: impl Link, patience: Patience, closing: &Sender<Closed>) {
         let Patience { silence, grace, .. } = patience;
         let world_size = link.place().world_size;
+        let silence = silence.max(LEAST_SILENCE);
         let mut pulse = Pulse::new(world_size, silence, Instant::now());
         let mut assemblies: Vec<Assembly> = Vec::new();
         assemblies.resize_with(world_size, Assembly::default);
         let mut lost_since: Option<Instant> = None;
         let mut num_idle = 0;
+        let mut given_up: Vec<usize> = Vec::new();
         loop {
             // Asked before the last letters are taken, which say so to the others.
             let standing = self.office.standing();
@@ -206,20 +217,38 @@ impl Route<'_> {
                 self.give_sign(&mut link, world_size);
             }
             let mut is_busy = false;
-            while let Ok(letter) = self.outgoing.try_recv() {
-                self.send(&mut link, letter);
+            let mut num_left = AT_ONCE;
+            let has_more = loop {
+                match self.outgoing.try_recv() {
+                    Ok(letter) => self.send(&mut link, letter),
+                    Err(_) => break false,
+                }
                 is_busy = true;
+                num_left -= 1;
+                if num_left == 0 {
+                    break true;
+                }
+            };
+            if !has_more {
+                // Who was given up has been told why.
+                given_up.drain(..).for_each(|rank| link.forget(rank));
             }
-            is_busy |= self.receive(&mut link, &mut assemblies, |from| pulse.hear(from, now));
-            pulse.look(now);
-            for &rank in standing.going.iter().filter(|&&rank| rank != self.rank) {
-                if let Some(silence) = pulse.silence(rank, now) {
-                    link.forget(rank);
-                    self.office.lose(rank, silent(silence));
+            let heard = self.receive(&mut link, &mut assemblies, |from| pulse.hear(from, now));
+            is_busy |= heard > 0;
+            // Of what is there already, nothing is missed.
+            if heard < AT_ONCE {
+                pulse.look(now);
+                for &rank in standing.going.iter().filter(|&&rank| rank != self.rank) {
+                    if link.is_coming(rank) {
+                        pulse.hear(rank, now);
+                    } else if let Some(silence) = pulse.silence(rank, now) {
+                        self.office.lose(rank, silent(silence));
+                        given_up.push(rank);
+                    }
                 }
             }
             let is_over = standing.going.is_empty();
-            if is_over && link.has_sent() {
+            if is_over && !has_more && link.has_sent() {
                 link.close();
                 // Whoever asked may be gone.
                 let _ = closing.send(Closed::Together);
@@ -271,16 +300,18 @@ impl Route<'_> {
         }
     }
 
-    /// Hands in all that has arrived, and says whether there was something.
+    /// Hands in what has arrived, and says how many pieces of it; there may be more than `AT_ONCE`.
     fn receive(
         &self,
         link: &mut impl Link,
         assemblies: &mut [Assembly],
         mut hear: impl FnMut(usize),
-    ) -> bool {
-        let mut is_busy = false;
-        while let Some(incoming) = link.receive() {
-            is_busy = true;
+    ) -> usize {
+        let mut num_heard = 0;
+        while num_heard < AT_ONCE
+            && let Some(incoming) = link.receive()
+        {
+            num_heard += 1;
             let (from, piece) = match incoming {
                 Incoming::Piece { from, piece } => (from, piece),
                 Incoming::Lost { from, cause } => {
@@ -301,6 +332,6 @@ impl Route<'_> {
                 }
             }
         }
-        is_busy
+        num_heard
     }
 }

@@ -10,13 +10,20 @@ mod pool;
 
 use candle_core::{Device, Result};
 
+/// How many GPUs this process sees; none in a build without the feature `cuda`.
+///
+/// # Errors
+/// If CUDA does not start.
+pub fn num_gpus() -> Result<usize> {
+    cuda::num_gpus()
+}
+
 /// The GPU of a rank: of those of this machine the one of the rank's number, counted round, so that ranks
 /// share GPUs if there are more of them. `None` without a GPU, or in a build without the feature `cuda`.
 ///
-/// Each call makes a stream of its own. Memory that is given back stays with the process, for what it
-/// computes next. What is on one such device is on another one for candle, even if
-/// both are the same GPU; ranks that are threads need that, as candle's default is a stream for each
-/// thread, while the threads of a rank compute with each other's tensors.
+/// Each call makes a device with a stream of its own, which for candle is another device, even of the same
+/// GPU. Ranks that are threads need one each; the threads of one rank share it. Memory that is given back
+/// stays with the process, for what it computes next.
 ///
 /// # Errors
 /// If CUDA does not start.
@@ -30,7 +37,7 @@ use candle_core::{Device, Result};
 /// # candle_core::Result::Ok(())
 /// ```
 pub fn gpu_of_rank(rank: usize) -> Result<Option<Device>> {
-    match cuda::num_gpus()? {
+    match num_gpus()? {
         0 => Ok(None),
         num_gpus => cuda::open(rank % num_gpus).map(Some),
     }

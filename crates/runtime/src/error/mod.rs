@@ -100,7 +100,7 @@ pub enum Error {
     SingleThreaded,
     /// A tensor cannot go to another process.
     #[error(
-        "tensors of {dtype:?} cannot be sent to another process; it has to be F32, F64, BF16, F16, I64, \
+        "tensors of {dtype:?} cannot be sent to another process; they have to be F32, F64, BF16, F16, I64, \
          U32 or U8"
     )]
     Unsendable {
@@ -108,8 +108,11 @@ pub enum Error {
         dtype: candle_core::DType,
     },
     /// A tensor that does not get from one device to another.
-    #[error("a tensor cannot be handed over between devices: {0}")]
-    HandOver(candle_core::Error),
+    #[error("a tensor cannot be handed over between devices: {source}")]
+    HandOver {
+        /// What candle says.
+        source: candle_core::Error,
+    },
     /// A peer that the communicator does not have.
     #[error("rank {rank} is not in a communicator of {size} ranks")]
     NoSuchRank {

@@ -39,7 +39,8 @@ pub struct MpiOptions {
     /// The most bytes that MPI is given at once: longer messages are cut. MPI counts to 2^31.
     pub piece: usize,
     /// How long nothing may come of another process, which gives a sign of life several times in this
-    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it.
+    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it. A
+    /// second at the least.
     pub silence: Duration,
     /// How long all ranks have to come to their ends once one has failed and ended. Then
     /// [`ProcessWorld::run`] returns without them, and after as long again all processes are ended.

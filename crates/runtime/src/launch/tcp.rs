@@ -53,7 +53,8 @@ pub struct TcpOptions {
     /// of its machine.
     pub threads: ThreadOptions,
     /// How long nothing may come of another process, which gives a sign of life several times in this
-    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it.
+    /// time whatever its rank does: after it the process counts as gone, though nobody waits for it. A
+    /// second at the least.
     pub silence: Duration,
     /// How long all ranks have to come to their ends once one has failed and ended. Then
     /// [`ProcessWorld::run`] returns without them, and after as long again each that is left ends itself.

@@ -99,7 +99,7 @@ impl<'a> Setup<'a> {
             loss_fn: Some(LossName::MaskedCrossEntropy),
             ..PipelineConfig::default()
         };
-        problems.extend(options.device.of_rank(0).err());
+        problems.extend(options.device.has_gpus().err());
         let mesh = found(&mut problems, mesh_of(options.pp_size));
         if options.dtype == DType::Float64 {
             problems.push(Error::Precision { dtype: options.dtype });

@@ -32,11 +32,6 @@ pub fn peak_memory(
     if let Some(account) = account {
         account.restart_peak();
     }
-    // Whoever shares a GPU has looked.
-    if of_gpu.is_some() {
-        world.barrier().map_err(autopipe::Error::from)?;
-        restart_gpu_peak(device).map_err(|source| Error::Gpu { source })?;
-    }
     // Of a rank without a count the sum knows nothing, so that the last figure tells how many count.
     let mut figures = vec![0.0; world.size() + 1];
     if let Some(bytes) = mine {
@@ -45,6 +40,8 @@ pub fn peak_memory(
         figures[world.size()] = 1.0;
     }
     let mut figures = world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
+    // Whoever shares a GPU has looked: all have taken part.
+    restart_gpu_peak(device).map_err(|source| Error::Gpu { source })?;
     let num_counting = figures.pop().unwrap_or(0.0);
     if num_counting < float(world.size() as u64) {
         return Ok(Vec::new());

@@ -27,7 +27,7 @@ use crate::{Decay, Error, Event, LrSchedule, RunDir};
 pub(super) struct Job<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) options: &'a TrainOptions,
-    /// What ranks compute on, whose devices each opens for itself.
+    /// Whether the ranks of this machine compute on GPUs, of which each opens its own.
     pub(super) is_on_gpu: bool,
     pub(super) config: PipelineConfig,
     pub(super) mesh: DeviceMesh,
@@ -66,7 +66,7 @@ impl<'a> Job<'a> {
         let dtype = found(&mut problems, trained_dtype(&recipe.model));
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         // Before anything is read: a rank without its GPU has nothing to do.
-        let device = found(&mut problems, options.device.of_rank(0));
+        let is_on_gpu = found(&mut problems, options.device.has_gpus());
         let pp_size = recipe.distributed.pp_size;
         let data_parallel = data_parallel(recipe);
         let config = pipeline_config(recipe);
@@ -148,7 +148,7 @@ impl<'a> Job<'a> {
             ) if is_whole => Ok(Self {
                 recipe,
                 options,
-                is_on_gpu: device.is_some_and(|device| !device.is_cpu()),
+                is_on_gpu: is_on_gpu.unwrap_or(false),
                 config,
                 mesh,
                 model: Arc::new(model),
@@ -171,7 +171,7 @@ impl<'a> Job<'a> {
     /// What the observer hears first.
     pub(super) fn planned(&self) -> Event {
         let summary = super::summary::summary(self);
-        let on = if self.is_on_gpu { "Each rank on a GPU\n" } else { "" };
+        let on = if self.is_on_gpu { "Ranks of this machine on its GPUs\n" } else { "" };
         let summary = format!("{summary}\n{on}Data {}", described(&self.loader));
         Event::Planned { summary, num_steps: self.num_steps() }
     }

@@ -1,6 +1,7 @@
 //! What every operation computes on a GPU is what it computes on the CPU.
 
 mod device;
+mod numbers;
 
 use candle_core::{DType, Device};
 

@@ -261,6 +261,6 @@ fn a_rank_that_does_not_reach_the_others_is_named() {
     let [zero, one] = others.map(refused);
     let words = "ranks 1, 2 did not reach all other ranks in time; let all hosts take connections of each other";
     assert!(zero.starts_with(words), "{zero}");
-    assert!(one.contains("rank 2 of 3 did not come within 1.") || one.contains(words), "{one}");
+    assert!(one.contains(words), "{one}");
     drop(two);
 }

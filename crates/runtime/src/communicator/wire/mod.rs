@@ -20,7 +20,7 @@ pub(super) use read::Reader;
 pub(super) use tensor::unsendable;
 
 /// "autopipe", and with it the version of all this.
-const MARK: u64 = u64::from_le_bytes(*b"autopip1");
+const MARK: u64 = u64::from_le_bytes(*b"autopip2");
 
 const MAIL: u64 = 0;
 const STOP: u64 = 1;

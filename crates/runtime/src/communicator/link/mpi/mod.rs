@@ -116,6 +116,11 @@ impl Link for MpiLink {
         self.forgotten.is_empty() && self.sending.iter().all(VecDeque::is_empty)
     }
 
+    /// A piece is told of once it is whole.
+    fn is_coming(&self, rank: usize) -> bool {
+        !self.receiving[rank].is_empty()
+    }
+
     /// What is under way to it stays: MPI may still read it. With one forgotten nothing is ever closed:
     /// MPI ends the processes.
     fn forget(&mut self, rank: usize) {

@@ -75,9 +75,9 @@ pub enum MeetingError {
         /// Where rank 0 was to be.
         master: Master,
     },
-    /// Rank 0 has gone before all had come.
+    /// Rank 0 has gone before all were connected.
     #[error(
-        "what listened at {master} left before all ranks had come: if it was rank 0, it says why there; \
+        "what listened at {master} left before all ranks were connected: if it was rank 0, it says why there; \
          start all ranks again"
     )]
     Left {

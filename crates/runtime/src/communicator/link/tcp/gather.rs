@@ -139,10 +139,8 @@ impl Room {
         for (guest, machine) in self.guests.into_iter().zip(&machines) {
             let Some(Guest { stream, address, hello }) = guest else { continue };
             let ranks_here = sharing(machine);
-            let table = Answer::Table(Table { world, ranks_here, listens: listens.clone() });
-            // Who cannot be told has left, which is seen now.
-            let _ = say(&stream, &table.encode());
-            others.push(Told::new(hello.rank, stream, address));
+            let table = Table { world, ranks_here, listens: listens.clone() };
+            others.push(Told::new(hello.rank, stream, address, table));
         }
         be_ready(&mut others, timeout.min(CONNECTING))?;
         let mut peers = vec![None];

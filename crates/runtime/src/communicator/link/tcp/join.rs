@@ -8,7 +8,7 @@ use super::meet::{LONGER, Meeting, Seat};
 use super::message::{Answer, Hello, Listens, Table, say};
 use super::peer::Peer;
 use super::visitors::Visitors;
-use super::{MeetingError, REST, TcpLink};
+use super::{MeetingError, REST, Refusal, TcpLink};
 use crate::communicator::courier::Place;
 
 /// How long they have for it: all of them are there.
@@ -39,7 +39,8 @@ impl Arrived<'_> {
             Ok(lower) => lower,
             Err(error) => return Err(self.better(error)),
         };
-        let higher = self.let_in(timeout)?;
+        // Longer than rank 0 waits for all to be ready, so that it says who is not.
+        let higher = self.let_in(timeout + LONGER)?;
 
         // If it has gone, the answer does not come either.
         let _ = say(&self.zero, &Answer::Ready.encode());
@@ -75,11 +76,14 @@ impl Arrived<'_> {
         lower.map(reach).collect()
     }
 
-    /// Who cannot be reached may have left, which rank 0 sees and says.
+    /// Who cannot be reached may have left, which rank 0 sees and says. Otherwise this rank knows best.
     #[expect(clippy::disallowed_methods, reason = "who says nothing is not waited for")]
     fn better(&mut self, error: MeetingError) -> MeetingError {
+        let MeetingError::NoWay { rank, .. } = &error else { return error };
         match self.meeting.answer(&self.zero, Instant::now() + LONGER) {
-            Ok(answer @ Answer::Refused(_)) => self.meeting.unexpected(answer),
+            Ok(Answer::Refused(Refusal::Gone { ranks })) if ranks.contains(rank) => {
+                self.meeting.unexpected(Answer::Refused(Refusal::Gone { ranks }))
+            }
             Ok(_) | Err(_) => error,
         }
     }

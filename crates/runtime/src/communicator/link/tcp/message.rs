@@ -2,10 +2,11 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::super::super::wire::{Reader, WireError, put_text, put_word};
-use super::Refusal;
+use super::{REST, Refusal};
 
 /// "autopipe" come together.
 const MARK: u64 = u64::from_le_bytes(*b"autopipM");
@@ -192,13 +193,26 @@ fn framed(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Says it, and waits until it is on its way.
+/// Says it, and waits until it is on its way; from then on the stream makes nobody wait.
+///
+/// # Errors
+/// If the other side does not take it in time, or is gone.
+#[expect(clippy::disallowed_methods, reason = "who does not take it is not waited for")]
 pub(super) fn say(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(TAKING))?;
-    stream.write_all(message)?;
-    stream.set_write_timeout(None)?;
-    stream.set_nonblocking(true)
+    let start = Instant::now();
+    stream.set_nonblocking(true)?;
+    let mut rest = message;
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            Err(_) if start.elapsed() >= TAKING => return Err(ErrorKind::TimedOut.into()),
+            Err(_) => thread::park_timeout(REST),
+        }
+    }
+    Ok(())
 }
 
 /// A message that is coming, of which no byte more is read than it has.

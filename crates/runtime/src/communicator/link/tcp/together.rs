@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::message::{Answer, Coming, say};
+use super::message::{Answer, Coming, Table, say};
 use super::{MeetingError, REST, Refusal};
 
 /// A rank that has been told where the others are.
@@ -15,15 +15,21 @@ pub(super) struct Told {
     pub(super) address: SocketAddr,
     coming: Coming,
     is_ready: bool,
+    is_gone: bool,
 }
 
 impl Told {
-    pub(super) fn new(rank: usize, stream: TcpStream, address: SocketAddr) -> Self {
-        Self { rank, stream, address, coming: Coming::default(), is_ready: false }
+    /// Tells it where the others are.
+    pub(super) fn new(rank: usize, stream: TcpStream, address: SocketAddr, table: Table) -> Self {
+        let is_gone = say(&stream, &Answer::Table(table).encode()).is_err();
+        Self { rank, stream, address, coming: Coming::default(), is_ready: false, is_gone }
     }
 
     /// Hears whether it is ready; whether it is still there.
     fn is_there(&mut self) -> bool {
+        if self.is_gone {
+            return false;
+        }
         match self.coming.read(&self.stream) {
             Ok(None) => true,
             Ok(Some(body)) => {
@@ -34,10 +40,9 @@ impl Told {
         }
     }
 
-    fn tell(&self, answer: &Answer) -> Result<(), MeetingError> {
-        let no_way =
-            |source| MeetingError::NoWay { rank: self.rank, address: self.address, source };
-        say(&self.stream, &answer.encode()).map_err(no_way)
+    fn tell(&self, answer: &Answer) {
+        // Who has left hears nothing; who uses the connection next sees that.
+        let _ = say(&self.stream, &answer.encode());
     }
 }
 
@@ -56,7 +61,8 @@ pub(super) fn be_ready(others: &mut [Told], timeout: Duration) -> Result<(), Mee
         }
         let late = ranks(others, |told| !told.is_ready);
         if late.is_empty() {
-            return others.iter().try_for_each(|told| told.tell(&Answer::Ready));
+            others.iter().for_each(|told| told.tell(&Answer::Ready));
+            return Ok(());
         }
         if start.elapsed() >= timeout {
             return Err(part(others, Refusal::Apart { ranks: late }));
@@ -67,9 +73,6 @@ pub(super) fn be_ready(others: &mut [Told], timeout: Duration) -> Result<(), Mee
 
 /// Tells all why it comes to nothing.
 fn part(others: &[Told], refusal: Refusal) -> MeetingError {
-    for told in others {
-        // Who has left hears nothing.
-        let _ = told.tell(&Answer::Refused(refusal.clone()));
-    }
+    others.iter().for_each(|told| told.tell(&Answer::Refused(refusal.clone())));
     MeetingError::Parted { refusal }
 }
