@@ -15,7 +15,7 @@ mod worker;
 
 pub use autopipe_nn::{Noise, Parameter, Parameters, TensorParallelGroup}; // in the signatures of models and workers
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
-pub use communicator::Communicator;
+pub use communicator::{Communicator, nccl};
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, ProcessWorld, RankError, ThreadOptions, mpi, tcp, threads};
 pub use model::{BoxError, Model, NotCuttable, StageModel};

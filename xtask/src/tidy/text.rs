@@ -14,6 +14,8 @@ const UNSAFE: &[&str] = &[
     "crates/cli/src/threads.rs",
     "crates/nn/src/cpu/gemm.rs",
     "crates/runtime/src/communicator/link/mpi/transfer.rs",
+    "crates/runtime/src/communicator/nccl/memory.rs",
+    "crates/runtime/src/communicator/nccl/sys.rs",
     "crates/runtime/src/memory/allocator.rs",
     "crates/trainer/src/data/tokens/map.rs",
 ];

@@ -9,6 +9,7 @@ use autopipe_schedule::Action;
 
 use crate::batch::BatchError;
 use crate::communicator::link::tcp::MeetingError;
+use crate::communicator::nccl::NcclError;
 use crate::model::BoxError;
 
 pub use action::{ActionError, Made};
@@ -74,6 +75,20 @@ pub enum Error {
     /// Processes have not found together.
     #[error(transparent)]
     Meeting(#[from] MeetingError),
+    /// This rank's GPU cannot be reached by others.
+    #[error(transparent)]
+    Nccl(#[from] NcclError),
+    /// Tensors do not come from one GPU to another.
+    #[error("tensors of rank {from} for rank {to}: {source}")]
+    Lane {
+        /// The world rank that sends them.
+        from: usize,
+        /// The world rank that receives them.
+        to: usize,
+        /// What went wrong.
+        #[source]
+        source: Box<NcclError>,
+    },
     /// Ranks cannot be reached in this way by this build.
     #[error(
         "{transport} is not compiled in; build with the feature `{feature}` of autopipe-runtime, or let \
@@ -96,7 +111,7 @@ pub enum Error {
     /// A tensor cannot go to another process.
     #[error(
         "tensors of {what} cannot be sent to another process; it has to be F32, F64, BF16, F16, I64, \
-         U32 or U8 on the CPU"
+         U32 or U8, on the CPU or, with NCCL, on the GPU of its rank"
     )]
     Unsendable {
         /// Its number type or its device.

@@ -8,6 +8,7 @@ mod conformance;
 mod failure;
 mod faulty;
 mod frozen;
+mod gpu;
 mod gradients;
 mod guard;
 mod half;

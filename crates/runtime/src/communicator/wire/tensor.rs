@@ -10,6 +10,26 @@ use crate::Error;
 const DTYPES: [DType; 7] =
     [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::U32, DType::U8];
 
+/// The code of a number type, `None` if tensors of it cannot be sent.
+pub(in super::super) fn code_of(dtype: DType) -> Option<u64> {
+    DTYPES.iter().position(|&known| known == dtype).map(|code| code as u64)
+}
+
+/// The number type of a code.
+pub(in super::super) fn dtype_of(code: u64) -> Option<DType> {
+    usize::try_from(code).ok().and_then(|code| DTYPES.get(code)).copied()
+}
+
+/// How many bytes the numbers of a tensor have; `None` if that is beyond all bounds, also where a
+/// dimension of zero hides the product of the others.
+pub(in super::super) fn num_bytes(dtype: DType, dims: &[usize]) -> Option<usize> {
+    let product = |least: usize| {
+        let mut dims = dims.iter().map(|&dim| dim.max(least));
+        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
+    };
+    product(1).and(product(0))
+}
+
 /// # Errors
 /// If a tensor cannot go to another process.
 pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
@@ -26,8 +46,7 @@ pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
 
 pub(super) fn put(bytes: &mut Vec<u8>, tensor: &Tensor) -> Result<(), WireError> {
     let dtype = tensor.dtype();
-    let code = DTYPES.iter().position(|&known| known == dtype);
-    put_word(bytes, code.ok_or(WireError::Unsendable(dtype))? as u64);
+    put_word(bytes, code_of(dtype).ok_or(WireError::Unsendable(dtype))?);
     put_word(bytes, tensor.rank() as u64);
     tensor.dims().iter().for_each(|&dim| put_word(bytes, dim as u64));
 
@@ -69,16 +88,10 @@ fn put_numbers<T: Copy, const N: usize>(
 
 pub(super) fn get(reader: &mut Reader<'_>) -> Result<Tensor, WireError> {
     let code = reader.word()?;
-    let dtype = usize::try_from(code).ok().and_then(|code| DTYPES.get(code));
-    let dtype = *dtype.ok_or(WireError::Dtype { code })?;
+    let dtype = dtype_of(code).ok_or(WireError::Dtype { code })?;
     let num_dims = reader.word()?;
     let dims: Vec<usize> = (0..num_dims).map(|_| reader.number()).collect::<Result<_, _>>()?;
-    // A dimension of zero hides no product of the others that is beyond all bounds.
-    let product = |least: usize| {
-        let mut dims = dims.iter().map(|&dim| dim.max(least));
-        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
-    };
-    let (Some(_), Some(len)) = (product(1), product(0)) else {
+    let Some(len) = num_bytes(dtype, &dims) else {
         return Err(WireError::Shape { dims });
     };
     let numbers = reader.bytes(len as u64)?;
