@@ -16,7 +16,7 @@ mod worker;
 
 pub use autopipe_nn::{Noise, Parameter, Parameters, TensorParallelGroup}; // in the signatures of models and workers
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
-pub use communicator::Communicator;
+pub use communicator::{Communicator, nccl};
 pub use device::{gpu_of_rank, gpu_peak, num_gpus, restart_gpu_peak};
 pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
 pub use launch::{Cause, ProcessWorld, RankError, ThreadOptions, mpi, tcp, threads};

@@ -81,8 +81,8 @@ to run it on a machine with a GPU, with cargo-nextest and this project's files b
   AUTOPIPE_REQUIRE_GPU=1 cargo-nextest nextest run --archive-file {file} --workspace-remap PROJECT \\
       --filterset '{}'
 
-cuBLAS, cuRAND, NVRTC and the runtime of CUDA 13 have to be on LD_LIBRARY_PATH there; where PyTorch is
-installed for CUDA 13, they are in its site-packages/nvidia/cu13/lib",
+cuBLAS, cuRAND, NVRTC and the runtime of CUDA 13 and NCCL have to be on LD_LIBRARY_PATH there; where PyTorch
+is installed for CUDA 13, they are in its site-packages/nvidia/cu13/lib and site-packages/nvidia/nccl/lib",
         filterset()
     );
     Ok(())

@@ -15,6 +15,8 @@ const UNSAFE: &[&str] = &[
     "crates/nn/src/cpu/gemm.rs",
     "crates/nn/src/gpu/launch.rs",
     "crates/runtime/src/communicator/link/mpi/transfer.rs",
+    "crates/runtime/src/communicator/nccl/memory.rs",
+    "crates/runtime/src/communicator/nccl/sys.rs",
     "crates/runtime/src/communicator/parcel/peer.rs",
     "crates/runtime/src/device/pool.rs",
     "crates/runtime/src/memory/allocator.rs",

@@ -16,6 +16,7 @@ mod end;
 mod in_process;
 pub(crate) mod link;
 mod mailbox;
+pub mod nccl;
 mod parcel;
 mod pulse;
 mod reduce_scatter;

@@ -9,6 +9,7 @@ use autopipe_schedule::Action;
 
 use crate::batch::BatchError;
 use crate::communicator::link::tcp::MeetingError;
+use crate::communicator::nccl::NcclError;
 use crate::model::BoxError;
 
 pub use action::{ActionError, Made};
@@ -79,6 +80,20 @@ pub enum Error {
     /// Processes have not found together.
     #[error(transparent)]
     Meeting(#[from] MeetingError),
+    /// This rank's GPU cannot be reached by others.
+    #[error(transparent)]
+    Nccl(#[from] NcclError),
+    /// Tensors do not come from one GPU to another.
+    #[error("tensors of rank {from} for rank {to}: {source}")]
+    Lane {
+        /// The world rank that sends them.
+        from: usize,
+        /// The world rank that receives them.
+        to: usize,
+        /// What went wrong.
+        #[source]
+        source: Box<NcclError>,
+    },
     /// Ranks cannot be reached in this way by this build.
     #[error(
         "{transport} is not compiled in; build with the feature `{feature}` of autopipe-runtime, or let \

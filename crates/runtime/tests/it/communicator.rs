@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use autopipe_runtime::communicator::in_process;
+use autopipe_runtime::nccl::{NcclError, NcclOptions, over};
 use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, threads};
+use candle_core::Device;
 
 use crate::conformance;
 
@@ -77,4 +79,15 @@ fn ranks_that_were_dropped_have_ended() {
         ends[0].reset().unwrap_err().to_string(),
         "nothing more comes of ranks 1, 2, which ended; start all ranks again to go on"
     );
+}
+
+#[test]
+fn a_rank_without_a_gpu_has_no_nccl() {
+    let world = Box::new(in_process(1, Duration::from_millis(100)).remove(0));
+    let error = over(world, &Device::Cpu, &NcclOptions::default()).err().unwrap();
+    if cfg!(feature = "cuda") {
+        assert!(matches!(error, Error::Nccl(NcclError::NoGpu { .. })), "{error}");
+    } else {
+        assert!(matches!(error, Error::NotCompiled { transport: "NCCL", feature: "cuda" }));
+    }
 }

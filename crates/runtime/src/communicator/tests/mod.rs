@@ -2,8 +2,8 @@
 
 mod channels;
 mod meeting;
-mod offices;
+pub(super) mod offices;
 mod tcp;
 
 #[path = "../../../tests/conformance/mod.rs"]
-mod conformance;
+pub(super) mod conformance;

@@ -42,7 +42,7 @@ fn spare() -> crate::communicator::End {
 }
 
 /// Runs `body` on every rank of a world whose letters go in pieces.
-fn run<T: Send>(
+pub(in super::super) fn run<T: Send>(
     world_size: usize,
     piece: usize,
     timeout: Duration,

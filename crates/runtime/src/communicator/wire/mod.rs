@@ -17,7 +17,7 @@ use super::mailbox::{Address, Content, Letter, Message, Outgoing};
 pub(super) use error::WireError;
 pub(super) use pieces::Assembly;
 pub(super) use read::Reader;
-pub(super) use tensor::unsendable;
+pub(super) use tensor::{code_of, dtype_of, num_bytes, unsendable};
 
 /// "autopipe", and with it the version of all this.
 const MARK: u64 = u64::from_le_bytes(*b"autopip2");

@@ -11,6 +11,26 @@ use crate::Error;
 const DTYPES: [DType; 7] =
     [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I64, DType::U32, DType::U8];
 
+/// The code of a number type, `None` if tensors of it cannot be sent.
+pub(in super::super) fn code_of(dtype: DType) -> Option<u64> {
+    DTYPES.iter().position(|&known| known == dtype).map(|code| code as u64)
+}
+
+/// The number type of a code.
+pub(in super::super) fn dtype_of(code: u64) -> Option<DType> {
+    usize::try_from(code).ok().and_then(|code| DTYPES.get(code)).copied()
+}
+
+/// How many bytes the numbers of a tensor have; `None` if that is beyond all bounds, also where a
+/// dimension of zero hides the product of the others.
+pub(in super::super) fn num_bytes(dtype: DType, dims: &[usize]) -> Option<usize> {
+    let product = |least: usize| {
+        let mut dims = dims.iter().map(|&dim| dim.max(least));
+        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
+    };
+    product(1).and(product(0))
+}
+
 /// # Errors
 /// If a tensor cannot go to another process.
 pub(in super::super) fn unsendable(tensor: &Tensor) -> Result<(), Error> {
@@ -26,8 +46,7 @@ const OF_GPU: u64 = 1 << 32;
 pub(super) fn put(bytes: &mut Vec<u8>, parcel: &Parcel) -> Result<(), WireError> {
     let tensor = &parcel.tensor;
     let dtype = tensor.dtype();
-    let code = DTYPES.iter().position(|&known| known == dtype);
-    let code = code.ok_or(WireError::Unsendable(dtype))? as u64;
+    let code = code_of(dtype).ok_or(WireError::Unsendable(dtype))?;
     put_word(bytes, if parcel.is_of_gpu { code | OF_GPU } else { code });
     put_word(bytes, tensor.rank() as u64);
     tensor.dims().iter().for_each(|&dim| put_word(bytes, dim as u64));
@@ -74,16 +93,10 @@ fn put_numbers<T: Copy, const N: usize>(
 pub(super) fn get(reader: &mut Reader<'_>) -> Result<Parcel, WireError> {
     let word = reader.word()?;
     let code = word & !OF_GPU;
-    let dtype = usize::try_from(code).ok().and_then(|code| DTYPES.get(code));
-    let dtype = *dtype.ok_or(WireError::Dtype { code })?;
+    let dtype = dtype_of(code).ok_or(WireError::Dtype { code })?;
     let num_dims = reader.word()?;
     let dims: Vec<usize> = (0..num_dims).map(|_| reader.number()).collect::<Result<_, _>>()?;
-    // A dimension of zero hides no product of the others that is beyond all bounds.
-    let product = |least: usize| {
-        let mut dims = dims.iter().map(|&dim| dim.max(least));
-        dims.try_fold(dtype.size_in_bytes(), usize::checked_mul)
-    };
-    let (Some(_), Some(len)) = (product(1), product(0)) else {
+    let Some(len) = num_bytes(dtype, &dims) else {
         return Err(WireError::Shape { dims });
     };
     let numbers = reader.bytes(len as u64)?;

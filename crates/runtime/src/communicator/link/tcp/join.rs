@@ -76,14 +76,12 @@ impl Arrived<'_> {
         lower.map(reach).collect()
     }
 
-    /// Who cannot be reached may have left, which rank 0 sees and says. Otherwise this rank knows best.
+    /// Who cannot be reached may have left, because of another who has, perhaps: rank 0 sees and says who
+    /// was the first. Otherwise this rank knows best.
     #[expect(clippy::disallowed_methods, reason = "who says nothing is not waited for")]
     fn better(&mut self, error: MeetingError) -> MeetingError {
-        let MeetingError::NoWay { rank, .. } = &error else { return error };
         match self.meeting.answer(&self.zero, Instant::now() + LONGER) {
-            Ok(Answer::Refused(Refusal::Gone { ranks })) if ranks.contains(rank) => {
-                self.meeting.unexpected(Answer::Refused(Refusal::Gone { ranks }))
-            }
+            Ok(answer @ Answer::Refused(Refusal::Gone { .. })) => self.meeting.unexpected(answer),
             Ok(_) | Err(_) => error,
         }
     }

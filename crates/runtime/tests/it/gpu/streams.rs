@@ -4,9 +4,7 @@ use autopipe_runtime::communicator::{Reduction, Tag};
 use autopipe_runtime::{Communicator, Error, ThreadOptions, gpu_of_rank, threads};
 use candle_core::{DType, Device, Tensor};
 
-#[path = "../../../nn/tests/it/gpu/device.rs"]
-mod device;
-use device::gpu;
+use super::device::gpu;
 
 /// Runs `body` on so many ranks, each with its device.
 fn run(size: usize, body: impl Fn(&dyn Communicator, &Device) -> Result<(), Error> + Sync) {
