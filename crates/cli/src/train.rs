@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
         resume: args.resume,
         trace_step,
         device: args.device,
+        nccl: args.nccl,
         local_rank: process.as_ref().and_then(|process| process.seat.local_rank),
         stop: stop.clone(),
     };

@@ -132,6 +132,9 @@ pub(crate) struct Train {
     /// some
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub(crate) device: DeviceChoice,
+    /// Let tensors go from GPU to GPU by NCCL, one rank on each, and not over the host
+    #[arg(long)]
+    pub(crate) nccl: bool,
     /// Threads that each rank computes with [default: an even share of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads_per_rank: Option<u16>,

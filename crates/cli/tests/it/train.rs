@@ -330,3 +330,22 @@ fn records_that_are_left_out_are_counted_at_the_end() {
     assert_eq!(output.code, 0, "{}", output.err);
     assert!(output.err.contains("records that cannot be read, 0 samples"), "{}", output.err);
 }
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn gpus_are_refused_by_a_build_that_knows_none() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(train(folder.path(), RECIPE).code, 0);
+    let words =
+        "this build knows no GPU; build with the feature `cuda`, or let it compute on the CPU";
+    for args in [&["--device", "cuda"][..], &["--nccl"]] {
+        let all =
+            [&["train", "recipe.yaml", "--set", "checkpoint.checkpoint_dir=other"], args].concat();
+        let Output { code, err, .. } = autopipe_in(folder.path(), &all);
+        assert!(code == 1 && err.contains(words), "{args:?}: {err}");
+        assert!(!folder.path().join("other").exists(), "nothing is left behind");
+    }
+    let unknown = autopipe_in(folder.path(), &["train", "recipe.yaml", "--device", "tpu"]);
+    assert!(unknown.code == 2, "{}", unknown.err);
+    assert!(unknown.err.contains("`tpu` is no device; give auto, cpu or cuda"), "{}", unknown.err);
+}

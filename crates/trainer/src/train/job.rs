@@ -67,6 +67,9 @@ impl<'a> Job<'a> {
         problems.extend(super::refused::refused(recipe, dtype).map(Error::Recipe));
         // Before anything is read: a rank without its GPU has nothing to do.
         let is_on_gpu = found(&mut problems, options.device.has_gpus());
+        if options.nccl && is_on_gpu == Some(false) {
+            problems.push(Error::NoGpu { has_cuda: cfg!(feature = "cuda") });
+        }
         let pp_size = recipe.distributed.pp_size;
         let data_parallel = data_parallel(recipe);
         let config = pipeline_config(recipe);

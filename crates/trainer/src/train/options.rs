@@ -22,6 +22,9 @@ pub struct TrainOptions {
     /// Of a rank that is a process, its number among those of its machine, if that is known: it takes the
     /// GPU of this number, and otherwise that of its rank.
     pub local_rank: Option<usize>,
+    /// Whether the tensors that ranks send each other go from GPU to GPU by NCCL, and not between threads
+    /// by copies and between processes over the host.
+    pub nccl: bool,
     /// Ends the run early.
     pub stop: Stop,
 }

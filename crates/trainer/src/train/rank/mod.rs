@@ -8,6 +8,7 @@ mod save;
 mod step;
 mod vote;
 
+use autopipe::nccl::{self, NcclOptions};
 use autopipe::schedule::Timeline;
 use autopipe::{AutoPipeline, Axis, Communicator, Guard, PipelineArgs};
 use autopipe_nn::Parameter;
@@ -61,6 +62,14 @@ impl<'a> RankRun<'a> {
     ) -> Result<Self, Error> {
         let rank = world.rank();
         let device = job.options.device.of_rank(job.options.local_rank.unwrap_or(rank))?;
+        let world = if job.options.nccl {
+            let timeout = job.options.threads.timeout;
+            let over =
+                nccl::over(world, &device, &NcclOptions { timeout, ..NcclOptions::default() });
+            over.map_err(autopipe::Error::from)?
+        } else {
+            world
+        };
         let table = job.config.pp_schedule_csv.is_some().then(|| job.plan.table.clone());
         let args = PipelineArgs {
             // All ranks see a number that is none, once the step is over (`vote`).
