@@ -10,14 +10,25 @@ use crate::cpu::{Number, Values, for_number, has_kernels, vectorised};
 
 /// The sum of the squares of all gradients, in float64; parameters without a gradient add nothing.
 ///
-/// A square, because ranks add theirs before anybody takes the root.
+/// A square, because ranks add theirs before anybody takes the root. Where there is no kernel of our own,
+/// as on a GPU, each gradient's squares are added in float32 (float64 stays), and the host waits for the
+/// device once for all of them.
 ///
 /// # Errors
 /// If candle cannot read a gradient.
 pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<f64> {
     let mut total = 0.;
+    let mut elsewhere = Vec::new();
     for grad in parameters.into_iter().filter_map(Parameter::grad) {
-        total += sum_of_squares(&grad)?;
+        if has_kernels(&grad) {
+            total += sum_of_squares(&grad)?;
+        } else if grad.elem_count() > 0 {
+            let wide = if grad.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+            elsewhere.push(grad.to_dtype(wide)?.sqr()?.sum_all()?.to_dtype(DType::F64)?);
+        }
+    }
+    if !elsewhere.is_empty() {
+        total += Tensor::stack(&elsewhere, 0)?.to_vec1::<f64>()?.iter().sum::<f64>();
     }
     Ok(total)
 }
@@ -47,9 +58,6 @@ pub fn scale_grads<'a>(
 }
 
 fn sum_of_squares(grad: &Tensor) -> Result<f64> {
-    if !has_kernels(grad) {
-        return grad.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar();
-    }
     fn run<N: Number>(grad: &[N]) -> f64 {
         let mut lanes = [0.; 32];
         let (chunks, rest) = grad.as_chunks::<32>();
@@ -80,7 +88,8 @@ fn max_abs(grad: &Tensor) -> Result<f64> {
         return Ok(0.);
     }
     if !has_kernels(grad) {
-        let grad = grad.to_dtype(DType::F32)?;
+        let wide = if grad.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let grad = grad.to_dtype(wide)?;
         // candle's maximum may pass over a NaN.
         let is_nan = grad.ne(&grad)?.to_dtype(DType::F32)?.max_all()?.to_scalar::<f32>()? > 0.;
         let largest = grad.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar()?;
