@@ -57,7 +57,7 @@ impl Computed {
     }
 }
 
-/// The forwards of a custom operation of one input or two on each device: what its field, a
+/// The forwards of a custom operation of one, two or three inputs on each device: what its field, a
 /// [`Computed`], holds.
 macro_rules! computed {
     ($field:ident, $($arg:ident),+) => {
@@ -77,6 +77,19 @@ macro_rules! computed {
     (@ $field:ident, $name:ident, $take:ident, $storage:ty, a, b) => {
         fn $name(
             &self,
+            _: &$storage,
+            _: &candle_core::Layout,
+            _: &$storage,
+            _: &candle_core::Layout,
+        ) -> candle_core::Result<($storage, candle_core::Shape)> {
+            self.$field.$take()
+        }
+    };
+    (@ $field:ident, $name:ident, $take:ident, $storage:ty, a, b, c) => {
+        fn $name(
+            &self,
+            _: &$storage,
+            _: &candle_core::Layout,
             _: &$storage,
             _: &candle_core::Layout,
             _: &$storage,

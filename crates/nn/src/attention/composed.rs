@@ -1,4 +1,5 @@
-//! Attention by candle's own operations, for the devices and dtypes without a kernel.
+//! Attention by candle's own operations and its own backward, with all scores at once: what the other forms
+//! are compared with.
 
 use candle_core::{D, DType, Result, Tensor};
 

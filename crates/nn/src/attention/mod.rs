@@ -1,5 +1,7 @@
 //! Attention with grouped queries: softmax(q kᵀ · scale) v, the scores perhaps capped.
 
+mod by_rows;
+#[cfg(test)]
 mod composed;
 mod fused;
 mod masks;
@@ -169,6 +171,6 @@ impl Attention {
             let visible = Visible { mask: self.mask, num_keys, segments: segments.cloned() };
             return q.apply_op3(k, v, Fused::new(self, visible));
         }
-        composed::forward(self, [q, k, v], segments)
+        by_rows::forward(self, [q, k, v], segments)
     }
 }

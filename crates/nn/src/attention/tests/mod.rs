@@ -1,5 +1,6 @@
 //! Tests of attention: both forms against loops, and against each other.
 
+mod by_rows;
 mod softcap;
 
 use std::num::NonZeroUsize;
