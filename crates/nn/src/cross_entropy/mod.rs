@@ -1,18 +1,22 @@
 //! The cross entropy of next-token prediction: the sum of -log softmax(z)[label].
 
 mod among;
+mod by_rows;
 mod fused;
 mod labels;
 
 #[cfg(test)]
 mod tests;
 
-use candle_core::{D, DType, Result, Tensor};
+#[cfg(test)]
+use candle_core::{D, DType};
+use candle_core::{Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
 pub use among::cross_entropy_sum_among;
 use fused::CrossEntropy;
+#[cfg(test)]
 use labels::Label;
 pub use labels::{IGNORE_INDEX, count_labels};
 
@@ -43,7 +47,7 @@ pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     if has_kernels(logits) {
         return logits.contiguous()?.apply_op1(CrossEntropy::new(classes));
     }
-    composed(logits, &classes)
+    by_rows::loss(logits, classes)
 }
 
 /// The number of classes of logits that have the labels' leading dimensions.
@@ -64,7 +68,8 @@ fn wrong_logits(logits: &Tensor, labels: &Tensor) -> candle_core::Error {
     .into()
 }
 
-/// The same by candle's own operations, for the devices and dtypes without a kernel.
+/// The same by candle's own operations and its own backward, which the other forms are compared with.
+#[cfg(test)]
 fn composed(logits: &Tensor, classes: &[Label]) -> Result<Tensor> {
     let dtype = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     let logits = logits.to_dtype(dtype)?.reshape((classes.len(), ()))?;

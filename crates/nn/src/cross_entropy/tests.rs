@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use super::by_rows::loss_by;
 use super::labels::{Label, of_whole};
 use super::{IGNORE_INDEX, composed, count_labels, cross_entropy_sum};
 use crate::oracle::{ALL_DTYPES, assert_agree, assert_derivative, numbers, random, variable};
@@ -30,6 +31,36 @@ fn agrees_with_candles_operations() {
         let fused = || cross_entropy_sum(&view()?, &labels());
         assert_agree(&[&logits], &none, tolerance, fused, || composed(&view()?, &classes()));
     }
+}
+
+#[test]
+fn any_number_of_rows_at_a_time_agrees_with_all_at_once() {
+    let none = Parameters::new();
+    for (dtype, tolerance) in ALL_DTYPES {
+        let logits = variable(&[2, 3, CLASSES], 1, dtype);
+        let slow = || composed(&logits, &classes());
+        for num_rows in [1, 4, 100] {
+            let blocks = || loss_by(num_rows, &logits, classes());
+            assert_agree(&[&logits], &none, tolerance, blocks, slow);
+        }
+    }
+    let logits = variable(&[2, 3, CLASSES], 1, DType::F64);
+    assert_derivative(&[&logits], &none, || (loss_by(4, &logits, classes())? * 0.3)?.sqr());
+    let empty = Tensor::zeros((0, CLASSES), DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(loss_by(4, &empty, Vec::new()).unwrap().to_scalar::<f32>().unwrap(), 0.);
+}
+
+/// Whatever a row has that nobody counts, it changes nothing.
+#[test]
+fn rows_without_a_label_are_not_looked_at() {
+    let mut numbers = vec![0.5f32; 6 * CLASSES];
+    numbers[CLASSES] = f32::NAN;
+    let logits = Tensor::from_vec(numbers, (2, 3, CLASSES), &Device::Cpu).unwrap();
+    let logits = candle_core::Var::from_tensor(&logits).unwrap();
+    let loss = loss_by(4, &logits, classes()).unwrap();
+    assert!((loss.to_scalar::<f32>().unwrap() - 4. * (CLASSES as f32).ln()).abs() < 1e-4);
+    let grads = loss.backward().unwrap();
+    assert!(crate::oracle::numbers(grads.get(&logits).unwrap()).iter().all(|g| g.is_finite()));
 }
 
 #[test]
