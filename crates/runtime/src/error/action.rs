@@ -18,6 +18,10 @@ pub enum ActionError {
     /// The stage, the loss or the communicator panicked.
     #[error("panicked: {0}")]
     Panic(String),
+    /// This rank failed elsewhere than in this action: on a thread that computes for it, or that carries
+    /// its messages, or because the others have given it up.
+    #[error("{0}")]
+    Elsewhere(String),
     /// Sending or receiving failed.
     #[error(transparent)]
     Communication(Box<Error>),

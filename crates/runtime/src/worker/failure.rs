@@ -35,9 +35,9 @@ impl Worker {
     pub(super) fn tell(&self, at: Place, source: ActionError) -> Error {
         let source = match source {
             ActionError::Communication(error) => match *error {
-                // A compute thread of this rank has told the world already.
+                // Another thread of this rank has told the world already, or the others have told it.
                 Error::Stopped { failure, .. } if failure.rank == self.comm.world_rank() => {
-                    ActionError::Panic(failure.cause)
+                    ActionError::Elsewhere(failure.cause)
                 }
                 Error::Stopped { failure, .. } => return Error::Stopped { failure, at: Some(at) },
                 Error::Timeout { from, waited } => {

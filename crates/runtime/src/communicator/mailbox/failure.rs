@@ -65,8 +65,12 @@ impl PostOffice {
 
     /// Another office says that the world has failed.
     #[expect(clippy::disallowed_methods, reason = "ranks that do not answer are not waited for")]
-    pub(super) fn stop(&self, state: &mut State, origin: usize, failure: Failure) {
+    pub(super) fn stop(&self, state: &mut State, origin: usize, mut failure: Failure) {
         state.heard.insert(origin);
+        let is_own = self.elsewhere.as_ref().is_some_and(|own| own.rank == failure.rank);
+        if is_own {
+            failure.cause = format!("rank {origin} has given this one up: {}", failure.cause);
+        }
         match &mut state.failure {
             None => {
                 let since = Instant::now();
