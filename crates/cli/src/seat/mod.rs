@@ -13,6 +13,9 @@ mod tests;
 
 use launcher::{FLAGS, Launcher, OPEN_MPI, PMI, SLURM, TORCHRUN};
 
+/// What PMIx tells a process that it has started.
+const PMIX_RANK: &str = "PMIX_RANK";
+
 /// What tells the value of a variable.
 type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -63,6 +66,14 @@ impl Process {
             Launch::Auto | Launch::Mpi | Launch::Tcp => {}
         }
         let found = Seat::find(flags, variable)?;
+        // PMIx alone tells a rank and no size; those that start processes by it tell both in another way.
+        if let (None, Some(rank)) = (found, variable(PMIX_RANK)) {
+            bail!(
+                "{PMIX_RANK}={rank} says that this is one of several processes, and nothing says of how many; \
+                 start them with mpirun or srun, which do, give --rank, --world-size and --master, or \
+                 --launch threads if it is alone"
+            );
+        }
         if launch != Launch::Mpi && found.is_some_and(|seat| seat.world_size == 1) {
             return Ok(None);
         }

@@ -153,6 +153,22 @@ fn what_is_not_enough_says_what_is_missing() {
 }
 
 #[test]
+fn a_rank_of_pmix_needs_a_size_from_elsewhere() {
+    let pmix = ("PMIX_RANK", "1");
+    let none = World::default();
+    for launch in [Launch::Auto, Launch::Mpi, Launch::Tcp] {
+        let error = process(launch, &none, &[pmix]).unwrap_err();
+        let words =
+            "PMIX_RANK=1 says that this is one of several processes, and nothing says of how many";
+        assert!(error.starts_with(words), "{error}");
+    }
+    assert_eq!(process(Launch::Threads, &none, &[pmix]), Ok(None));
+    assert_eq!(auto(&none, &[pmix, OPEN_MPI[0], OPEN_MPI[1]]), "Open MPI: 1 of 4 by MPI");
+    let slurm = [pmix, ("SLURM_PROCID", "1"), ("SLURM_NTASKS", "4"), ("SLURM_STEP_ID", "0")];
+    assert_eq!(auto(&none, &slurm), "Slurm: 1 of 4 by MPI");
+}
+
+#[test]
 fn what_has_no_effect_is_refused() {
     let mpi = process(Launch::Mpi, &World::default(), &TORCHRUN).unwrap_err();
     assert!(
