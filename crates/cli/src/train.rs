@@ -114,7 +114,7 @@ fn sharing(
 
 /// How long a process may give no sign of life. One that is waited for is given up after the timeout,
 /// with what was waited for: on a busy machine a short one is no time for a sign.
-fn silence(timeout: Duration) -> Duration {
+fn allowed_silence(timeout: Duration) -> Duration {
     timeout.clamp(Duration::from_secs(5), Duration::from_secs(60))
 }
 
@@ -128,7 +128,7 @@ fn join(process: &Process, options: &mut TrainOptions) -> anyhow::Result<Process
             let here = local_size.unwrap_or(world_size);
             *options = sharing(options.clone(), |threads| share(threads, here));
             threads::tell_candle(options.threads.num_threads(1));
-            let (threads, silence) = (options.threads, silence(options.threads.timeout));
+            let (threads, silence) = (options.threads, allowed_silence(options.threads.timeout));
             mpi::world(&mpi::MpiOptions { threads, silence, ..mpi::MpiOptions::default() })
         }
         Way::Tcp(master) => {
@@ -136,7 +136,7 @@ fn join(process: &Process, options: &mut TrainOptions) -> anyhow::Result<Process
                 *options = sharing(options.clone(), |threads| share(threads, here));
             }
             let defaults = tcp::TcpOptions::new(rank, world_size, master.clone());
-            let (threads, silence) = (options.threads, silence(options.threads.timeout));
+            let (threads, silence) = (options.threads, allowed_silence(options.threads.timeout));
             let world = tcp::world(&tcp::TcpOptions { threads, silence, ..defaults });
             // Who shares the machine is known only now.
             world.inspect(|world| threads::tell_candle(world.num_threads()))

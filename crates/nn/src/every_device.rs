@@ -1,7 +1,12 @@
 //! One body for all devices: an operation made of what every backend of candle has.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{Layout, Result, Shape};
+use candle_core::{DType, Layout, Result, Shape};
+
+/// What numbers of a type are added up in: float32 at the least.
+pub(crate) fn wide_dtype(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
 
 /// A contiguous copy.
 pub(crate) fn copy<S: BackendStorage>(x: &S, layout: &Layout) -> Result<(S, Shape)>

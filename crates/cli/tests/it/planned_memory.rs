@@ -19,6 +19,17 @@ fn held_and_planned(desk: &Desk, args: &str) -> (Vec<f64>, Vec<f64>) {
     (held.collect(), ranks.map(|rank| rank["total"].as_f64().unwrap()).collect())
 }
 
+/// What each of four ranks holds, which is within a tenth of what is planned for its place in the pipeline.
+fn held_as_planned(desk: &Desk, args: &str) -> Vec<f64> {
+    let (held, planned) = held_and_planned(desk, args);
+    assert_eq!((held.len(), planned.len()), (4, 2));
+    for (rank, held) in held.iter().enumerate() {
+        let ratio = held / planned[rank / 2];
+        assert!((ratio - 1.0).abs() < 0.1, "{args}: rank {rank} holds {ratio} of the plan");
+    }
+    held
+}
+
 #[test]
 fn ranks_that_share_hold_what_is_planned() {
     let desk = Desk::new();
@@ -40,12 +51,7 @@ metrics: {tensorboard: false}
     let most = |held: &[f64]| held.iter().copied().fold(0.0, f64::max);
     let whole = most(&held_and_planned(&desk, "--set distributed.strategy=ddp").0);
     for args in ["", "--set distributed.pipeline.pp_schedule=interleaved1f1b"] {
-        let (held, planned) = held_and_planned(&desk, args);
-        assert_eq!((held.len(), planned.len()), (4, 2));
-        for (rank, held) in held.iter().enumerate() {
-            let ratio = held / planned[rank / 2];
-            assert!((ratio - 1.0).abs() < 0.1, "{args}: rank {rank} holds {ratio} of the plan");
-        }
+        let held = held_as_planned(&desk, args);
         assert!(most(&held) < whole, "{args}: {held:?} of {whole}");
     }
 }
@@ -75,11 +81,6 @@ metrics: {tensorboard: false}
                    --set model.config.num_experts_per_tok=2";
     let interleaved = "--set distributed.pipeline.pp_schedule=interleaved1f1b";
     for args in ["", interleaved, experts] {
-        let (held, planned) = held_and_planned(&desk, args);
-        assert_eq!((held.len(), planned.len()), (4, 2));
-        for (rank, held) in held.iter().enumerate() {
-            let ratio = held / planned[rank / 2];
-            assert!((ratio - 1.0).abs() < 0.1, "{args}: rank {rank} holds {ratio} of the plan");
-        }
+        held_as_planned(&desk, args);
     }
 }

@@ -4,12 +4,13 @@
 
 use std::ops::Range;
 
-use candle_core::{CustomOp3, D, DType, Result, Tensor};
+use candle_core::{CustomOp3, D, Result, Tensor};
 
 use super::masks::Masks;
 use super::visible::Visible;
 use super::{Attention, Mask, Segments};
 use crate::computed::{Computed, computed};
+use crate::every_device::wide_dtype;
 
 /// How many scores there are at once, at about the most.
 const MOST_SCORES: usize = 1 << 24;
@@ -65,8 +66,8 @@ struct Block {
 struct Weights {
     /// Of shape `[batch, kv_heads, group · rows, keys]`, in float32 at least.
     wide: Tensor,
-    /// What the derivative of the bounded scores is multiplied by, if they are.
-    slope: Option<Tensor>,
+    /// The tangents of the scores, if they are bounded: with `t` for one, its derivative has `1 - t²`.
+    tangents: Option<Tensor>,
 }
 
 struct ByRows {
@@ -89,10 +90,6 @@ fn rows_of(grouped: &Tensor, rows: &Range<usize>) -> Result<Tensor> {
 
 fn keys_of(x: &Tensor, keys: &Range<usize>) -> Result<Tensor> {
     x.narrow(2, keys.start, keys.len())?.contiguous()
-}
-
-fn wide(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
 impl Rule {
@@ -132,12 +129,10 @@ impl Rule {
         num_queries: usize,
     ) -> Result<Weights> {
         let scores = (q.matmul(&k.t()?.contiguous()?)? * self.scale)?;
-        let (scores, slope) = match self.softcap {
+        let (scores, tangents) = match self.softcap {
             Some(cap) => {
-                let bounded = (scores / cap)?.tanh()?;
-                // 1 - t²
-                let slope = bounded.to_dtype(wide(q.dtype()))?.sqr()?.affine(-1., 1.)?;
-                ((bounded * cap)?, Some(slope))
+                let tangents = (scores / cap)?.tanh()?;
+                ((&tangents * cap)?, Some(tangents))
             }
             None => (scores, None),
         };
@@ -147,9 +142,9 @@ impl Rule {
                 self.masked(&scores, block, num_queries)?
             }
         };
-        let scores = scores.to_dtype(wide(q.dtype()))?;
+        let scores = scores.to_dtype(wide_dtype(q.dtype()))?;
         let exp = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        Ok(Weights { wide: exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?, slope })
+        Ok(Weights { wide: exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?, tangents })
     }
 
     /// The scores with minus infinity where a query does not see a key.
@@ -174,24 +169,26 @@ impl Rule {
         let mut key_grads: Option<[Tensor; 2]> = None;
         for block in self.blocks(num_queries) {
             let (rows, grad) = (rows_of(&queries, &block.rows)?, rows_of(&grads, &block.rows)?);
-            let [keys, values] = [k, v].map(|x| keys_of(x, &block.keys));
-            let (keys, values) = (keys?, values?);
-            let Weights { wide, slope } = self.weights(&rows, &keys, &block, num_queries)?;
+            let (keys, values) = (keys_of(k, &block.keys)?, keys_of(v, &block.keys)?);
+            let Weights { wide, tangents } = self.weights(&rows, &keys, &block, num_queries)?;
             let v_grad = wide.to_dtype(dtype)?.t()?.contiguous()?.matmul(&grad)?;
             let weight_grad = grad.matmul(&values.t()?.contiguous()?)?.to_dtype(wide.dtype())?;
             let along = (&weight_grad * &wide)?.sum_keepdim(D::Minus1)?;
-            let scores = (weight_grad.broadcast_sub(&along)? * wide)?;
-            let scores = slope.map_or(Ok(scores.clone()), |slope| scores * slope)?;
+            let scores = (weight_grad.broadcast_sub(&along)? * &wide)?;
+            let scores = match tangents {
+                Some(t) => (scores * t.to_dtype(wide.dtype())?.sqr()?.affine(-1., 1.)?)?,
+                None => scores,
+            };
             let scores = (scores * self.scale)?.to_dtype(dtype)?;
             let q_grad = scores.matmul(&keys)?;
             let group = heads / kv_heads;
             q_grads.push(q_grad.reshape((batch, kv_heads, group, block.rows.len(), head_dim))?);
             let k_grad = scores.t()?.contiguous()?.matmul(&rows)?;
-            let of_keys = [k_grad, v_grad].map(|grad| self.spread(&grad, &block.keys));
-            let [k_grad, v_grad] = of_keys;
+            let k_grad = self.spread(&k_grad, &block.keys)?;
+            let v_grad = self.spread(&v_grad, &block.keys)?;
             key_grads = Some(match key_grads {
-                None => [k_grad?, v_grad?],
-                Some([k_sum, v_sum]) => [(k_sum + k_grad?)?, (v_sum + v_grad?)?],
+                None => [k_grad, v_grad],
+                Some([k_sum, v_sum]) => [(k_sum + k_grad)?, (v_sum + v_grad)?],
             });
         }
         let q_grad = Tensor::cat(&q_grads, 3)?.reshape(q.shape())?;
@@ -203,7 +200,7 @@ impl Rule {
 
     /// The gradient of some keys as one of all, in what sums are made in.
     fn spread(&self, grad: &Tensor, keys: &Range<usize>) -> Result<Tensor> {
-        let grad = grad.to_dtype(wide(grad.dtype()))?;
+        let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
         if keys.len() == self.visible.num_keys {
             return Ok(grad);
         }

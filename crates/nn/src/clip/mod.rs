@@ -7,6 +7,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::Parameter;
 use crate::cpu::{Number, Values, for_number, has_kernels, vectorised};
+use crate::every_device::wide_dtype;
 
 /// The sum of the squares of all gradients, in float64; parameters without a gradient add nothing.
 ///
@@ -23,8 +24,8 @@ pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>
         if has_kernels(&grad) {
             total += sum_of_squares(&grad)?;
         } else if grad.elem_count() > 0 {
-            let wide = if grad.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-            elsewhere.push(grad.to_dtype(wide)?.sqr()?.sum_all()?.to_dtype(DType::F64)?);
+            let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
+            elsewhere.push(grad.sqr()?.sum_all()?.to_dtype(DType::F64)?);
         }
     }
     if !elsewhere.is_empty() {
@@ -88,8 +89,7 @@ fn max_abs(grad: &Tensor) -> Result<f64> {
         return Ok(0.);
     }
     if !has_kernels(grad) {
-        let wide = if grad.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let grad = grad.to_dtype(wide)?;
+        let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
         // candle's maximum may pass over a NaN.
         let is_nan = grad.ne(&grad)?.to_dtype(DType::F32)?.max_all()?.to_scalar::<f32>()? > 0.;
         let largest = grad.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar()?;

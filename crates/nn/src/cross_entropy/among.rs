@@ -8,6 +8,7 @@ use super::labels::Label;
 use super::{fused, labels, leading};
 use crate::computed::{Computed, computed};
 use crate::cpu::{for_number, has_kernels};
+use crate::every_device::wide_dtype;
 use crate::{Combine, Pass, TensorParallelGroup};
 
 const NAME: &str = "cross entropy among ranks";
@@ -28,7 +29,7 @@ pub fn cross_entropy_sum_among(
     group: &Arc<dyn TensorParallelGroup>,
 ) -> Result<Tensor> {
     let (width, num_rows) = (leading(logits, labels)?, labels.elem_count());
-    let dtype = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let dtype = wide_dtype(logits.dtype());
     let rows = logits.detach().reshape((num_rows, width))?.contiguous()?;
     let ends = Ends::of(&rows, dtype, group)?;
     let classes = labels::of_part(labels, ends.num_classes, ends.start, width)?;

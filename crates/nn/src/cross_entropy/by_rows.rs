@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use candle_core::{CustomOp1, D, DType, Result, Tensor};
+use candle_core::{CustomOp1, D, Result, Tensor};
 
 use super::labels::{self, Label};
 use crate::computed::{Computed, computed};
+use crate::every_device::wide_dtype;
 
 /// How many logits are copied at once, at about the most.
 const MOST_LOGITS: usize = 1 << 24;
@@ -21,7 +22,7 @@ pub(super) fn loss(logits: &Tensor, classes: Vec<Label>) -> Result<Tensor> {
 pub(super) fn loss_by(num_rows: usize, logits: &Tensor, classes: Vec<Label>) -> Result<Tensor> {
     let num_all = classes.len();
     if logits.elem_count() == 0 {
-        return Tensor::zeros((), wide(logits.dtype()), logits.device());
+        return Tensor::zeros((), wide_dtype(logits.dtype()), logits.device());
     }
     let logits = logits.reshape((num_all, ()))?.contiguous()?;
     let rule = Rule {
@@ -51,10 +52,6 @@ struct ByRows {
     loss: Computed,
 }
 
-fn wide(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
-}
-
 fn is_counted(label: Label) -> bool {
     label != Label::Ignored
 }
@@ -73,7 +70,7 @@ impl Rule {
     fn forward(&self, logits: &Tensor) -> Result<(Tensor, Tensor)> {
         let (mut losses, mut log_sums) = (Vec::new(), Vec::new());
         for rows in self.blocks() {
-            let block = cut(logits, &rows)?.to_dtype(wide(logits.dtype()))?;
+            let block = cut(logits, &rows)?.to_dtype(wide_dtype(logits.dtype()))?;
             let max = block.max_keepdim(D::Minus1)?;
             let log_sum = (block.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()? + max)?;
             let own = block.gather(&cut(&self.index, &rows)?.contiguous()?, 1)?;
@@ -86,7 +83,7 @@ impl Rule {
 
     /// A row's probabilities, less one at its label, times the gradient of the loss.
     fn backward(&self, logits: &Tensor, log_sums: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let dtype = wide(logits.dtype());
+        let dtype = wide_dtype(logits.dtype());
         let grad = grad.to_dtype(dtype)?;
         let mut grads = Vec::new();
         for rows in self.blocks() {

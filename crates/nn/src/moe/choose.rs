@@ -1,17 +1,18 @@
 //! The choice of experts by the largest logits, and the weights of those chosen.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Result, Shape, Tensor};
 
 use super::Chosen;
 use crate::cpu::{
     Number, Real, Values, contiguous, for_number, has_kernels, max, sum, sum2, vectorised,
 };
+use crate::every_device::wide_dtype;
 
 /// The `k` largest of each row of `logits`, which has at least so many columns, by falling size.
 pub(super) fn top_k(logits: &Tensor, k: usize) -> Result<Vec<u32>> {
     // The order of float32 and wider is that of every dtype.
-    let dtype = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let dtype = wide_dtype(logits.dtype());
     let logits = logits.detach().to_dtype(dtype)?.to_device(&Device::Cpu)?.contiguous()?;
     let (num_tokens, num_experts) = logits.dims2()?;
     let values = Values::of(&logits);
@@ -46,7 +47,7 @@ pub(super) fn weights(logits: &Tensor, chosen: &Chosen) -> Result<Tensor> {
         return logits.contiguous()?.apply_op1(Weights(chosen.clone()));
     }
     let num_tokens = logits.dim(0)?;
-    let dtype = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let dtype = wide_dtype(logits.dtype());
     let wide = logits.to_dtype(dtype)?;
     let exp = wide.broadcast_sub(&wide.detach().max_keepdim(D::Minus1)?)?.exp()?;
     let probabilities = exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?;

@@ -1,10 +1,11 @@
 //! The weighted sum of what a token's experts say.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, D, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, D, Device, Layout, Result, Shape, Tensor};
 
 use super::order::Order;
 use crate::cpu::{Number, Values, contiguous, for_number, has_kernels, sum2, vectorised};
+use crate::every_device::wide_dtype;
 
 /// `out[t] = Σ w[t, i] · y[place(t, i)]`, for `y` sorted by expert.
 ///
@@ -14,7 +15,7 @@ pub(super) fn combine(y: &Tensor, weights: &Tensor, order: &Order) -> Result<Ten
     if has_kernels(y) && has_kernels(weights) && y.dtype() == weights.dtype() {
         return y.contiguous()?.apply_op2(&weights.contiguous()?, Combine(order.clone()));
     }
-    let wide = if y.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let wide = wide_dtype(y.dtype());
     let places = Tensor::new(&*order.places, y.device())?;
     let rows = y.contiguous()?.index_select(&places, 0)?.to_dtype(wide)?;
     let rows = rows.reshape((weights.dim(0)?, order.k, y.dim(1)?))?;

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CustomOp1, CustomOp3, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CustomOp1, CustomOp3, Device, Layout, Result, Shape, Tensor};
 
 use super::order::Order;
 use crate::cpu::{Number, Values, add_to, for_number, has_kernels, vectorised};
-use crate::every_device::on_every_device;
+use crate::every_device::{on_every_device, wide_dtype};
 use crate::vjp::zero;
 
 /// The gradients that have come, by the first row of each expert.
@@ -94,7 +94,7 @@ impl CustomOp1 for Source {
         if has_kernels(x) && arrived.values().all(has_kernels) {
             return for_number!(x.dtype(), self.name(), N => self.sum::<N>(x, &arrived)).map(Some);
         }
-        let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let dtype = wide_dtype(x.dtype());
         let mut sum = Tensor::zeros(x.shape(), dtype, x.device())?;
         for (&start, grad) in &arrived {
             let tokens = &self.tokens[start..start + grad.dim(0)?];

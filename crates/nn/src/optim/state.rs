@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
+use crate::every_device::wide_dtype;
 use crate::{Error, Parameter};
 
 /// The name of the master weights in a [`State`].
@@ -140,5 +141,5 @@ fn zeros(num_rows: usize, parameter: &Parameter) -> Result<Tensor> {
 
 /// What the numbers of a parameter are updated in.
 fn dtype_of(parameter: &Parameter) -> DType {
-    if parameter.dtype() == DType::F64 { DType::F64 } else { DType::F32 }
+    wide_dtype(parameter.dtype())
 }

@@ -13,13 +13,13 @@ use super::{End, Watch, link};
 use crate::panic::catch;
 use crate::{Error, Failure};
 
-/// How many times a courier looks again at once after there was something to do.
-const EAGER: u32 = 16;
-/// How many letters it sends, and pieces it hands in, before it looks at the time: others wait for its signs
+/// How many letters a courier sends, and pieces it hands in, before it looks at the time: others wait for its signs
 /// of life.
 const AT_ONCE: usize = 64;
 /// No process is given up sooner, however little silence is allowed.
 const LEAST_SILENCE: Duration = Duration::from_secs(1);
+/// How many times a courier looks again at once after there was something to do.
+const EAGER: u32 = 16;
 /// How long it then rests between two looks at first, and while bytes are under way. What its rank
 /// sends wakes it.
 const SHORT_REST: Duration = Duration::from_micros(20);
