@@ -1,7 +1,14 @@
 //! One body for all devices: an operation made of what every backend of candle has.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{DType, Layout, Result, Shape};
+use candle_core::{DType, Layout, Result, Shape, Tensor};
+
+use crate::{cpu, gpu};
+
+/// Whether there are kernels of our own for a tensor, where it is and of its type.
+pub(crate) fn has_kernels(tensor: &Tensor) -> bool {
+    cpu::has_kernels(tensor) || gpu::has_kernels(tensor)
+}
 
 /// What numbers of a type are added up in: float32 at the least.
 pub(crate) fn wide_dtype(dtype: DType) -> DType {

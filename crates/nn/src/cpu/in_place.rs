@@ -77,7 +77,7 @@ impl InplaceOp2 for AddAssign {
         b: &CudaStorage,
         b_layout: &Layout,
     ) -> Result<()> {
-        crate::gpu::add(a, a_layout, b, b_layout)
+        crate::gpu::add((a, a_layout), (b, b_layout))
     }
 }
 
@@ -108,6 +108,6 @@ impl InplaceOp1 for ScaleAssign {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, a: &mut CudaStorage, layout: &Layout) -> Result<()> {
-        crate::gpu::scale(a, layout, self.0)
+        crate::gpu::scale((a, layout), self.0)
     }
 }

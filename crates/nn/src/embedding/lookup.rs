@@ -103,12 +103,5 @@ fn add_rows<N: Number>(
         );
         Ok(())
     };
-    weight.accumulate_in_place(
-        || {
-            let zeros = Tensor::zeros(weight.shape(), weight.grad_dtype(), weight.device())?;
-            write(&zeros, add)?;
-            Ok(zeros)
-        },
-        |sum| write(sum, add),
-    )
+    weight.add_in_place(|sum| write(sum, add))
 }

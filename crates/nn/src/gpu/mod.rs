@@ -2,21 +2,32 @@
 //! operations would make several, and numbers changed in place.
 //!
 //! They are written in the part of C that CUDA and C have in common, so that a machine without a GPU can
-//! compile them as well and compare them with the code for the CPU.
+//! compile them as well: what starts them is generic over the [`Machine`], and the tests have one of their
+//! own. Each stands with its layer.
 
+#[cfg(test)]
+mod emulated;
+#[cfg(any(test, feature = "cuda"))]
+mod in_place;
+#[cfg(any(test, feature = "cuda"))]
+mod kernel;
 #[cfg(feature = "cuda")]
 mod launch;
 #[cfg(any(test, feature = "cuda"))]
-mod source;
+mod machine;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{DType, Tensor};
 
-#[cfg(feature = "cuda")]
-pub(crate) use launch::{add, scale, step};
 #[cfg(any(test, feature = "cuda"))]
-pub(crate) use source::GpuFormula;
+pub(crate) use in_place::{add, add_rows, scale};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use kernel::{Array, Kernel};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use machine::{Call, Grid, Machine, Operand, make, read, tensor};
+#[cfg(test)]
+pub(crate) use tests::{DTYPES, assert_same, numbers_of};
 
 /// Whether there are kernels for a tensor, once it is contiguous: it is on a GPU that this build knows, and
 /// of a type that they are for.

@@ -3,10 +3,10 @@
 use candle_core::{Result, Tensor};
 
 use super::LionConfig;
+#[cfg(any(test, feature = "cuda"))]
+use super::on_gpu::GpuFormula;
 use super::update::Formula;
 use crate::cpu::Real;
-#[cfg(any(test, feature = "cuda"))]
-use crate::gpu::GpuFormula;
 
 pub(super) const NAMES: &[&str] = &["exp_avg"];
 

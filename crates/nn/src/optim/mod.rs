@@ -3,6 +3,8 @@
 mod adamw;
 mod groups;
 mod lion;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 mod optimizer;
 mod rule;
 mod sgd;
@@ -10,12 +12,7 @@ mod state;
 mod update;
 
 #[cfg(test)]
-mod formulas;
-#[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-pub(crate) use formulas::{adamw_formula, lion_formula, momentum_formula, sgd_formula};
 
 pub use groups::Group;
 pub use optimizer::{MasterWeights, Optimizer};

@@ -2,11 +2,11 @@
 
 use candle_core::{Result, Tensor};
 
+#[cfg(any(test, feature = "cuda"))]
+use super::on_gpu::GpuFormula;
 use super::update::Formula;
 use super::{Lookahead, SgdConfig};
 use crate::cpu::Real;
-#[cfg(any(test, feature = "cuda"))]
-use crate::gpu::GpuFormula;
 
 pub(super) const NAMES: &[&str] = &["momentum_buffer"];
 

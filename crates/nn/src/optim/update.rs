@@ -14,7 +14,7 @@ pub(super) trait Formula<const ROWS: usize> {
 
     /// The same in a kernel for GPUs.
     #[cfg(any(test, feature = "cuda"))]
-    fn on_gpu(&self) -> crate::gpu::GpuFormula;
+    fn on_gpu(&self) -> super::on_gpu::GpuFormula;
 
     /// The same with candle's operations.
     fn on_tensors(
@@ -45,7 +45,8 @@ pub(super) fn update<const ROWS: usize>(
     }
     #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(var) && crate::gpu::has_kernels(packed) {
-        return crate::gpu::step(&formula.on_gpu(), ROWS, var, &grad.contiguous()?, packed);
+        let grad = grad.contiguous()?;
+        return super::on_gpu::step::<candle_core::CudaStorage, ROWS>(formula, var, &grad, packed);
     }
     composed(formula, var, &grad, packed)
 }

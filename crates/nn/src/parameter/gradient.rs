@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::cpu::{self, AddAssign, ScaleAssign};
-use crate::gpu;
+use crate::cpu::{AddAssign, ScaleAssign};
+use crate::every_device::has_kernels;
 
 pub(super) struct Gradient {
     tensor: Tensor,
@@ -66,9 +66,4 @@ impl Gradient {
         }
         self.own()
     }
-}
-
-/// Whether numbers are changed in place, on the CPU or on a GPU.
-fn has_kernels(tensor: &Tensor) -> bool {
-    cpu::has_kernels(tensor) || gpu::has_kernels(tensor)
 }

@@ -183,6 +183,16 @@ impl Parameter {
         }
     }
 
+    /// The same for an `add` that may begin with zeros.
+    pub(crate) fn add_in_place(&self, add: impl Fn(&Tensor) -> Result<()>) -> Result<()> {
+        let first = || {
+            let zeros = Tensor::zeros(self.shape(), self.grad_dtype(), self.device())?;
+            add(&zeros)?;
+            Ok(zeros)
+        };
+        self.accumulate_in_place(first, &add)
+    }
+
     /// Multiplies the gradient by `factor`; nothing happens if there is none.
     ///
     /// # Errors

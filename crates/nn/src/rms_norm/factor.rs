@@ -4,6 +4,10 @@ use crate::cpu::Number;
 
 /// The factor of a column, from its weight.
 pub(super) trait Factor: Copy + Send + Sync + 'static {
+    /// Whether it is one more than the weight.
+    #[cfg(any(test, feature = "cuda"))]
+    const HAS_OFFSET: bool;
+
     /// The factor.
     fn of<N: Number>(self, w: N) -> N::Real;
     /// `x r` as the product takes it.
@@ -19,6 +23,9 @@ pub(super) struct Weight;
 pub(super) struct OnePlusWeight;
 
 impl Factor for Weight {
+    #[cfg(any(test, feature = "cuda"))]
+    const HAS_OFFSET: bool = false;
+
     #[inline(always)]
     fn of<N: Number>(self, w: N) -> N::Real {
         w.wide()
@@ -31,6 +38,9 @@ impl Factor for Weight {
 }
 
 impl Factor for OnePlusWeight {
+    #[cfg(any(test, feature = "cuda"))]
+    const HAS_OFFSET: bool = true;
+
     #[inline(always)]
     fn of<N: Number>(self, w: N) -> N::Real {
         N::one().wide() + w.wide()

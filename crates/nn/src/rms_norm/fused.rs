@@ -1,11 +1,17 @@
 //! Root-mean-square normalisation in one pass over each row.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::factor::Factor;
+#[cfg(any(test, feature = "cuda"))]
+use super::on_gpu::{self, GpuRule};
 use crate::Parameter;
 use crate::cpu::{Number, Real, Values, contiguous, count, for_number, sum, sum2, vectorised};
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::Machine;
 
 /// `f · x / sqrt(mean(x²) + eps)` for contiguous tensors, the factor from the weight.
 pub(super) struct Normalise<F> {
@@ -108,6 +114,33 @@ fn weight_grad<N: Number, F: Factor>(
     weight.accumulate(&sums)
 }
 
+#[cfg(any(test, feature = "cuda"))]
+impl<F: Factor> Rule<F> {
+    pub(super) fn on_gpu(self) -> GpuRule {
+        GpuRule { eps: self.eps, has_offset: F::HAS_OFFSET }
+    }
+}
+
+#[cfg(any(test, feature = "cuda"))]
+impl<F: Factor> Normalise<F> {
+    /// Sees to the gradient of the weight and returns that of `x`.
+    pub(super) fn backward_on_gpu<S: Machine>(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        grad: Tensor,
+    ) -> Result<Option<Tensor>> {
+        let (rule, inner) = (self.rule.on_gpu(), x.detach());
+        let [input_grad, roots] = on_gpu::backward::<S>([&inner, w, &grad], rule)?;
+        if self.weight.is_trainable() {
+            self.weight.defer(move |weight| {
+                on_gpu::weight_grad::<S>(weight, [&inner, &grad, &roots], rule)
+            })?;
+        }
+        Ok(x.track_op().then_some(input_grad))
+    }
+}
+
 impl<F: Factor> CustomOp2 for Normalise<F> {
     fn name(&self) -> &'static str {
         "rms norm"
@@ -126,6 +159,17 @@ impl<F: Factor> CustomOp2 for Normalise<F> {
         Ok((y, xl.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok((on_gpu::forward((x, xl), (w, wl), self.rule.on_gpu())?, xl.shape().clone()))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -134,6 +178,10 @@ impl<F: Factor> CustomOp2 for Normalise<F> {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.detach().contiguous()?;
+        #[cfg(feature = "cuda")]
+        if crate::gpu::has_kernels(x) {
+            return Ok((self.backward_on_gpu::<CudaStorage>(x, w, grad)?, None));
+        }
         if self.weight.is_trainable() {
             let (rule, x, grad) = (self.rule, x.detach(), grad.clone());
             self.weight.defer(move |weight| {

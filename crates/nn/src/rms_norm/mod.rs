@@ -2,6 +2,8 @@
 
 mod factor;
 mod fused;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 mod residual;
 
 #[cfg(test)]
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Result, Tensor};
 
 use crate::affine::Scale;
-use crate::cpu::has_kernels;
+use crate::every_device::has_kernels;
 use crate::{Error, Parameter};
 use factor::{Factor, OnePlusWeight, Weight};
 use fused::{Normalise, Rule};

@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, WithDType};
 
 use super::factor::Factor;
 use super::fused::{Normalise, Rule, inverse_root, scale};
 use crate::cpu::{Number, contiguous, count, for_number, vectorised};
 
 /// What the sum's pass has already normalised, for the operation that comes next.
-pub(super) type Ahead = Arc<Mutex<Option<CpuStorage>>>;
+pub(super) type Ahead = Arc<Mutex<Option<Storage>>>;
 
 /// `x + r` for contiguous tensors of one shape; on the way it normalises the sum, row by row, while it
 /// is in the first cache.
@@ -23,6 +25,14 @@ pub(super) struct AddAhead<F> {
 pub(super) struct NormaliseAhead<F> {
     pub(super) normalise: Normalise<F>,
     pub(super) ahead: Ahead,
+}
+
+fn put(ahead: &Ahead, y: Storage) {
+    *ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(y);
+}
+
+fn take(ahead: &Ahead) -> Option<Storage> {
+    ahead.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn forward<N: Number>(
@@ -67,7 +77,22 @@ impl<F: Factor> CustomOp2 for AddAhead<F> {
         let (sum, y) = for_number!(candle_core::backend::BackendStorage::dtype(x), self.name(), N => {
             Ok(forward::<N>(contiguous(x, xl)?, contiguous(r, rl)?, weight.slice()?, self.rule))
         })?;
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(y);
+        put(&self.ahead, Storage::Cpu(y));
+        Ok((sum, xl.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        r: &CudaStorage,
+        rl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let [sum, y] = crate::gpu::read([&self.weight], |[weight]| {
+            super::on_gpu::forward_sum([(x, xl), (r, rl), weight], self.rule.on_gpu())
+        })?;
+        put(&self.ahead, Storage::Cuda(y));
         Ok((sum, xl.shape().clone()))
     }
 
@@ -95,11 +120,28 @@ impl<F: Factor> CustomOp2 for NormaliseAhead<F> {
         w: &CpuStorage,
         wl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match ahead {
-            Some(y) => Ok((y, xl.shape().clone())),
+        match take(&self.ahead) {
+            Some(Storage::Cpu(y)) => Ok((y, xl.shape().clone())),
             // Somebody else's tensors: nothing has been computed for them.
-            None => self.normalise.cpu_fwd(x, xl, w, wl),
+            Some(Storage::Cuda(_) | Storage::Metal(_)) | None => {
+                self.normalise.cpu_fwd(x, xl, w, wl)
+            }
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        match take(&self.ahead) {
+            Some(Storage::Cuda(y)) => Ok((y, xl.shape().clone())),
+            Some(Storage::Cpu(_) | Storage::Metal(_)) | None => {
+                self.normalise.cuda_fwd(x, xl, w, wl)
+            }
         }
     }
 

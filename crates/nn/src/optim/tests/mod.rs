@@ -2,6 +2,7 @@
 
 mod groups;
 mod masters;
+mod on_gpu;
 mod state;
 mod torch;
 

@@ -1,5 +1,7 @@
 //! Tests of the root-mean-square normalisation.
 
+mod on_gpu;
+
 use candle_core::{D, DType, Tensor};
 
 use super::{RmsNorm, normalised};
