@@ -20,6 +20,9 @@ use toolkit::Toolkit;
 /// What the names of the tests for a GPU begin with, wherever they are: a module `gpu` of a `tests/it`.
 const TESTS: &str = "gpu::";
 
+/// What the names of the tests contain in which CUDA's compiler sees every kernel.
+const KERNELS: [&str; 2] = ["::on_gpu::", "gpu::tests::"];
+
 /// How such a test says that there is no GPU; so does `crates/nn/tests/it/gpu/device.rs`.
 const SKIPPED: &str = "skipped: no CUDA device";
 
@@ -33,7 +36,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     cargo.run(&["clippy", "--workspace", "--all-targets"], &["-D", "warnings"])?;
     cargo.run(&["test", "--workspace", "--no-run"], &[])?;
     // By CUDA's compiler, which is here; on a GPU's machine its library does it.
-    cargo.run(&["test", "--workspace", "--lib"], &["cuda_compiles_the_kernels"])?;
+    cargo.run(&["test", "--workspace", "--lib"], &KERNELS)?;
     if toolkit::can_run() {
         return run_tests(&cargo);
     }

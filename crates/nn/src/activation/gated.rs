@@ -1,11 +1,16 @@
 //! An activation of a gate times a second input.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use super::Activation;
+#[cfg(feature = "cuda")]
+use super::on_gpu;
 use crate::Error;
-use crate::cpu::{Number, Values, contiguous, for_number, has_kernels, vectorised};
+use crate::cpu::{Number, Values, contiguous, for_number, vectorised};
+use crate::every_device::has_kernels;
 
 /// `f(gate) · up`. Nothing but the inputs is kept for the backward.
 pub(crate) fn gated(gate: &Tensor, up: &Tensor, activation: impl Activation) -> Result<Tensor> {
@@ -85,6 +90,17 @@ impl<A: Activation> CustomOp2 for Gated<A> {
         Ok((y, gl.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gate: &CudaStorage,
+        gl: &Layout,
+        up: &CudaStorage,
+        ul: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok((on_gpu::forward_gated::<A, _>((gate, gl), (up, ul))?, gl.shape().clone()))
+    }
+
     fn bwd(
         &self,
         gate: &Tensor,
@@ -93,8 +109,16 @@ impl<A: Activation> CustomOp2 for Gated<A> {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.detach().contiguous()?;
+        let wanted = |gate_grad, up_grad| {
+            (gate.track_op().then_some(gate_grad), up.track_op().then_some(up_grad))
+        };
+        #[cfg(feature = "cuda")]
+        if crate::gpu::has_kernels(gate) {
+            let [gate_grad, up_grad] = on_gpu::backward_gated::<A, CudaStorage>([gate, up, &grad])?;
+            return Ok(wanted(gate_grad, up_grad));
+        }
         let (gate_grad, up_grad) =
             for_number!(gate.dtype(), self.name(), N => backward::<N>(gate, up, &grad, self.0))?;
-        Ok((gate.track_op().then_some(gate_grad), up.track_op().then_some(up_grad)))
+        Ok(wanted(gate_grad, up_grad))
     }
 }

@@ -2,6 +2,10 @@
 
 mod alone;
 mod gated;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
+#[cfg(test)]
+mod tests;
 
 use candle_core::{Result, Tensor};
 
@@ -9,11 +13,17 @@ use crate::cpu::Real;
 
 pub(crate) use alone::alone;
 pub(crate) use gated::gated;
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use on_gpu::GpuActivation;
 
 /// A function `f(x) = x s(x)` of every number, `s` between 0 and 1.
 pub(crate) trait Activation: Copy + Send + Sync + 'static {
     /// The name of the operation and of the one with a gate.
     const NAMES: [&'static str; 2];
+
+    /// The same in a kernel for GPUs.
+    #[cfg(any(test, feature = "cuda"))]
+    const ON_GPU: GpuActivation;
 
     /// `s(x)`.
     fn share<T: Real>(self, x: T) -> T;

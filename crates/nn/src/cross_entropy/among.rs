@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CustomOp1, D, DType, Result, Tensor};
 
 use super::labels::Label;
+#[cfg(feature = "cuda")]
+use super::on_gpu;
 use super::{fused, labels, leading};
 use crate::computed::{Computed, computed};
 use crate::cpu::{for_number, has_kernels};
@@ -59,6 +63,10 @@ fn largest(rows: &Tensor, dtype: DType) -> Result<Tensor> {
     if has_kernels(rows) {
         return for_number!(rows.dtype(), NAME, N => fused::row_maxima::<N>(rows));
     }
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(rows) {
+        return on_gpu::row_maxima::<CudaStorage>(rows);
+    }
     rows.max(D::Minus1)?.to_dtype(dtype)
 }
 
@@ -66,6 +74,10 @@ fn largest(rows: &Tensor, dtype: DType) -> Result<Tensor> {
 fn sums(rows: &Tensor, max: &Tensor) -> Result<Tensor> {
     if has_kernels(rows) {
         return for_number!(rows.dtype(), NAME, N => fused::row_sums::<N>(rows, max));
+    }
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(rows) {
+        return on_gpu::row_sums::<CudaStorage>(rows, max);
     }
     let shifted = rows.to_dtype(max.dtype())?.broadcast_sub(max)?;
     shifted.exp()?.sum_keepdim(D::Minus1)
@@ -143,11 +155,18 @@ impl CustomOp1 for Among {
     computed!(loss, a);
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let scale = grad.to_dtype(DType::F64)?.to_scalar()?;
         let logits = logits.detach();
         if logits.elem_count() == 0 {
             return logits.zeros_like().map(Some);
         }
+        #[cfg(feature = "cuda")]
+        if crate::gpu::has_kernels(&logits) {
+            let places = on_gpu::places(&self.classes, logits.device())?;
+            let rows = logits.reshape((self.classes.len(), ()))?;
+            let grads = on_gpu::backward::<CudaStorage>(&rows, [&places, &self.log_sums, grad])?;
+            return grads.reshape(logits.shape()).map(Some);
+        }
+        let scale = grad.to_dtype(DType::F64)?.to_scalar()?;
         let input_grad = if has_kernels(&logits) {
             let log_sums = self.log_sums.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
             for_number!(logits.dtype(), self.name(), N => {

@@ -4,6 +4,8 @@ mod among;
 mod by_rows;
 mod fused;
 mod labels;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,10 @@ pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let classes = labels::of_whole(labels, leading(logits, labels)?)?;
     if has_kernels(logits) {
         return logits.contiguous()?.apply_op1(CrossEntropy::new(classes));
+    }
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(logits) {
+        return on_gpu::loss::<candle_core::CudaStorage>(logits, &classes);
     }
     by_rows::loss(logits, classes)
 }

@@ -53,6 +53,11 @@ impl CustomOp2 for Lookup {
                         add_rows::<N>(weight, &grad, &rows, padding)
                     });
                 }
+                #[cfg(feature = "cuda")]
+                if crate::gpu::has_kernels(&grad) {
+                    use candle_core::CudaStorage;
+                    return super::on_gpu::add_rows::<CudaStorage>(weight, &grad, &rows, padding);
+                }
                 let (dtype, device) = (weight.grad_dtype(), weight.device());
                 let (ids, grad) = match padding {
                     Some(padding) => without(padding, &rows, &ids, &grad)?,

@@ -1,6 +1,8 @@
 //! The embedding: one row of the weight per token id.
 
 mod lookup;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 mod own;
 
 #[cfg(test)]

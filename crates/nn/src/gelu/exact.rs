@@ -6,14 +6,23 @@ use candle_core::{Result, Tensor};
 
 use super::in_float32;
 use crate::activation::Activation;
+#[cfg(any(test, feature = "cuda"))]
+use crate::activation::GpuActivation;
 use crate::cpu::Real;
 
 /// `s = Φ(x)`.
 #[derive(Clone, Copy)]
-pub(super) struct Exact;
+pub(crate) struct Exact;
 
 impl Activation for Exact {
     const NAMES: [&'static str; 2] = ["gelu", "geglu"];
+
+    // The second constant is 1 / √(2π).
+    #[cfg(any(test, feature = "cuda"))]
+    const ON_GPU: GpuActivation = GpuActivation {
+        share: "REAL s = ERFC(x * (REAL) -0.70710678118654752) / 2;",
+        slope: "s + x * EXP(x * x / -2) * (REAL) 0.39894228040143268",
+    };
 
     #[inline(always)]
     fn share<T: Real>(self, x: T) -> T {

@@ -10,8 +10,8 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::Error;
 use crate::activation::{alone, gated};
-use exact::Exact;
-use tanh::Tanh;
+pub(crate) use exact::Exact;
+pub(crate) use tanh::Tanh;
 
 /// The two functions that go by the name of GELU. They differ by less than 0.0005, and a model
 /// computes well only with the one that it was trained with.

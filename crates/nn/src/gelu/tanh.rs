@@ -5,12 +5,14 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use candle_core::{Result, Tensor};
 
 use super::in_float32;
+#[cfg(any(test, feature = "cuda"))]
+use crate::activation::GpuActivation;
 use crate::activation::{Activation, sigmoid};
 use crate::cpu::Real;
 
 /// `s = ½ (1 + tanh u) = σ(2u)` with `u = √(2/π) (x + 0.044715 x³)`.
 #[derive(Clone, Copy)]
-pub(super) struct Tanh;
+pub(crate) struct Tanh;
 
 const CUBIC: f64 = 0.044_715;
 /// √(2/π).
@@ -32,6 +34,16 @@ fn exponent<T: Real>(x: T) -> (T, T) {
 
 impl Activation for Tanh {
     const NAMES: [&'static str; 2] = ["gelu by tanh", "geglu by tanh"];
+
+    // The constants are 2 √(2/π) and that of the cube; beyond 64 `s` is 0 or 1.
+    #[cfg(any(test, feature = "cuda"))]
+    const ON_GPU: GpuActivation = GpuActivation {
+        share: "REAL near = x > 64 ? 64 : (x < -64 ? -64 : x);
+        REAL slope = near * (REAL) 1.5957691216057308;
+        REAL cubic = near * near * (REAL) 0.044715;
+        REAL s = 1 / (1 + EXP(-slope * (1 + cubic)));",
+        slope: "s * (1 + slope * (1 + 3 * cubic) * (1 - s))",
+    };
 
     #[inline(always)]
     fn share<T: Real>(self, x: T) -> T {

@@ -1,5 +1,7 @@
 //! Rotary position embedding: pairs of numbers turned by an angle that grows with the position.
 
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 mod rotate;
 
 #[cfg(test)]
@@ -8,7 +10,7 @@ mod tests;
 use candle_core::{D, DType, Result, Tensor};
 
 use crate::Error;
-use crate::cpu::has_kernels;
+use crate::every_device::has_kernels;
 use rotate::Rotate;
 
 /// The frequencies of a rotary embedding: pair `i` turns by `position * inv_freq[i]`.
@@ -215,7 +217,8 @@ impl Rotation {
             }
             .into());
         }
-        if has_kernels(x) && self.cos.dtype() == x.dtype() && self.cos.device().is_cpu() {
+        let fits = self.cos.dtype() == x.dtype() && self.cos.device().same_device(x.device());
+        if has_kernels(x) && fits {
             return x.apply_op1(Rotate { rotation: self.clone(), back: false });
         }
         let (cos, sin) = (self.cos.unsqueeze(1)?, self.sin.unsqueeze(1)?);

@@ -1,5 +1,7 @@
 //! The rotation of heads in one pass, whatever their strides.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
@@ -83,6 +85,12 @@ impl CustomOp1 for Rotate {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let y = for_number!(x.dtype(), self.name(), N => self.run::<N>(x, layout))?;
+        Ok((y, layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let y = super::on_gpu::rotate((x, layout), &self.rotation, self.back)?;
         Ok((y, layout.shape().clone()))
     }
 

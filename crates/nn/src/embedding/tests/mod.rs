@@ -1,5 +1,7 @@
 //! Tests of the embedding.
 
+mod on_gpu;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::Embedding;

@@ -1,5 +1,7 @@
 //! Tests of the rotary embedding.
 
+mod on_gpu;
+
 use candle_core::{D, DType, Device, Tensor};
 
 use super::{RotaryEmbedding, Rotation};

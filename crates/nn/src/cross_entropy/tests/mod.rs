@@ -1,5 +1,7 @@
 //! Tests of the cross entropy.
 
+mod on_gpu;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::by_rows::loss_by;
