@@ -5,6 +5,8 @@ use candle_core::{CustomOp2, Device, Layout, Result, Shape, Tensor, op};
 
 use crate::cpu::{Number, Values, add_to, for_number, vectorised};
 use crate::every_device::on_every_device;
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::{Array, Machine, Term, add_columns};
 use crate::{Error, Parameter};
 
 /// The sum `x + b` of `x` of shape `[.., n]` and a bias of shape `[n]`, whose gradient can wait. It is
@@ -57,11 +59,23 @@ impl CustomOp2 for AddBias {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if self.bias.is_trainable() {
             let grad = grad.detach().reshape(((), b.elem_count()))?;
-            self.bias
-                .defer(move |bias| bias.accumulate(&grad.to_dtype(bias.grad_dtype())?.sum(0)?))?;
+            self.bias.defer(move |bias| {
+                #[cfg(feature = "cuda")]
+                if crate::gpu::has_kernels(&grad) {
+                    return bias_grad_on_gpu::<candle_core::CudaStorage>(bias, &grad.contiguous()?);
+                }
+                bias.accumulate(&grad.to_dtype(bias.grad_dtype())?.sum(0)?)
+            })?;
         }
         Ok((y.track_op().then(|| grad.clone()), None))
     }
+}
+
+/// As [`bias_grad`], where a GPU's kernels are.
+#[cfg(any(test, feature = "cuda"))]
+fn bias_grad_on_gpu<S: Machine>(bias: &Parameter, grad: &Tensor) -> Result<()> {
+    let term = Term { name: "bias", reads: &[Array::Num("grad")], code: "WIDE(grad[at])".into() };
+    add_columns::<S, 1>(bias, &term, [grad])
 }
 
 /// Adds the sum of the rows of `G`, contiguous on the CPU, to the bias's gradient.
@@ -85,4 +99,30 @@ fn sum_of_rows<N: Number>(shape: &Shape, grad: &Tensor) -> Result<Tensor> {
         },
     );
     Tensor::from_vec(sum, shape, &Device::Cpu)
+}
+
+#[cfg(test)]
+mod on_gpu {
+    use candle_core::CpuStorage;
+
+    use crate::Parameters;
+    use crate::gpu::{DTYPES, assert_same, numbers_of};
+
+    /// More rows than are added up at once, and more than one part each.
+    #[test]
+    fn gradients_on_a_gpu_are_those_of_the_cpu() {
+        for dtype in DTYPES {
+            for [rows, width] in [[3, 5], [40, 33], [9000, 2], [2, 300]] {
+                let grad = numbers_of(&[rows, width], 9, dtype);
+                let sums = [super::bias_grad, super::bias_grad_on_gpu::<CpuStorage>].map(|add| {
+                    let mut set = Parameters::new();
+                    let bias = set.add("b", numbers_of(&[width], 3, dtype), true).unwrap();
+                    add(&bias, &grad).unwrap();
+                    add(&bias, &grad).unwrap();
+                    bias.grad().unwrap()
+                });
+                assert_same(&sums[1], &sums[0], &format!("{rows} rows of {width} in {dtype:?}"));
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
-//! Dropout on the CPU, the same operation on the way back.
+//! Dropout in one pass, the same operation on the way back.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
@@ -31,6 +33,11 @@ impl CustomOp1 for Fused {
             Ok(self.forward::<N>(contiguous(x, layout)?, num_rows))
         })?;
         Ok((y, layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((super::on_gpu::multiply(&self.mask, (x, layout))?, layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {

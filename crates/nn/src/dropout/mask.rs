@@ -86,10 +86,43 @@ impl Mask {
     }
 
     fn of_row(&self, row: usize) -> ChaCha8Rng {
-        let row = u64::try_from(self.first_row.wrapping_add(row)).unwrap_or(u64::MAX);
         let mut random = self.random.clone();
-        random.set_stream(fnv_1a_on(self.name, &row.to_le_bytes()));
+        random.set_stream(self.stream(row));
         random
+    }
+
+    fn stream(&self, row: usize) -> u64 {
+        let row = u64::try_from(self.first_row.wrapping_add(row)).unwrap_or(u64::MAX);
+        fnv_1a_on(self.name, &row.to_le_bytes())
+    }
+}
+
+/// What a kernel for GPUs has to know.
+#[cfg(any(test, feature = "cuda"))]
+impl Mask {
+    /// The eight words of the key, and two of the stream of each row.
+    pub(super) fn words(&self, num_rows: usize) -> Vec<u32> {
+        let seed = self.random.get_seed();
+        let (key, _) = seed.as_chunks();
+        let streams = (0..num_rows).flat_map(|row| {
+            let stream = self.stream(row).to_le_bytes();
+            let (words, _) = stream.as_chunks();
+            [words[0], words[1]]
+        });
+        key.iter().copied().chain(streams).map(u32::from_le_bytes).collect()
+    }
+
+    pub(super) fn columns(&self) -> Option<Columns> {
+        self.columns
+    }
+
+    /// What a word of a number that is kept is at the least.
+    pub(super) fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod fused;
 mod mask;
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +13,7 @@ use std::ops::Range;
 use candle_core::{Device, Result, Tensor};
 
 use crate::Error;
-use crate::cpu::has_kernels;
+use crate::every_device::has_kernels;
 use fused::Fused;
 use mask::{Columns, Mask};
 

@@ -1,9 +1,8 @@
 //! Sums and products written over a tensor.
 
-use candle_core::{Layout, Result, Tensor, bail};
+use candle_core::{Layout, Result, bail};
 
-use super::{Array, Call, Grid, Kernel, Machine, Operand, read};
-use crate::Parameter;
+use super::{Array, Call, Grid, Kernel, Machine, Operand};
 
 /// `a += b`; `a` is of the type that `b` is computed in.
 pub(crate) fn add<S: Machine>(a: (&mut S, &Layout), b: Operand<'_, S>) -> Result<()> {
@@ -41,34 +40,4 @@ pub(crate) fn scale<S: Machine>(a: (&mut S, &Layout), factor: f64) -> Result<()>
     };
     let call = Call { reads: &[], writes: &mut [a], counts: &[num], factors: &[factor] };
     S::run(&kernel, Grid::of_numbers(num), call)
-}
-
-/// Adds the rows of `sums`, `[rows, numbers of the parameter]` in the type of its gradient, to that.
-pub(crate) fn add_rows<S: Machine>(parameter: &Parameter, sums: &Tensor) -> Result<()> {
-    let (rows, num) = sums.dims2()?;
-    let kernel = Kernel {
-        name: "add rows".into(),
-        dtype: sums.dtype(),
-        reads: &[Array::Num("b")],
-        writes: &[Array::Num("a")],
-        counts: &["n", "rows"],
-        factors: &[],
-        code: "    COUNT i, row;
-    for (i = FIRST; i < n; i += STRIDE) {
-        REAL sum = a[i];
-        for (row = 0; row < rows; row++) sum += b[row * n + i];
-        a[i] = sum;
-    }
-"
-        .into(),
-    };
-    parameter.add_in_place(|sum| {
-        read::<S, _, 1>([sums], |reads| {
-            S::write(sum, |sum, layout| {
-                let writes = &mut [(sum, layout)];
-                let call = Call { reads: &reads, writes, counts: &[num, rows], factors: &[] };
-                S::run(&kernel, Grid::of_numbers(num), call)
-            })
-        })
-    })
 }

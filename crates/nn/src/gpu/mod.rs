@@ -5,6 +5,8 @@
 //! compile them as well: what starts them is generic over the [`Machine`], and the tests have one of their
 //! own. Each stands with its layer.
 
+#[cfg(any(test, feature = "cuda"))]
+mod columns;
 #[cfg(test)]
 mod emulated;
 #[cfg(any(test, feature = "cuda"))]
@@ -21,7 +23,9 @@ mod tests;
 use candle_core::{DType, Tensor};
 
 #[cfg(any(test, feature = "cuda"))]
-pub(crate) use in_place::{add, add_rows, scale};
+pub(crate) use columns::{Term, add_columns};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use in_place::{add, scale};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use kernel::{Array, Kernel};
 #[cfg(any(test, feature = "cuda"))]

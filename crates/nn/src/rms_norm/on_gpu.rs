@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Shape, Tensor};
 
 use crate::Parameter;
-use crate::gpu::{Array, Grid, Kernel, Machine, Operand, add_rows, make, read, tensor};
+use crate::gpu::{Array, Grid, Kernel, Machine, Operand, Term, add_columns, make, read, tensor};
 
 /// What is the same for all rows: the number that keeps the root from zero, and whether the factor of a
 /// column is one more than its weight.
@@ -134,47 +134,18 @@ pub(super) fn backward<S: Machine>(
     Ok([tensor(x_grad, x.shape()), tensor(roots, &each)])
 }
 
-/// The most parts of the rows whose sums are added up one by one.
-const MOST_PARTS: usize = 256;
-/// The rows of a part, if there are no more parts.
-const ROWS_OF_PART: usize = 32;
-
-/// Adds `Σ G x r` to the weight's gradient: over some rows each, and then over those sums, so that the
-/// order is always the same.
+/// Adds `Σ G x r` to the weight's gradient.
 pub(super) fn weight_grad<S: Machine>(
     weight: &Parameter,
     [x, grad, roots]: [&Tensor; 3],
     rule: GpuRule,
 ) -> Result<()> {
-    let (rows, width) = sizes(x.shape(), weight.shape());
-    let rows_of_part = rows.div_ceil(MOST_PARTS).max(ROWS_OF_PART);
-    let (parts, threads) = (rows.div_ceil(rows_of_part), 256);
-    let blocks_of_part = width.div_ceil(threads);
-    let kernel = Kernel {
-        name: "rms norm weight".into(),
-        dtype: x.dtype(),
-        reads: &[Array::Num("x"), Array::Num("grad"), Array::Real("roots")],
-        writes: &[Array::Real("sums")],
-        counts: &["rows", "width", "has_offset", "rows_of_part", "blocks_of_part"],
-        factors: &[],
-        code: "    COUNT part = BLOCK / blocks_of_part;
-    COUNT column = BLOCK % blocks_of_part * THREADS + THREAD;
-    COUNT row = part * rows_of_part, end = row + rows_of_part;
-    REAL sum = 0;
-    if (column >= width) return;
-    for (; row < end && row < rows; row++) {
-        REAL normal = WIDE(x[row * width + column]) * roots[row];
-        sum += WIDE(grad[row * width + column]) * (has_offset ? normal : WIDE(NARROW(normal)));
-    }
-    sums[part * width + column] = sum;
-"
-        .into(),
+    let term = if rule.has_offset {
+        ("rms norm with offset", "WIDE(grad[at]) * WIDE(x[at]) * roots[row]")
+    } else {
+        ("rms norm", "WIDE(grad[at]) * WIDE(NARROW(WIDE(x[at]) * roots[row]))")
     };
-    let counts = [rows, width, usize::from(rule.has_offset), rows_of_part, blocks_of_part];
-    let grid = Grid { blocks: parts * blocks_of_part, threads };
-    let shape = Shape::from((parts, width));
-    let [sums] = read::<S, _, 3>([x, grad, roots], |reads| {
-        make(&kernel, grid, &reads, [&shape], &counts, &[])
-    })?;
-    add_rows::<S>(weight, &tensor(sums, &shape))
+    let (name, code) = (term.0, term.1.into());
+    let reads = &[Array::Num("x"), Array::Num("grad"), Array::Real("roots")];
+    add_columns::<S, 3>(weight, &Term { name, reads, code }, [x, grad, roots])
 }

@@ -1,5 +1,7 @@
 //! Tests of dropout: its rate, what its mask depends on, and its gradient.
 
+mod on_gpu;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{Dropout, Noise, dropout};
