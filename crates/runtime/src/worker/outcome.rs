@@ -1,7 +1,7 @@
 //! What a step brings: losses, outputs and times, taken from the ranks that have them to all.
 
 use autopipe_schedule::{Action, Held, Span, Stage, Timeline, ValidProgram};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::interpret::Run;
 use super::{Outputs, Worker};
@@ -13,11 +13,20 @@ impl Worker {
     /// Brings the losses from the rank that computed them to all.
     pub(super) fn losses(&self, run: &Run<'_>) -> Result<Vec<f64>, ActionError> {
         let mut losses = vec![0.0; run.program.num_microbatches()];
-        for (index, loss) in &run.losses {
-            losses[index.index()] = scalar(loss).map_err(|source| ActionError::Loss {
+        let wide = run.losses.iter().map(|(index, loss)| {
+            let failed = |source| ActionError::Loss {
                 microbatch: index.index(),
                 source: Box::new(source),
-            })?;
+            };
+            loss.to_dtype(DType::F64).and_then(|loss| loss.reshape(1)).map_err(failed)
+        });
+        let wide = wide.collect::<Result<Vec<_>, _>>()?;
+        if !wide.is_empty() {
+            // All at once, so that a rank waits for its device once.
+            let own = Tensor::cat(&wide, 0)?.to_vec1::<f64>()?;
+            for (index, loss) in run.losses.keys().zip(own) {
+                losses[index.index()] = loss;
+            }
         }
         self.comm.all_reduce(&losses, Reduction::Sum).map_err(communication)
     }
@@ -104,5 +113,5 @@ fn from_numbers((&action, numbers): (&Action, &[f64; NUMBERS])) -> Span {
 
 /// The one number of a tensor.
 pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
-    tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.get(0)?.to_scalar::<f64>()
+    tensor.to_dtype(DType::F64)?.flatten_all()?.get(0)?.to_scalar::<f64>()
 }
