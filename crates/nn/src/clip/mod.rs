@@ -1,5 +1,7 @@
 //! The norm of all gradients, and scaling them: what clipping needs.
 
+#[cfg(any(test, feature = "cuda"))]
+mod on_gpu;
 #[cfg(test)]
 mod tests;
 
@@ -11,27 +13,15 @@ use crate::every_device::wide_dtype;
 
 /// The sum of the squares of all gradients, in float64; parameters without a gradient add nothing.
 ///
-/// A square, because ranks add theirs before anybody takes the root. Where there is no kernel of our own,
-/// as on a GPU, each gradient's squares are added in float32 (float64 stays), and the host waits for the
-/// device once for all of them.
+/// A square, because ranks add theirs before anybody takes the root. On a device other than the CPU the
+/// squares of each gradient are added in float32 (float64 stays), and the host waits for the device once for
+/// all of them.
 ///
 /// # Errors
 /// If candle cannot read a gradient.
 pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<f64> {
-    let mut total = 0.;
-    let mut elsewhere = Vec::new();
-    for grad in parameters.into_iter().filter_map(Parameter::grad) {
-        if has_kernels(&grad) {
-            total += sum_of_squares(&grad)?;
-        } else if grad.elem_count() > 0 {
-            let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
-            elsewhere.push(grad.sqr()?.sum_all()?.to_dtype(DType::F64)?);
-        }
-    }
-    if !elsewhere.is_empty() {
-        total += Tensor::stack(&elsewhere, 0)?.to_vec1::<f64>()?.iter().sum::<f64>();
-    }
-    Ok(total)
+    let all = of_all(parameters, sum_of_squares, squares_elsewhere)?;
+    Ok(all.into_iter().flatten().fold(0., |sum, each| sum + each))
 }
 
 /// The largest absolute value in any gradient, the norm of order infinity, in float64; 0 without
@@ -40,11 +30,49 @@ pub fn grad_norm_squared<'a>(parameters: impl IntoIterator<Item = &'a Parameter>
 /// # Errors
 /// If candle cannot read a gradient.
 pub fn grad_norm_max<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Result<f64> {
-    let mut largest = 0.;
+    let all = of_all(parameters, max_abs, max_abs_elsewhere)?;
+    Ok(all.into_iter().flatten().fold(0., larger))
+}
+
+/// The numbers that are made of gradients: at once where there are kernels for the CPU, and elsewhere tensors
+/// of no or one dimension, which are read together.
+fn of_all<'a>(
+    parameters: impl IntoIterator<Item = &'a Parameter>,
+    on_cpu: impl Fn(&Tensor) -> Result<f64>,
+    elsewhere: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<[Vec<f64>; 2]> {
+    let (mut here, mut there) = (Vec::new(), Vec::new());
     for grad in parameters.into_iter().filter_map(Parameter::grad) {
-        largest = larger(largest, max_abs(&grad)?);
+        if grad.elem_count() == 0 {
+            continue;
+        }
+        if has_kernels(&grad) {
+            here.push(on_cpu(&grad)?);
+        } else {
+            there.push(elsewhere(&grad)?.to_dtype(DType::F64)?.flatten_all()?);
+        }
     }
-    Ok(largest)
+    let there = if there.is_empty() { Vec::new() } else { Tensor::cat(&there, 0)?.to_vec1()? };
+    Ok([here, there])
+}
+
+fn squares_elsewhere(grad: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(grad) {
+        return on_gpu::squares::<candle_core::CudaStorage>(grad);
+    }
+    grad.to_dtype(wide_dtype(grad.dtype()))?.sqr()?.sum_all()
+}
+
+fn max_abs_elsewhere(grad: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(grad) {
+        return on_gpu::largest::<candle_core::CudaStorage>(grad);
+    }
+    let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
+    // candle's maximum may pass over a NaN; a sum does not, and of zeros it is zero.
+    let not_numbers = grad.ne(&grad)?.where_cond(&grad, &grad.zeros_like()?)?.sum_all()?;
+    grad.abs()?.max_all()? + not_numbers
 }
 
 /// Multiplies all gradients by `factor`: to clip, the allowed norm over the norm they have.
@@ -85,16 +113,6 @@ fn sum_of_squares(grad: &Tensor) -> Result<f64> {
 }
 
 fn max_abs(grad: &Tensor) -> Result<f64> {
-    if grad.elem_count() == 0 {
-        return Ok(0.);
-    }
-    if !has_kernels(grad) {
-        let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
-        // candle's maximum may pass over a NaN.
-        let is_nan = grad.ne(&grad)?.to_dtype(DType::F32)?.max_all()?.to_scalar::<f32>()? > 0.;
-        let largest = grad.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar()?;
-        return Ok(if is_nan { f64::NAN } else { largest });
-    }
     fn run<N: Number>(grad: &[N]) -> f64 {
         let zero = N::zero().wide();
         let mut lanes = [zero; 32];

@@ -14,10 +14,8 @@ impl Worker {
     pub(super) fn losses(&self, run: &Run<'_>) -> Result<Vec<f64>, ActionError> {
         let mut losses = vec![0.0; run.program.num_microbatches()];
         let wide = run.losses.iter().map(|(index, loss)| {
-            let failed = |source| ActionError::Loss {
-                microbatch: index.index(),
-                source: Box::new(source),
-            };
+            let failed =
+                |source| ActionError::Loss { microbatch: index.index(), source: Box::new(source) };
             loss.to_dtype(DType::F64).and_then(|loss| loss.reshape(1)).map_err(failed)
         });
         let wide = wide.collect::<Result<Vec<_>, _>>()?;

@@ -1,5 +1,7 @@
 //! Tests of the gradient norm.
 
+mod on_gpu;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{grad_norm_max, grad_norm_squared, scale_grads};
