@@ -4,6 +4,7 @@ mod adapters;
 mod data_parallel;
 mod equal;
 mod evaluate;
+mod half;
 mod non_finite;
 mod resume;
 
