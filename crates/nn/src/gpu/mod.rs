@@ -6,6 +6,10 @@
 //! own. Each stands with its layer.
 
 #[cfg(test)]
+mod by_loops;
+#[cfg(feature = "cuda")]
+mod cublas;
+#[cfg(test)]
 mod emulated;
 #[cfg(any(test, feature = "cuda"))]
 mod in_place;
@@ -15,6 +19,8 @@ mod kernel;
 mod launch;
 #[cfg(any(test, feature = "cuda"))]
 mod machine;
+#[cfg(any(test, feature = "cuda"))]
+mod product;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +32,8 @@ pub(crate) use in_place::{add, add_rows, scale};
 pub(crate) use kernel::{Array, Kernel};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use machine::{Call, Grid, Machine, Operand, make, read, tensor};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use product::{Onto, add_product, product};
 #[cfg(test)]
 pub(crate) use tests::{DTYPES, assert_same, numbers_of};
 
