@@ -255,6 +255,17 @@ pub enum Error {
         /// What the documents of each sequence add up to.
         lengths: Vec<usize>,
     },
+    /// Matrices larger than a GPU's BLAS counts.
+    #[error(
+        "a GPU multiplies matrices with at most {} rows and columns, and as many at once, not {a:?} and {b:?}",
+        i32::MAX
+    )]
+    ProductSize {
+        /// The shape of the first factor.
+        a: Shape,
+        /// The shape of the second.
+        b: Shape,
+    },
     /// A number that a layer or optimiser cannot be built with.
     #[error("{what} must be {expected}, got {actual}")]
     Setting {

@@ -13,6 +13,7 @@ const OVERSIZE: &[(&str, usize)] = &[];
 const UNSAFE: &[&str] = &[
     "crates/cli/src/threads.rs",
     "crates/nn/src/cpu/gemm.rs",
+    "crates/nn/src/gpu/cublas.rs",
     "crates/nn/src/gpu/launch.rs",
     "crates/runtime/src/communicator/link/mpi/transfer.rs",
     "crates/runtime/src/communicator/nccl/memory.rs",

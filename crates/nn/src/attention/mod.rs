@@ -39,7 +39,8 @@ pub enum Mask {
 /// With `P` for the softmax and `G` for the output's gradient, the backward is `dv = Pᵀ G`,
 /// `dS = P (G vᵀ - Σ G·out)`, `dq = dS k · scale`, `dk = dSᵀ q · scale`. On the CPU both directions
 /// go through blocks of queries and keys, pass over those that nobody sees, and keep no scores: the
-/// backward computes them again from the logarithm of each row's sum of exponentials.
+/// backward computes them again from the logarithm of each row's sum of exponentials. Elsewhere they
+/// go through blocks of rows, and on a GPU the softmax of a block is one kernel in either direction.
 /// [`Self::with_softcap`] bounds the scores.
 ///
 /// Papers: [Ainslie et al., 2023](https://arxiv.org/abs/2305.13245) for the groups,

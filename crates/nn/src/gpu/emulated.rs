@@ -10,9 +10,9 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use tempfile::TempDir;
 
-use super::Kernel;
 use super::kernel::FUNCTION;
 use super::machine::{Call, Grid, Machine};
+use super::{Kernel, Onto, Operand, by_loops};
 
 const BEFORE: &str = r"#include <math.h>
 #include <pthread.h>
@@ -267,6 +267,14 @@ impl Machine for CpuStorage {
             });
         }
         Ok(())
+    }
+
+    fn multiply(
+        factors: [Operand<'_, Self>; 2],
+        to: (&mut Self, &Layout),
+        onto: Onto,
+    ) -> Result<()> {
+        by_loops::multiply(factors, to, onto)
     }
 
     fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()> {

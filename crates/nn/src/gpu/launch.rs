@@ -16,9 +16,9 @@ use candle_core::{
     CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
 };
 
-use super::Kernel;
 use super::kernel::FUNCTION;
 use super::machine::{Call, Grid, Machine};
+use super::{Kernel, Onto, Operand, cublas};
 
 /// A kernel's code for GPUs, compiled by the first who asks for it in this process.
 fn compiled(module: &str, kernel: &Kernel) -> Result<Arc<str>> {
@@ -176,6 +176,14 @@ impl Machine for CudaStorage {
         // gives it arrays as long as the counts say.
         unsafe { launch.launch(grid.config()?) }.w()?;
         Ok(())
+    }
+
+    fn multiply(
+        factors: [Operand<'_, Self>; 2],
+        to: (&mut Self, &Layout),
+        onto: Onto,
+    ) -> Result<()> {
+        cublas::multiply(factors, to, onto)
     }
 
     fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()> {

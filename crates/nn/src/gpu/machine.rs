@@ -4,7 +4,7 @@ use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Layout, Result, Shape, Storage, Tensor, bail};
 
-use super::Kernel;
+use super::{Kernel, Onto};
 
 /// A storage and what of it belongs to a tensor.
 pub(crate) type Operand<'a, S> = (&'a S, &'a Layout);
@@ -79,6 +79,18 @@ pub(crate) trait Machine: BackendStorage<Device: BackendDevice<Storage = Self>> 
     /// # Errors
     /// If the arguments are not those of the kernel, or it cannot be compiled or started.
     fn run(kernel: &Kernel, grid: Grid, call: Call<'_, '_, Self>) -> Result<()>;
+
+    /// `a b`, or that added to what is there, for matrices of shape `[.., m, k]` and `[.., k, n]`. It is of
+    /// their type, or the one that they are computed in.
+    ///
+    /// # Errors
+    /// If types or shapes do not fit, the numbers of a matrix lie in no order that BLAS knows, or there are
+    /// more than it counts.
+    fn multiply(
+        factors: [Operand<'_, Self>; 2],
+        to: (&mut Self, &Layout),
+        onto: Onto,
+    ) -> Result<()>;
 
     /// Hands the storage of a tensor to `f` to be written; whoever else holds the tensor sees that.
     fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()>;

@@ -8,6 +8,10 @@
 #[cfg(any(test, feature = "cuda"))]
 mod columns;
 #[cfg(test)]
+mod by_loops;
+#[cfg(feature = "cuda")]
+mod cublas;
+#[cfg(test)]
 mod emulated;
 #[cfg(any(test, feature = "cuda"))]
 mod in_place;
@@ -17,6 +21,8 @@ mod kernel;
 mod launch;
 #[cfg(any(test, feature = "cuda"))]
 mod machine;
+#[cfg(any(test, feature = "cuda"))]
+mod product;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +36,8 @@ pub(crate) use in_place::{add, scale};
 pub(crate) use kernel::{Array, Kernel};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use machine::{Call, Grid, Machine, Operand, make, read, tensor};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use product::{Onto, add_product, product};
 #[cfg(test)]
 pub(crate) use tests::{DTYPES, assert_same, numbers_of};
 

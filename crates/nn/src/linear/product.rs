@@ -33,6 +33,30 @@ where
     Ok((y, shape))
 }
 
+/// Adds `Gᵀ x` to the weight's gradient.
+fn weight_grad(weight: &Parameter, grad: &Tensor, x: &Tensor) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if crate::gpu::has_kernels(x) {
+        return weight_grad_on_gpu::<candle_core::CudaStorage>(weight, grad, x);
+    }
+    weight.accumulate(&grad.t()?.matmul(x)?)
+}
+
+/// The same by one product, which adds where the gradient is and in its type: nothing of half precision is
+/// rounded on the way.
+#[cfg(any(test, feature = "cuda"))]
+pub(super) fn weight_grad_on_gpu<S: crate::gpu::Machine>(
+    weight: &Parameter,
+    grad: &Tensor,
+    x: &Tensor,
+) -> Result<()> {
+    let turned = grad.t()?;
+    weight.accumulate_in_place(
+        || crate::gpu::product::<S>(&turned, x, weight.grad_dtype()),
+        |sum| crate::gpu::add_product::<S>(sum, &turned, x),
+    )
+}
+
 impl CustomOp2 for Product {
     fn name(&self) -> &'static str {
         "linear"
@@ -52,7 +76,7 @@ impl CustomOp2 for Product {
         let grad = grad.detach().reshape((num_rows, num_out))?;
         if self.weight.is_trainable() {
             let (grad, x) = (grad.clone(), x.detach().reshape((num_rows, num_in))?);
-            self.weight.defer(move |weight| weight.accumulate(&grad.t()?.matmul(&x)?))?;
+            self.weight.defer(move |weight| weight_grad(weight, &grad, &x))?;
         }
         let input_grad =
             if x.track_op() { Some(grad.matmul(&w.detach())?.reshape(x.shape())?) } else { None };

@@ -1,6 +1,7 @@
 //! Tests of attention: both forms against loops, and against each other.
 
 mod by_rows;
+mod on_gpu;
 mod softcap;
 
 use std::num::NonZeroUsize;

@@ -1,5 +1,7 @@
 //! What every kernel's test needs, and the tests of those that belong to no layer.
 
+mod product;
+
 use candle_core::{CpuStorage, DType, Device, Tensor};
 
 use super::{Array, Grid, Kernel, Machine as _, add, make, read, scale};

@@ -1,5 +1,7 @@
 //! Tests of the linear layer.
 
+mod on_gpu;
+
 use candle_core::{DType, Tensor};
 
 use super::Linear;
