@@ -5,10 +5,10 @@
 //! compile them as well: what starts them is generic over the [`Machine`], and the tests have one of their
 //! own. Each stands with its layer.
 
-#[cfg(any(test, feature = "cuda"))]
-mod columns;
 #[cfg(test)]
 mod by_loops;
+#[cfg(any(test, feature = "cuda"))]
+mod columns;
 #[cfg(feature = "cuda")]
 mod cublas;
 #[cfg(test)]
