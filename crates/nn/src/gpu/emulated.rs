@@ -10,7 +10,6 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use tempfile::TempDir;
 
-use super::kernel::FUNCTION;
 use super::machine::{Call, Grid, Machine};
 use super::{Kernel, Onto, Operand, by_loops};
 
@@ -97,10 +96,11 @@ fn program(kernel: &Kernel) -> String {
 #define COUNTS {num_counts}
 #define FACTORS {}
 #define MEETS {}
-#define CALL {FUNCTION}({}){}",
+#define CALL {}({}){}",
         kernel.text(),
         kernel.factors.len(),
         i32::from(meets),
+        kernel.function(),
         arguments.concat().join(", "),
         AFTER.replace('`', "\"")
     )
@@ -129,24 +129,25 @@ impl Compiled {
             .unwrap();
         assert!(output.status.success(), "{}\n{source}", String::from_utf8_lossy(&output.stderr));
         #[cfg(feature = "cuda")]
-        compiled.by_cuda(&kernel.text());
+        compiled.by_cuda(kernel);
         compiled
     }
 
     /// CUDA's compiler takes the kernel too, where there is one: what compiles it on a GPU's machine is the
     /// same with another entrance.
     #[cfg(feature = "cuda")]
-    fn by_cuda(&self, text: &str) {
+    fn by_cuda(&self, kernel: &Kernel) {
+        let text = kernel.text();
         #[expect(clippy::disallowed_methods, reason = "where CUDA is, its own variables say")]
         let home = std::env::var_os("CUDA_HOME").map(PathBuf::from);
         let nvcc = home.map_or("nvcc".into(), |home| home.join("bin").join("nvcc"));
-        std::fs::write(self.at("kernel.cu"), text).unwrap();
+        std::fs::write(self.at("kernel.cu"), &text).unwrap();
         let mut command = Command::new(nvcc);
         command.args(["-ptx", "-o"]).args([self.at("kernel.ptx"), self.at("kernel.cu")]);
         let output = command.output().expect("CUDA's nvcc, without which nothing here is built");
         assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
         let ptx = std::fs::read_to_string(self.at("kernel.ptx")).unwrap();
-        assert!(ptx.contains(&format!(".visible .entry {FUNCTION}(")), "{text}");
+        assert!(ptx.contains(&format!(".visible .entry {}(", kernel.function())), "{text}");
     }
 
     /// What it makes of a file.

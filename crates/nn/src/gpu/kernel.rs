@@ -37,9 +37,6 @@ pub(crate) struct Kernel {
     pub(crate) code: Cow<'static, str>,
 }
 
-/// The name of every kernel's function.
-pub(super) const FUNCTION: &str = "run";
-
 impl Array {
     fn parameter(self) -> String {
         match self {
@@ -60,6 +57,11 @@ impl Array {
 }
 
 impl Kernel {
+    /// The name of its function, by which profilers tell it.
+    pub(super) fn function(&self) -> String {
+        format!("autopipe_{}", self.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+    }
+
     /// The whole text that is compiled.
     pub(super) fn text(&self) -> String {
         let reads = self.reads.iter().map(|array| format!("const {}", array.parameter()));
@@ -68,7 +70,8 @@ impl Kernel {
         let factors = self.factors.iter().map(|name| format!("REAL {name}"));
         let parameters: Vec<_> = reads.chain(writes).chain(counts).chain(factors).collect();
         let (types, parameters, code) = (types(self.dtype), parameters.join(", "), &self.code);
-        format!("{MACHINE}{types}{MEETING}KERNEL {FUNCTION}({parameters}) {{\n{code}}}\n")
+        let function = self.function();
+        format!("{MACHINE}{types}{MEETING}KERNEL {function}({parameters}) {{\n{code}}}\n")
     }
 }
 

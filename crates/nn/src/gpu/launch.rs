@@ -16,7 +16,6 @@ use candle_core::{
     CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
 };
 
-use super::kernel::FUNCTION;
 use super::machine::{Call, Grid, Machine};
 use super::{Kernel, Onto, Operand, cublas};
 
@@ -157,7 +156,7 @@ impl Machine for CudaStorage {
         }
         let module = format!("autopipe {} {:?}", kernel.name, kernel.dtype);
         let ptx = compiled(&module, kernel)?;
-        let function = device.get_or_load_custom_func(FUNCTION, &module, &ptx)?;
+        let function = device.get_or_load_custom_func(&kernel.function(), &module, &ptx)?;
         let reads = call.reads.iter().map(|(storage, layout)| Read::of(storage, layout));
         let reads = reads.collect::<Result<Vec<_>>>()?;
         let writes = call.writes.iter_mut().map(|(storage, layout)| Write::of(storage, layout));
