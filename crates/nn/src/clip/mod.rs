@@ -42,18 +42,30 @@ fn of_all<'a>(
     elsewhere: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<[Vec<f64>; 2]> {
     let (mut here, mut there) = (Vec::new(), Vec::new());
-    for grad in parameters.into_iter().filter_map(Parameter::grad) {
-        if grad.elem_count() == 0 {
-            continue;
-        }
-        if has_kernels(&grad) {
-            here.push(on_cpu(&grad)?);
-        } else {
-            there.push(elsewhere(&grad)?.to_dtype(DType::F64)?.flatten_all()?);
-        }
+    for parameter in parameters {
+        parameter.with_grad(|grad| {
+            if grad.elem_count() == 0 {
+                return Ok(());
+            }
+            if has_kernels(grad) {
+                here.push(on_cpu(grad)?);
+            } else {
+                there.push(elsewhere(grad)?.flatten_all()?);
+            }
+            Ok(())
+        })?;
     }
-    let there = if there.is_empty() { Vec::new() } else { Tensor::cat(&there, 0)?.to_vec1()? };
-    Ok([here, there])
+    if there.is_empty() {
+        return Ok([here, Vec::new()]);
+    }
+    // Of parameters of unlike types they are wide alike.
+    let same = there.iter().all(|of| of.dtype() == there[0].dtype());
+    let there = if same { there } else { there.iter().map(to_f64).collect::<Result<_>>()? };
+    Ok([here, to_f64(&Tensor::cat(&there, 0)?)?.to_vec1()?])
+}
+
+fn to_f64(tensor: &Tensor) -> Result<Tensor> {
+    tensor.to_dtype(DType::F64)
 }
 
 fn squares_elsewhere(grad: &Tensor) -> Result<Tensor> {

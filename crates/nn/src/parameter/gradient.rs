@@ -27,6 +27,11 @@ impl Gradient {
         self.tensor.clone()
     }
 
+    /// The tensor, for who gives up all that it makes of it that is not a copy.
+    pub(super) fn peek(&self) -> &Tensor {
+        &self.tensor
+    }
+
     /// Adds `grad`, which may be of a narrower dtype, and is of `dtype` from then on.
     pub(super) fn add(&mut self, grad: &Tensor, dtype: DType) -> Result<()> {
         if self.owned

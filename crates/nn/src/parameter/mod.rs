@@ -106,6 +106,12 @@ impl Parameter {
         lock(&self.inner.grad).as_mut().map(Gradient::share)
     }
 
+    /// What `f` makes of the gradient, if there is one; it keeps nothing of the tensor, so that the buffer
+    /// need not be copied before it is written again.
+    pub(crate) fn with_grad<T>(&self, f: impl FnOnce(&Tensor) -> Result<T>) -> Result<Option<T>> {
+        lock(&self.inner.grad).as_ref().map(|gradient| f(gradient.peek())).transpose()
+    }
+
     /// The gradient accumulated so far, as [`grad`](Self::grad); there is none from then on.
     pub fn take_grad(&self) -> Option<Tensor> {
         lock(&self.inner.grad).take().map(|mut gradient| gradient.share())
