@@ -10,6 +10,9 @@ use crate::memory::Memory;
 use crate::ptx::{from_bf16, from_f16, to_bf16, to_f16};
 use crate::put;
 
+/// How many rows are multiplied with all columns before the next.
+const ROWS: usize = 16;
+
 const NOT_INITIALIZED: c_int = 1;
 const INVALID_VALUE: c_int = 7;
 const EXECUTION_FAILED: c_int = 13;
@@ -210,15 +213,18 @@ fn multiply<N: Sum>(product: &Product, memory: &mut Memory) -> Result<(), String
         let (address, len) = product.c.extent(number, m, n);
         let (of, width) = (product.c.of, product.c.of.bytes());
         let c = memory.write(address, len)?;
-        for column in 0..n {
-            let b = &b[column * k..(column + 1) * k];
-            for row in 0..m {
-                let sum = product.alpha * N::dot(&a[row * k..(row + 1) * k], b);
-                let at = (column * product.c.leading + row) * width;
-                let c = &mut c[at..at + width];
-                // What was there is not looked at if it counts nothing.
-                let before = if product.beta == 0. { 0. } else { product.beta * of.read(c) };
-                of.write(c, sum + before);
+        // Some rows at a time, which stay near the processor for all columns.
+        for first in (0..m).step_by(ROWS) {
+            for column in 0..n {
+                let b = &b[column * k..(column + 1) * k];
+                for row in first..m.min(first + ROWS) {
+                    let sum = product.alpha * N::dot(&a[row * k..(row + 1) * k], b);
+                    let at = (column * product.c.leading + row) * width;
+                    let c = &mut c[at..at + width];
+                    // What was there is not looked at if it counts nothing.
+                    let before = if product.beta == 0. { 0. } else { product.beta * of.read(c) };
+                    of.write(c, sum + before);
+                }
             }
         }
     }

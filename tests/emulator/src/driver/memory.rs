@@ -34,15 +34,14 @@ fn count_given_up(engine: &mut Engine, address: u64, device: usize) {
     engine.uses.entry(device).or_default().now -= len;
 }
 
+/// Unlike [`cuMemAlloc_v2`], pools give an address of no bytes.
+///
 /// # Safety
 /// `to` leads to a place for an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAllocAsync(to: *mut u64, len: usize, stream: u64) -> Result {
     let mut engine = engine();
     let Some(stream) = stream_of(&mut engine, stream) else { return INVALID_HANDLE };
-    if len == 0 {
-        return INVALID_VALUE;
-    }
     let device = engine.device_of(stream);
     let Some(address) = reserve(&mut engine, device, len as u64) else { return OUT_OF_MEMORY };
     engine.queue_work(stream, move |memory| {
