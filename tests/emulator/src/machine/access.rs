@@ -34,7 +34,7 @@ impl<'a> Reach<'a> {
         address: u64,
         len: u64,
     ) -> Result<Found<'_>, String> {
-        if address % len != 0 {
+        if !address.is_multiple_of(len) {
             return Err(format!("{len} bytes at {address:#x}, which is no multiple of it"));
         }
         let (space, address) = match space {

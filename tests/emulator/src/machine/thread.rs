@@ -70,7 +70,9 @@ impl Thread {
         self.frames.truncate(1);
         self.frames[0].next = 0;
         self.local.truncate(self.frames[0].function.local_bytes);
-        self.local.fill(FRESH);
+        if !self.local.is_empty() {
+            self.local.fill(FRESH);
+        }
         self.state = State::Running;
     }
 
@@ -297,8 +299,8 @@ fn carry(how: Carry, [a, b, c]: [u64; 3], carried: u64) -> (u64, u64) {
         Sum::Add => a + b + carried,
         // What is borrowed counts as carried.
         Sum::Sub => a.wrapping_sub(b).wrapping_sub(carried),
-        Sum::Low => (a * b & 0xffff_ffff) + c + carried,
-        Sum::High => (a * b >> 32) + c + carried,
+        Sum::Low => ((a * b) & 0xffff_ffff) + c + carried,
+        Sum::High => ((a * b) >> 32) + c + carried,
     };
     (sum & 0xffff_ffff, sum >> 32 & 1)
 }

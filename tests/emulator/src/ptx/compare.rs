@@ -1,4 +1,10 @@
 //! Comparisons.
+#![allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::double_comparisons,
+    clippy::eq_op,
+    reason = "what is no number is neither equal nor unequal, and one type has it and another not"
+)]
 
 use super::function::Two;
 use super::number::{BF16, F16, Number};

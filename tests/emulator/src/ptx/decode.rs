@@ -138,7 +138,9 @@ impl<'a> Decoder<'a, '_> {
     }
 
     fn declaration(&mut self, text: &'a str) -> Result<(), String> {
-        let (kind, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        // The type may follow at once, `.reg.b32 a`.
+        let end = text.find(|c: char| c == '.' || c.is_whitespace()).unwrap_or(text.len());
+        let (kind, rest) = text.split_at(end);
         match kind {
             "reg" => self.scope.registers(rest.trim()),
             "param" => {
