@@ -156,7 +156,7 @@ impl Engine {
             Order::Early => {
                 self.run(moment);
             }
-            Order::Random(seed) => self.run_some(seed),
+            Order::Random(_) => self.run_some(),
         }
         CHANGED.notify_all();
         moment
@@ -170,10 +170,21 @@ impl Engine {
         self.queue(stream, Task::Work(Box::new(work)));
     }
 
-    /// Runs any stream as far as a number says, or none.
-    fn run_some(&mut self, seed: u64) {
+    /// A number that the order's seed gives; zero without one.
+    fn next_random(&mut self) -> usize {
+        let Order::Random(seed) = options().order else { return 0 };
         self.random = (self.random ^ seed).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let number = (self.random >> 33) as usize;
+        (self.random >> 33) as usize
+    }
+
+    /// Whether something is to be in another order than usual.
+    pub(crate) fn toss(&mut self) -> bool {
+        self.next_random() & 1 == 1
+    }
+
+    /// Runs any stream as far as a number says, or none.
+    fn run_some(&mut self) {
+        let number = self.next_random();
         let Some((&stream, of)) = self.streams.iter().nth(number % (self.streams.len() * 2)) else {
             return;
         };

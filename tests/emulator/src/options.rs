@@ -23,6 +23,8 @@ pub(crate) struct Options {
     /// Bytes of each device.
     pub(crate) memory: u64,
     pub(crate) order: Order,
+    /// Whether threads are watched for what they do to each other's memory.
+    pub(crate) is_watched: bool,
     /// Whether NCCL takes several ranks on one device.
     pub(crate) shares_devices: bool,
 }
@@ -33,6 +35,7 @@ pub(crate) fn options() -> &'static Options {
         num_devices: number("EMULATOR_DEVICES").unwrap_or(1) as usize,
         memory: number("EMULATOR_MEMORY").unwrap_or(2 << 30),
         order: order(),
+        is_watched: number("EMULATOR_RACES") == Some(1),
         shares_devices: number("NCCL_MULTI_RANK_GPU_ENABLE") == Some(1),
     })
 }

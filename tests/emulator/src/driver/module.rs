@@ -8,6 +8,7 @@ use super::{INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, Result, SUC
 use crate::engine::{Engine, Handle, engine};
 use crate::machine::{self, Launch, Program};
 use crate::memory::Memory;
+use crate::options::options;
 use crate::ptx::{Module, Op};
 use crate::{put, text};
 
@@ -146,7 +147,16 @@ pub unsafe extern "C" fn cuLaunchKernel(
     }
     let device = engine.device_of(stream);
     let shared_bytes = shared_bytes as usize;
-    let launch = Launch { program, grid, block, shared_bytes, params: bytes, device };
+    let launch = Launch {
+        program,
+        grid,
+        block,
+        shared_bytes,
+        params: bytes,
+        device,
+        is_backward: engine.toss(),
+        is_watched: options().is_watched,
+    };
     engine.queue_work(stream, move |memory| machine::run(&launch, memory));
     SUCCESS
 }

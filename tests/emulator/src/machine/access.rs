@@ -1,5 +1,6 @@
 //! What a thread reads and writes: the memory of devices, its block's and its own.
 
+use super::races::Races;
 use super::{LOCAL_WINDOW, SHARED_WINDOW};
 use crate::memory::{Memory, Window};
 use crate::ptx::Space;
@@ -9,9 +10,19 @@ pub(super) struct Reach<'a> {
     pub(super) memory: &'a mut Memory,
     device: usize,
     pub(super) shared: Vec<u8>,
+    pub(super) races: Races,
     /// What was used last.
     recent: [Window; 4],
     oldest: usize,
+}
+
+/// What is to be done with bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    Read,
+    Write,
+    /// By an instruction that no other thread can come between.
+    Both,
 }
 
 /// Where bytes are.
@@ -24,7 +35,14 @@ pub(super) enum Found<'a> {
 impl<'a> Reach<'a> {
     pub(super) fn new(memory: &'a mut Memory, device: usize, shared_bytes: usize) -> Self {
         let shared = vec![0; shared_bytes];
-        Self { memory, device, shared, recent: [Window::default(); 4], oldest: 0 }
+        Self {
+            memory,
+            device,
+            shared,
+            races: Races::default(),
+            recent: [Window::default(); 4],
+            oldest: 0,
+        }
     }
 
     /// Bytes at an address of a space, which has to be a multiple of their count.
@@ -33,6 +51,7 @@ impl<'a> Reach<'a> {
         space: Space,
         address: u64,
         len: u64,
+        touch: Touch,
     ) -> Result<Found<'_>, String> {
         if !address.is_multiple_of(len) {
             return Err(format!("{len} bytes at {address:#x}, which is no multiple of it"));
@@ -55,7 +74,10 @@ impl<'a> Reach<'a> {
                     .ok_or_else(|| format!("{len} bytes at {at} of shared memory, which has {has}"))
             }
             Space::Local => Ok(Found::Local(address)),
-            _ => self.global(address, len).map(Found::Here),
+            _ => {
+                self.races.note(address, touch)?;
+                self.global(address, len).map(Found::Here)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod meeting;
+mod races;
 mod thread;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ use thread::{State, Thread};
 /// What a generic address of shared memory begins at, and one of a thread's own.
 pub(crate) const SHARED_WINDOW: u64 = 0x1_0000_0000;
 pub(crate) const LOCAL_WINDOW: u64 = 0x2_0000_0000;
-/// What every thread of a warp but the last few blocks' has beside it.
+/// The threads of a warp.
 const WARP: usize = 32;
 /// What shared memory holds at first.
 const FRESH: u8 = 0xff;
@@ -38,6 +39,10 @@ pub(crate) struct Launch {
     pub(crate) shared_bytes: usize,
     pub(crate) params: Vec<u8>,
     pub(crate) device: usize,
+    /// Whether the last block comes first.
+    pub(crate) is_backward: bool,
+    /// Whether threads are watched for what they do to each other's memory.
+    pub(crate) is_watched: bool,
 }
 
 /// # Errors
@@ -46,18 +51,26 @@ pub(crate) fn run(launch: &Launch, memory: &mut Memory) -> Result<(), String> {
     let function = &launch.program.entry;
     let num_threads = launch.block.iter().product::<u32>() as usize;
     let mut reach = Reach::new(memory, launch.device, function.shared_bytes + launch.shared_bytes);
+    if launch.is_watched {
+        reach.races.watch();
+    }
     let num_at_once = if function.has_meetings { num_threads } else { 1 };
     let mut threads: Vec<Thread> =
         (0..num_at_once).map(|_| Thread::new(&launch.program, &launch.params)).collect();
-    for block in 0..launch.grid.iter().map(|of| *of as usize).product() {
+    let num_blocks = launch.grid.iter().map(|of| *of as usize).product();
+    for block in 0..num_blocks {
+        // Whose order nobody may rely on.
+        let block = if launch.is_backward { num_blocks - 1 - block } else { block };
         let place = along(block, launch.grid);
         reach.shared.fill(FRESH);
+        reach.races.now(block);
         let ran = if function.has_meetings {
             run_together(launch, &mut threads, place, &mut reach)
         } else {
             (0..num_threads).try_for_each(|number| {
                 let thread = &mut threads[0];
                 begin(thread, launch, place, number);
+                reach.races.now(block * num_threads + number);
                 let ran = thread.run(&launch.program, &mut reach);
                 ran.map(drop).map_err(|what| (number, what))
             })

@@ -14,7 +14,16 @@ fn run_entry(body: &str, block: [u32; 3], bytes: u64) -> Result<Vec<u8>, String>
     memory.give(address);
     let program = Arc::new(Program { entry, others: BTreeMap::new() });
     let params = address.to_le_bytes().to_vec();
-    let launch = Launch { program, grid: [1; 3], block, shared_bytes: 0, params, device: 0 };
+    let launch = Launch {
+        program,
+        grid: [1; 3],
+        block,
+        shared_bytes: 0,
+        params,
+        device: 0,
+        is_backward: false,
+        is_watched: true,
+    };
     run(&launch, &mut memory)?;
     Ok(memory.read(address, bytes)?.to_vec())
 }
@@ -61,4 +70,14 @@ fn threads_wait_for_each_other() {
         let expected = (place / 2 * 4 + 1) as u32;
         assert_eq!(bytes, expected.to_le_bytes(), "{place}");
     }
+}
+
+#[test]
+fn threads_keep_off_each_others_memory() {
+    let body = format!("{REGISTERS}mov.u32 %r1, %tid.x;\nst.global.u32 [%rd1], %r1;\nret;");
+    assert!(run_entry(&body, [1, 1, 1], 4).is_ok());
+    let error = run_entry(&body, [2, 1, 1], 4).unwrap_err();
+    assert!(error.contains("thread [1, 0, 0] of [2, 1, 1]: writes what number 0"), "{error}");
+    let body = format!("{REGISTERS}mov.u32 %r1, 1;\nred.global.add.u32 [%rd1], %r1;\nret;");
+    assert_eq!(run_entry(&body, [3, 1, 1], 4).unwrap(), 2u32.to_le_bytes());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::access::{Found, Reach, number, put};
+use super::access::{Found, Reach, Touch, number, put};
 use super::{FRESH, Program};
 use crate::ptx::{Access, Atom, Call, Carry, Function, Op, Place, Slot, Space, Sum, slots};
 
@@ -161,7 +161,8 @@ impl Thread {
                 }
                 Op::Atom(atom, access, old, with) => {
                     let address = at!(access.base).wrapping_add(access.offset);
-                    let found = reach.find(access.space, address, u64::from(access.bytes))?;
+                    let found =
+                        reach.find(access.space, address, u64::from(access.bytes), Touch::Both)?;
                     let Found::Here(bytes) = found else {
                         return Err("an atomic on its own memory".to_owned());
                     };
@@ -262,7 +263,7 @@ fn load(
     match access.space {
         Space::Param => own_bytes(params.get(within(address)), access),
         Space::Call => own_bytes(call.get(within(address)), access),
-        _ => match reach.find(access.space, address, len as u64)? {
+        _ => match reach.find(access.space, address, len as u64, Touch::Read)? {
             Found::Here(bytes) => Ok(number(bytes, access.is_signed)),
             Found::Local(address) => own_bytes(local.get(within(address)), access),
         },
@@ -282,7 +283,7 @@ fn store(
     let bytes = match access.space {
         Space::Param => params.get_mut(within(address)),
         Space::Call => call.get_mut(within(address)),
-        _ => match reach.find(access.space, address, len as u64)? {
+        _ => match reach.find(access.space, address, len as u64, Touch::Write)? {
             Found::Here(bytes) => Some(bytes),
             Found::Local(address) => local.get_mut(within(address)),
         },
