@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::driver::Modules;
 use crate::memory::Memory;
@@ -94,6 +95,12 @@ pub(crate) fn engine() -> Held {
 impl Held {
     /// Waits until something has been queued, or ended, by another thread.
     pub(crate) fn wait_for_change(self) -> Self {
+        if self.nccl.has_mail() {
+            let rest = Duration::from_millis(1);
+            return Self(
+                CHANGED.wait_timeout(self.0, rest).unwrap_or_else(PoisonError::into_inner).0,
+            );
+        }
         Self(CHANGED.wait(self.0).unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -1,6 +1,6 @@
 //! Messages as tasks of streams.
 
-use super::{Comm, Part};
+use super::{Comm, Id, Part};
 use crate::engine::{Engine, Handle, Moment};
 
 /// What one group of calls has put on a stream.
@@ -12,6 +12,8 @@ pub(crate) struct Exchange {
     /// Whether its stream has come to it.
     is_there: bool,
     num_left: usize,
+    /// What is still to come from another process: from which rank, as its how manyeth, and where to.
+    awaited: Vec<((usize, usize), u64, Part)>,
 }
 
 /// A buffer of an exchange that its stream has come to.
@@ -24,7 +26,7 @@ pub(super) struct Piece {
 
 impl Exchange {
     pub(super) fn new(comm: Handle, moment: Moment, parts: Vec<Part>) -> Self {
-        Self { comm, moment, num_left: parts.len(), parts, is_there: false }
+        Self { comm, moment, num_left: parts.len(), parts, is_there: false, awaited: Vec::new() }
     }
 }
 
@@ -39,6 +41,7 @@ impl Engine {
         if !std::mem::replace(&mut exchange.is_there, true) {
             self.arrive(id, comm, &parts);
         }
+        self.look_for_mail(id, comm);
         if !self.is_done(id) {
             // As far as the others' streams can come to their ends of it, they do.
             for part in &parts {
@@ -78,6 +81,11 @@ impl Engine {
         for Part { is_sent, address, len, peer } in parts {
             let Some(world) = self.nccl.worlds.get_mut(&id) else { return };
             let way = if *is_sent { (rank, *peer) } else { (*peer, rank) };
+            if !world.ranks.contains_key(peer) {
+                let part = Part { is_sent: *is_sent, address: *address, len: *len, peer: *peer };
+                self.mail(exchange, id, way, part);
+                continue;
+            }
             let pieces = if *is_sent { &mut world.sent } else { &mut world.received };
             let piece = Piece { comm, exchange, address: *address, len: *len };
             pieces.entry(way).or_default().push_back(piece);
@@ -90,6 +98,53 @@ impl Engine {
                 self.deliver(way, &sent, &received);
             }
         }
+    }
+
+    /// Sends a buffer to another process, or begins to wait for one.
+    fn mail(&mut self, exchange: Handle, id: Id, way: (usize, usize), part: Part) {
+        let Some(world) = self.nccl.worlds.get_mut(&id) else { return };
+        let number = world.num_mailed.entry(way).or_default();
+        *number += 1;
+        let Some(exchange) = self.nccl.exchanges.get_mut(&exchange) else { return };
+        if !part.is_sent {
+            exchange.awaited.push((way, *number, part));
+            return;
+        }
+        let bytes = self.memory.read(part.address, part.len);
+        let bytes = bytes.unwrap_or_else(|what| {
+            crate::fault(&format!("NCCL: a message of rank {} to rank {}: {what}", way.0, way.1))
+        });
+        world.mail.send(way, *number, bytes);
+        exchange.num_left -= 1;
+    }
+
+    fn look_for_mail(&mut self, id: Handle, comm: Handle) {
+        let Some(world) =
+            self.nccl.comms.get(&comm).and_then(|comm| self.nccl.worlds.get(&comm.id))
+        else {
+            return;
+        };
+        let Some(exchange) = self.nccl.exchanges.get_mut(&id) else { return };
+        let memory = &mut self.memory;
+        exchange.awaited.retain(|(way, number, part)| {
+            let Some(bytes) = world.mail.receive(*way, *number) else { return true };
+            if bytes.len() as u64 != part.len {
+                let (sent, received) = (bytes.len(), part.len);
+                crate::fault(&format!(
+                    "NCCL: rank {} sends {sent} bytes, and rank {} receives {received}",
+                    way.0, way.1
+                ));
+            }
+            match memory.write(part.address, part.len) {
+                Ok(to) => to.copy_from_slice(&bytes),
+                Err(what) => crate::fault(&format!(
+                    "NCCL: a message of rank {} to rank {}: {what}",
+                    way.0, way.1
+                )),
+            }
+            exchange.num_left -= 1;
+            false
+        });
     }
 
     fn deliver(&mut self, (from, to): (usize, usize), sent: &Piece, received: &Piece) {

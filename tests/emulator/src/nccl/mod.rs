@@ -1,15 +1,17 @@
-//! NCCL between the threads of a process: messages that wait on their streams for their other end.
+//! NCCL: messages that wait on their streams for their other end, in this process or another.
 //!
 //! It is as slow to start as it may be. What a communicator that does not block is asked for is on its
 //! stream only once somebody has been told that it is; a message leaves only once its receiver is there.
 
 mod calls;
+mod mail;
 mod messages;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::{Engine, Handle, Moment, Task};
 use crate::options::options;
+use mail::Mail;
 pub(crate) use messages::Exchange;
 use messages::Piece;
 
@@ -34,7 +36,11 @@ pub(crate) struct Nccl {
 /// All ends of a communicator.
 struct World {
     size: usize,
+    /// Those in this process.
     ranks: BTreeMap<usize, Handle>,
+    mail: Mail,
+    /// How many messages have gone by mail, by sender and receiver.
+    num_mailed: BTreeMap<(usize, usize), u64>,
     /// What has come to the front of its stream, by sender and receiver.
     sent: BTreeMap<(usize, usize), VecDeque<Piece>>,
     received: BTreeMap<(usize, usize), VecDeque<Piece>>,
@@ -64,6 +70,13 @@ pub(crate) struct Part {
     peer: usize,
 }
 
+impl Nccl {
+    /// Whether something may come from another process, which wakes nobody here.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.worlds.values().any(|world| world.ranks.len() < world.size)
+    }
+}
+
 impl Engine {
     /// A new end.
     fn join(
@@ -78,18 +91,21 @@ impl Engine {
         let world = self.nccl.worlds.entry(id).or_insert_with(|| World {
             size,
             ranks: BTreeMap::new(),
+            mail: Mail::new(&id, size),
+            num_mailed: BTreeMap::new(),
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
         });
         if world.size != size || rank >= size || world.ranks.contains_key(&rank) {
             return Err(INVALID_ARGUMENT);
         }
-        let comms = &self.nccl.comms;
-        let is_there = |of: &Handle| comms.get(of).is_some_and(|comm| comm.device == device);
-        if !options().shares_devices && world.ranks.values().any(is_there) {
+        let mut others = (0..size).filter(|other| *other != rank);
+        let is_same = |other| world.mail.device_of(other) == Some(device);
+        if !options().shares_devices && others.any(is_same) {
             eprintln!("emulator: NCCL has two ranks on device {device}");
             return Err(INVALID_USAGE);
         }
+        world.mail.join(rank, device);
         world.ranks.insert(rank, handle);
         let comm = Comm {
             id,
@@ -109,7 +125,11 @@ impl Engine {
     /// Whether all ends of a communicator are there.
     fn has_joined(&self, handle: Handle) -> bool {
         let world = self.nccl.comms.get(&handle).and_then(|comm| self.nccl.worlds.get(&comm.id));
-        world.is_some_and(|world| world.ranks.len() == world.size)
+        world.is_some_and(|world| {
+            let is_there =
+                |rank| world.ranks.contains_key(&rank) || world.mail.device_of(rank).is_some();
+            (0..world.size).all(is_there)
+        })
     }
 
     /// What somebody who asks is told of an end; `None` if it is none.
@@ -151,11 +171,15 @@ impl Engine {
     fn leave(&mut self, handle: Handle) -> bool {
         let Some(comm) = self.nccl.comms.remove(&handle) else { return false };
         if let Some(world) = self.nccl.worlds.get_mut(&comm.id) {
+            world.mail.leave(comm.rank);
             for pieces in world.sent.values_mut().chain(world.received.values_mut()) {
                 pieces.retain(|piece| piece.comm != handle);
             }
         }
         self.nccl.exchanges.retain(|_, exchange| exchange.comm != handle);
+        if self.nccl.comms.values().all(|other| other.id != comm.id) {
+            self.nccl.worlds.remove(&comm.id);
+        }
         Self::changed();
         true
     }
