@@ -23,6 +23,8 @@ pub(crate) struct Options {
     /// Bytes of each device.
     pub(crate) memory: u64,
     pub(crate) order: Order,
+    /// Whether devices have pools of memory.
+    pub(crate) has_pools: bool,
     /// Whether threads are watched for what they do to each other's memory.
     pub(crate) is_watched: bool,
     /// Whether NCCL takes several ranks on one device.
@@ -35,6 +37,7 @@ pub(crate) fn options() -> &'static Options {
         num_devices: number("EMULATOR_DEVICES").unwrap_or(1) as usize,
         memory: number("EMULATOR_MEMORY").unwrap_or(2 << 30),
         order: order(),
+        has_pools: number("EMULATOR_POOLS") != Some(0),
         is_watched: number("EMULATOR_RACES") == Some(1),
         shares_devices: number("NCCL_MULTI_RANK_GPU_ENABLE") == Some(1),
     })

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn cuDeviceGetAttribute(
         _ if !is_device(device) => return INVALID_DEVICE,
         COMPUTE_CAPABILITY_MAJOR => 8,
         COMPUTE_CAPABILITY_MINOR => 0,
-        MEMORY_POOLS_SUPPORTED => 1,
+        MEMORY_POOLS_SUPPORTED => c_int::from(options().has_pools),
         _ => crate::fault(&format!("the attribute {attribute} of a device is not emulated")),
     };
     // SAFETY: the caller says so.

@@ -3,8 +3,8 @@
 use std::ffi::{c_int, c_uchar, c_void};
 
 use super::{
-    INVALID_CONTEXT, INVALID_DEVICE, INVALID_HANDLE, INVALID_VALUE, OUT_OF_MEMORY, Result, SUCCESS,
-    current_device, stream_of,
+    INVALID_CONTEXT, INVALID_DEVICE, INVALID_HANDLE, INVALID_VALUE, NOT_SUPPORTED, OUT_OF_MEMORY,
+    Result, SUCCESS, current_device, stream_of,
 };
 use crate::engine::{Engine, Use, engine};
 use crate::options::options;
@@ -42,6 +42,9 @@ fn count_given_up(engine: &mut Engine, address: u64, device: usize) {
 pub unsafe extern "C" fn cuMemAllocAsync(to: *mut u64, len: usize, stream: u64) -> Result {
     let mut engine = engine();
     let Some(stream) = stream_of(&mut engine, stream) else { return INVALID_HANDLE };
+    if !options().has_pools {
+        return NOT_SUPPORTED;
+    }
     let device = engine.device_of(stream);
     let Some(address) = reserve(&mut engine, device, len as u64) else { return OUT_OF_MEMORY };
     engine.queue_work(stream, move |memory| {

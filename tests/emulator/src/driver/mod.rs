@@ -26,6 +26,7 @@ const INVALID_CONTEXT: Result = 201;
 const INVALID_HANDLE: Result = 400;
 const NOT_FOUND: Result = 500;
 const NOT_READY: Result = 600;
+const NOT_SUPPORTED: Result = 801;
 
 /// A context is its device's number, beginning here: there are none but primary ones.
 const FIRST_CONTEXT: u64 = 0x100;
@@ -68,6 +69,7 @@ pub unsafe extern "C" fn cuGetErrorString(error: Result, to: *mut *const c_char)
         INVALID_HANDLE => c"invalid resource handle",
         NOT_FOUND => c"named symbol not found",
         NOT_READY => c"device not ready",
+        NOT_SUPPORTED => c"operation not supported",
         _ => return INVALID_VALUE,
     };
     // SAFETY: the caller says so.
