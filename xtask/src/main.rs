@@ -18,6 +18,7 @@ usage: cargo xtask VERB
   gallery     docs/schedules.md and the pictures of schedules, made anew
   check-cuda  clippy and all tests' binaries with CUDA; needs no GPU, and fetches what CUDA it needs
   test-gpu    the tests for a GPU; with --archive FILE, as an archive to run where there is one
+  emulate     the tests for a GPU, or PROGRAM ARGUMENTS.., on an emulator of CUDA
   help        this text";
 
 fn main() -> ExitCode {
@@ -41,6 +42,7 @@ fn run() -> Result<()> {
         ["check-cuda"] => cuda::check(&root()),
         ["test-gpu"] => cuda::test(&root()),
         ["test-gpu", "--archive", file] => cuda::archive(&root(), Path::new(file)),
+        ["emulate", ref program @ ..] => cuda::emulate(&root(), program),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             Ok(())

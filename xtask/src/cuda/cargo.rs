@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::emulator::Emulator;
 use super::toolkit::{self, Toolkit};
 
 /// What turns CUDA on in every package that knows it.
@@ -16,11 +17,17 @@ const FEATURES: &str = "autopipe-cli/cuda,autopipe-tests/cuda";
 pub(super) struct Cargo {
     root: PathBuf,
     toolkit: Toolkit,
+    emulator: Option<Emulator>,
 }
 
 impl Cargo {
     pub(super) fn new(root: &Path, toolkit: Toolkit) -> Self {
-        Self { root: root.to_owned(), toolkit }
+        Self { root: root.to_owned(), toolkit, emulator: None }
+    }
+
+    /// What is started from now on runs on an emulator.
+    pub(super) fn on(self, emulator: Emulator) -> Self {
+        Self { emulator: Some(emulator), ..self }
     }
 
     /// Runs a subcommand with its `arguments`, and what comes after `--`; it prints what it likes.
@@ -58,8 +65,16 @@ impl Cargo {
         if !rest.is_empty() {
             command.arg("--").args(rest);
         }
-        self.toolkit.set_environment(&mut command);
+        self.set_environment(&mut command);
         command
+    }
+
+    /// Lets a command of any kind find CUDA, or what stands in for it.
+    pub(super) fn set_environment(&self, command: &mut Command) {
+        match &self.emulator {
+            Some(emulator) => emulator.set_environment(command, &self.toolkit),
+            None => self.toolkit.set_environment(command),
+        }
     }
 }
 

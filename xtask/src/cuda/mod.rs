@@ -1,6 +1,7 @@
 //! The CUDA side: checked where there is no GPU, tested where there is one.
 
 mod cargo;
+mod emulator;
 mod nvcc;
 mod stubs;
 mod toolkit;
@@ -11,10 +12,12 @@ mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use cargo::Cargo;
+use emulator::Emulator;
 use toolkit::Toolkit;
 
 /// What the names of the tests for a GPU begin with, wherever they are: a module `gpu` of a `tests/it`.
@@ -30,7 +33,7 @@ const SKIPPED: &str = "skipped: no CUDA device";
 /// would choose other features of what they depend on, and build that anew.
 const BINARIES: [&str; 3] = ["--workspace", "--test", "it"];
 
-/// Clippy and all tests' binaries with CUDA; and its tests, which skip where there is no GPU.
+/// Clippy and all tests' binaries with CUDA; and its tests, on an emulator where there is no GPU.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let cargo = Cargo::new(root, Toolkit::find(root)?);
     cargo.run(&["clippy", "--workspace", "--all-targets"], &["-D", "warnings"])?;
@@ -42,9 +45,25 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     }
     let output = cargo.output(&with("test"), &[TESTS, "--nocapture"])?;
     check_skipped(&output)?;
+    Emulator::check(root)?;
+    run_tests(&cargo.on(Emulator::build(root)?))?;
     println!(
-        "the CUDA side builds; its tests are skipped: there is no GPU here, or no CUDA is installed"
+        "the tests for a GPU have run on the emulator: there is no GPU here, or no CUDA is installed"
     );
+    Ok(())
+}
+
+/// The tests for a GPU on the emulator, or the program that is given.
+pub(crate) fn emulate(root: &Path, program: &[&str]) -> Result<()> {
+    let cargo = Cargo::new(root, Toolkit::find(root)?).on(Emulator::build(root)?);
+    let Some((name, arguments)) = program.split_first() else { return run_tests(&cargo) };
+    let mut command = Command::new(name);
+    command.args(arguments);
+    cargo.set_environment(&mut command);
+    let status = command.status().with_context(|| format!("`{name}` did not start"))?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", program.join(" "));
+    }
     Ok(())
 }
 

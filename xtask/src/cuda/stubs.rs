@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-struct Library {
+pub(super) struct Library {
     /// What it is linked as.
     name: &'static str,
     /// The name that a binary asks the loader for.
-    soname: &'static str,
+    pub(super) soname: &'static str,
     /// The module of cudarc that declares its functions.
     module: &'static str,
     /// What their names begin with.
@@ -23,7 +23,7 @@ struct Library {
     error: u32,
 }
 
-const LIBRARIES: [Library; 6] = [
+pub(super) const LIBRARIES: [Library; 6] = [
     // CUDA_ERROR_STUB_LIBRARY
     Library { name: "cuda", soname: "libcuda.so.1", module: "driver", prefix: "cu", error: 34 },
     // CUBLAS_STATUS_NOT_INITIALIZED

@@ -48,13 +48,18 @@ impl Toolkit {
 
     /// Lets a command find it.
     pub(super) fn set_environment(&self, command: &mut Command) {
+        self.set_environment_with(&[], command);
+    }
+
+    /// The same, with folders of libraries that come first.
+    pub(super) fn set_environment_with(&self, first: &[PathBuf], command: &mut Command) {
         command.env("CUDA_HOME", &self.home).env("CUDA_PATH", &self.home);
         command.env("NVCC", &self.nvcc);
         command.env("PATH", before(&[self.home.join("bin")], "PATH"));
         if variable("CUDA_COMPUTE_CAP").is_none() {
             command.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
         }
-        let mut libraries: Vec<PathBuf> = self.stubs.iter().cloned().collect();
+        let mut libraries: Vec<PathBuf> = first.iter().chain(&self.stubs).cloned().collect();
         libraries.extend(["lib64", "lib"].map(|folder| self.home.join(folder)));
         command.env("LD_LIBRARY_PATH", before(&libraries, "LD_LIBRARY_PATH"));
         if can_run() {
@@ -115,6 +120,6 @@ fn before(folders: &[PathBuf], name: &str) -> OsString {
 }
 
 #[expect(clippy::disallowed_methods, reason = "where CUDA is, its own variables say")]
-fn variable(name: &str) -> Option<OsString> {
+pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

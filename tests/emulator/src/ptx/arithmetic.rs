@@ -329,6 +329,13 @@ pub(super) fn three(name: &str, how: &[&str], of: &str) -> Option<Three> {
             };
             (0..4).map(byte).sum()
         }),
+        // Of the pair the second is the upper half.
+        ("shf", ["l", "wrap"]) if of == "b32" => {
+            Some(|low, high, by| ((high << 32 | (low & 0xffff_ffff)) << (by & 31)) >> 32)
+        }
+        ("shf", ["r", "wrap"]) if of == "b32" => {
+            Some(|low, high, by| (high << 32 | (low & 0xffff_ffff)) >> (by & 31) & 0xffff_ffff)
+        }
         ("bfe", []) => match of {
             "u32" | "u64" => Some(|a, at, len| {
                 let len = len & 255;
@@ -369,6 +376,9 @@ mod tests {
             three("prmt", &[], "b32").unwrap()(0x0403_0201, 0x0807_0605, 0x7531),
             0x0806_0402
         );
+        let turn = |how| three("shf", &[how, "wrap"], "b32").unwrap();
+        assert_eq!(turn("l")(0x8000_0001, 0x4000_0002, 33), 0x8000_0005);
+        assert_eq!(turn("r")(0x8000_0001, 0x4000_0003, 1), 0xc000_0000);
         assert_eq!(four("bfi", &[], "b32").unwrap()(0xf, 0, 4, 2), 0x30);
     }
 
