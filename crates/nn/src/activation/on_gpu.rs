@@ -17,25 +17,28 @@ fn kernel<A: Activation>(
     suffix: &str,
     dtype: DType,
     [reads, writes]: [&'static [Array]; 2],
-    of_number: &str,
+    of_number: impl Fn() -> String + 'static,
 ) -> Kernel {
-    let share = A::ON_GPU.share;
-    let code = format!(
-        "    COUNT i;
+    let code = move || {
+        let (share, of_number) = (A::ON_GPU.share, of_number());
+        format!(
+            "    COUNT i;
     for (i = FIRST; i < n; i += STRIDE) {{
         REAL x = WIDE(xs[i]);
         {share}
 {of_number}    }}
 "
-    );
+        )
+    };
     let name = format!("{}{suffix}", A::NAMES[0]).into();
-    Kernel { name, dtype, reads, writes, counts: &["n"], factors: &[], code: code.into() }
+    Kernel { name, dtype, reads, writes, counts: &["n"], factors: &[], code: Box::new(code) }
 }
 
 /// `f(x)` of a contiguous `x`.
 pub(super) fn forward<A: Activation, S: Machine>(x: Operand<'_, S>) -> Result<S> {
     let arrays: [&[Array]; 2] = [&[Array::Num("xs")], &[Array::Num("ys")]];
-    let kernel = kernel::<A>("", x.0.dtype(), arrays, "        ys[i] = NARROW(x * s);\n");
+    let kernel =
+        kernel::<A>("", x.0.dtype(), arrays, || "        ys[i] = NARROW(x * s);\n".to_owned());
     let (num, shape) = (x.1.shape().elem_count(), x.1.shape());
     let [y] = make(&kernel, Grid::of_numbers(num), &[x], [shape], &[num], &[])?;
     Ok(y)
@@ -43,11 +46,13 @@ pub(super) fn forward<A: Activation, S: Machine>(x: Operand<'_, S>) -> Result<S>
 
 /// The gradient of `x`. Both are contiguous.
 pub(super) fn backward<A: Activation, S: Machine>(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let slope = A::ON_GPU.slope;
-    let of_number = format!("        x_grads[i] = NARROW(WIDE(grads[i]) * ({slope}));\n");
+    let of_number = || {
+        let slope = A::ON_GPU.slope;
+        format!("        x_grads[i] = NARROW(WIDE(grads[i]) * ({slope}));\n")
+    };
     let arrays: [&[Array]; 2] =
         [&[Array::Num("xs"), Array::Num("grads")], &[Array::Num("x_grads")]];
-    let kernel = kernel::<A>(" backward", x.dtype(), arrays, &of_number);
+    let kernel = kernel::<A>(" backward", x.dtype(), arrays, of_number);
     let num = x.elem_count();
     let [input_grad] = read::<S, _, 2>([x, grad], |reads| {
         make(&kernel, Grid::of_numbers(num), &reads, [x.shape()], &[num], &[])
@@ -61,7 +66,7 @@ pub(super) fn forward_gated<A: Activation, S: Machine>(
     up: Operand<'_, S>,
 ) -> Result<S> {
     let arrays: [&[Array]; 2] = [&[Array::Num("xs"), Array::Num("ups")], &[Array::Num("ys")]];
-    let of_number = "        ys[i] = NARROW(x * s * WIDE(ups[i]));\n";
+    let of_number = || "        ys[i] = NARROW(x * s * WIDE(ups[i]));\n".to_owned();
     let kernel = kernel::<A>(" gated", gate.0.dtype(), arrays, of_number);
     let (num, shape) = (gate.1.shape().elem_count(), gate.1.shape());
     let [y] = make(&kernel, Grid::of_numbers(num), &[gate, up], [shape], &[num], &[])?;
@@ -72,16 +77,18 @@ pub(super) fn forward_gated<A: Activation, S: Machine>(
 pub(super) fn backward_gated<A: Activation, S: Machine>(
     [gate, up, grad]: [&Tensor; 3],
 ) -> Result<[Tensor; 2]> {
-    let slope = A::ON_GPU.slope;
-    let of_number = format!(
-        "        REAL grad = WIDE(grads[i]);
+    let of_number = || {
+        let slope = A::ON_GPU.slope;
+        format!(
+            "        REAL grad = WIDE(grads[i]);
         x_grads[i] = NARROW(grad * WIDE(ups[i]) * ({slope}));
         up_grads[i] = NARROW(grad * x * s);
 "
-    );
+        )
+    };
     let reads = &[Array::Num("xs"), Array::Num("ups"), Array::Num("grads")];
     let writes = &[Array::Num("x_grads"), Array::Num("up_grads")];
-    let kernel = kernel::<A>(" gated backward", gate.dtype(), [reads, writes], &of_number);
+    let kernel = kernel::<A>(" gated backward", gate.dtype(), [reads, writes], of_number);
     let (num, shape) = (gate.elem_count(), gate.shape());
     let grads = read::<S, _, 3>([gate, up, grad], |reads| {
         make(&kernel, Grid::of_numbers(num), &reads, [shape, shape], &[num], &[])

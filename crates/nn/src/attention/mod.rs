@@ -63,7 +63,7 @@ pub struct Attention {
     scale: f64,
     mask: Mask,
     softcap: Option<f64>,
-    /// The last mask of the composed form.
+    /// What the last call without the CPU's kernels saw.
     masks: Masks,
 }
 

@@ -108,7 +108,7 @@ impl Segments {
         row[next - 1]..row[next]
     }
 
-    /// The masks of the composed form, which all layers of a microbatch share.
+    /// What is seen, without the CPU's kernels: all layers of a microbatch share it.
     pub(super) fn masks(&self) -> &Masks {
         &self.inner.masks
     }

@@ -10,7 +10,7 @@ const MOST_BLOCKS: usize = 1 << 10;
 /// `of_thread` goes through a thread's numbers, and `of_block` makes one number of what all threads have.
 fn parts<S: Machine>(
     name: &'static str,
-    [of_thread, of_block]: [&str; 2],
+    [of_thread, of_block]: [&'static str; 2],
     grad: &Tensor,
 ) -> Result<Tensor> {
     let grad = grad.contiguous()?;
@@ -21,8 +21,9 @@ fn parts<S: Machine>(
         writes: &[Array::Real("made")],
         counts: &["n"],
         factors: &[],
-        code: format!(
-            "    SHARED REAL parts[PARTS];
+        code: Box::new(move || {
+            format!(
+                "    SHARED REAL parts[PARTS];
     COUNT i;
     REAL sum = 0, max = 0, made_of_all;
     for (i = FIRST; i < n; i += STRIDE) {{
@@ -32,8 +33,8 @@ fn parts<S: Machine>(
     made_of_all = {of_block};
     if (THREAD == 0) made[BLOCK] = made_of_all;
 "
-        )
-        .into(),
+            )
+        }),
     };
     let mut grid = Grid::of_numbers(grad.elem_count());
     grid.blocks = grid.blocks.min(MOST_BLOCKS);

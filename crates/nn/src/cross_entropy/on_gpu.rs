@@ -7,7 +7,7 @@ use candle_core::{CustomOp1, DType, Device, Result, Shape, Tensor, bail};
 use super::labels::Label;
 use crate::computed::{Computed, computed};
 use crate::every_device::wide_dtype;
-use crate::gpu::{Array, Grid, Kernel, Machine, make, read, tensor};
+use crate::gpu::{Array, Grid, Kernel, Machine, for_rows, make, read, tensor};
 
 /// The places of labels that are no class of a rank's own logits.
 const IGNORED: u32 = u32::MAX;
@@ -30,17 +30,11 @@ fn kernel(
     name: &'static str,
     dtype: DType,
     [reads, writes]: [&'static [Array]; 2],
-    of_row: &str,
+    of_row: impl Fn() -> String + 'static,
 ) -> Kernel {
-    let code = format!(
-        "    SHARED REAL parts[PARTS];
-    COUNT row, i;
-    for (row = BLOCK; row < rows; row += BLOCKS) {{
-        const NUM *from = logits + row * width;
-{of_row}    }}
-"
-    );
-    let (counts, code) = (&["rows", "width"], code.into());
+    let code =
+        for_rows(move || format!("        const NUM *from = logits + row * width;\n{}", of_row()));
+    let counts = &["rows", "width"];
     Kernel { name: name.into(), dtype, reads, writes, counts, factors: &[], code }
 }
 
@@ -58,8 +52,9 @@ const SUM: &str = "        REAL sum = 0;
 
 /// Of contiguous logits `[rows, width]`: each row's loss and log Σ exp. A row that does not count has zeros.
 fn forward<S: Machine>(logits: &Tensor, places: &Tensor) -> Result<[Tensor; 2]> {
-    let of_row = format!(
-        "        if (places[row] == {IGNORED}u) {{
+    let of_row = || {
+        format!(
+            "        if (places[row] == {IGNORED}u) {{
             if (THREAD == 0) losses[row] = log_sums[row] = 0;
             continue;
         }}
@@ -68,12 +63,13 @@ fn forward<S: Machine>(logits: &Tensor, places: &Tensor) -> Result<[Tensor; 2]> 
             losses[row] = log_sums[row] - WIDE(from[places[row]]);
         }}
 "
-    );
+        )
+    };
     let (reads, writes) = (
         &[Array::Num("logits"), Array::Index("places")],
         &[Array::Real("losses"), Array::Real("log_sums")],
     );
-    let kernel = kernel("cross entropy", logits.dtype(), [reads, writes], &of_row);
+    let kernel = kernel("cross entropy", logits.dtype(), [reads, writes], of_row);
     let (rows, width) = logits.dims2()?;
     let (grid, each) = (Grid::of_rows(rows, width), Shape::from(rows));
     let made = read::<S, _, 2>([logits, places], |reads| {
@@ -88,13 +84,15 @@ pub(super) fn backward<S: Machine>(
     logits: &Tensor,
     [places, log_sums, grad]: [&Tensor; 3],
 ) -> Result<Tensor> {
-    let of_row = "        REAL scale = places[row] == IGNORED ? 0 : grad[0];
+    let of_row = || {
+        "        REAL scale = places[row] == IGNORED ? 0 : grad[0];
         for (i = THREAD; i < width; i += THREADS) {
             REAL share = scale == 0 ? 0 : EXP(WIDE(from[i]) - log_sums[row]) - (i == places[row]);
             grads[row * width + i] = NARROW(share * scale);
         }
 "
-    .replace("IGNORED", &format!("{IGNORED}u"));
+        .replace("IGNORED", &format!("{IGNORED}u"))
+    };
     let reads = &[
         Array::Num("logits"),
         Array::Index("places"),
@@ -102,7 +100,7 @@ pub(super) fn backward<S: Machine>(
         Array::Real("grad"),
     ];
     let writes = &[Array::Num("grads")];
-    let kernel = kernel("cross entropy backward", logits.dtype(), [reads, writes], &of_row);
+    let kernel = kernel("cross entropy backward", logits.dtype(), [reads, writes], of_row);
     let dtype = wide_dtype(logits.dtype());
     let log_sums = log_sums.to_dtype(dtype)?.contiguous()?;
     let grad = grad.detach().to_dtype(dtype)?.contiguous()?;
@@ -116,9 +114,9 @@ pub(super) fn backward<S: Machine>(
 
 /// The largest number of each row of a contiguous `[rows, width]`, of at least one; `[rows]`.
 pub(super) fn row_maxima<S: Machine>(rows: &Tensor) -> Result<Tensor> {
-    let of_row = format!("{LARGEST}        if (THREAD == 0) maxima[row] = max;\n");
+    let of_row = || format!("{LARGEST}        if (THREAD == 0) maxima[row] = max;\n");
     let arrays: [&[Array]; 2] = [&[Array::Num("logits")], &[Array::Real("maxima")]];
-    let kernel = kernel("largest of rows", rows.dtype(), arrays, &of_row);
+    let kernel = kernel("largest of rows", rows.dtype(), arrays, of_row);
     let (num_rows, width) = rows.dims2()?;
     let (grid, each) = (Grid::of_rows(num_rows, width), Shape::from(num_rows));
     let [maxima] = read::<S, _, 1>([rows], |reads| {
@@ -129,14 +127,16 @@ pub(super) fn row_maxima<S: Machine>(rows: &Tensor) -> Result<Tensor> {
 
 /// Σ exp (z - max) of each row of a contiguous `[rows, width]`; of the shape of `max`.
 pub(super) fn row_sums<S: Machine>(rows: &Tensor, max: &Tensor) -> Result<Tensor> {
-    let of_row = format!(
-        "        REAL max = maxima[row];
+    let of_row = || {
+        format!(
+            "        REAL max = maxima[row];
 {SUM}        if (THREAD == 0) sums[row] = sum;
 "
-    );
+        )
+    };
     let arrays: [&[Array]; 2] =
         [&[Array::Num("logits"), Array::Real("maxima")], &[Array::Real("sums")]];
-    let kernel = kernel("exponentials of rows", rows.dtype(), arrays, &of_row);
+    let kernel = kernel("exponentials of rows", rows.dtype(), arrays, of_row);
     let (num_rows, width) = rows.dims2()?;
     let max = max.contiguous()?;
     let [sums] = read::<S, _, 2>([rows, &max], |reads| {

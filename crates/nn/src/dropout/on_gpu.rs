@@ -71,7 +71,7 @@ pub(super) fn multiply<S: Machine>(mask: &Mask, x: Operand<'_, S>) -> Result<S> 
         writes: &[Array::Num("y")],
         counts: &["rows", "parts", "len", "whole", "start", "blocks", "threshold"],
         factors: &["scale"],
-        code: code().into(),
+        code: Box::new(code),
     };
     let counts = [rows, parts, len, whole, start, blocks, mask.threshold() as usize];
     let (grid, reads) = (Grid::of_numbers(rows * parts * blocks), [x, (&key, &key_layout)]);

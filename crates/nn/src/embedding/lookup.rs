@@ -12,10 +12,8 @@ use crate::every_device::on_every_device;
 /// The rows of a weight that a flat list of ids names.
 pub(super) struct Lookup {
     pub(super) weight: Parameter,
-    /// The ids, known to lie in the vocabulary.
-    pub(super) rows: Arc<[usize]>,
-    /// The row that gets no gradient.
-    pub(super) padding: Option<usize>,
+    /// For each id the row that gets its gradient, none if nobody does.
+    pub(super) rows: Arc<[Option<usize>]>,
 }
 
 fn forward<S: BackendStorage>(
@@ -46,23 +44,19 @@ impl CustomOp2 for Lookup {
         if self.weight.is_trainable() {
             let (grad, ids, rows) =
                 (grad.detach().contiguous()?, ids.clone(), Arc::clone(&self.rows));
-            let padding = self.padding;
             self.weight.defer(move |weight| {
                 if has_kernels(&grad) {
                     return for_number!(grad.dtype(), "embedding", N => {
-                        add_rows::<N>(weight, &grad, &rows, padding)
+                        add_rows::<N>(weight, &grad, &rows)
                     });
                 }
                 #[cfg(feature = "cuda")]
                 if crate::gpu::has_kernels(&grad) {
                     use candle_core::CudaStorage;
-                    return super::on_gpu::add_rows::<CudaStorage>(weight, &grad, &rows, padding);
+                    return super::on_gpu::add_rows::<CudaStorage>(weight, &grad, &rows);
                 }
                 let (dtype, device) = (weight.grad_dtype(), weight.device());
-                let (ids, grad) = match padding {
-                    Some(padding) => without(padding, &rows, &ids, &grad)?,
-                    None => (ids, grad),
-                };
+                let (ids, grad) = with_rows(&rows, ids, grad)?;
                 let zeros = Tensor::zeros(weight.shape(), dtype, device)?;
                 weight.accumulate(&zeros.index_add(&ids, &grad.to_dtype(dtype)?, 0)?)
             })?;
@@ -71,26 +65,19 @@ impl CustomOp2 for Lookup {
     }
 }
 
-/// The ids and the rows of the gradient whose token is not the padding.
-fn without(
-    padding: usize,
-    rows: &[usize],
-    ids: &Tensor,
-    grad: &Tensor,
-) -> Result<(Tensor, Tensor)> {
-    let kept = (0u32..).zip(rows).filter(|&(_, &row)| row != padding).map(|(i, _)| i);
+/// The ids and the rows of the gradient of what gets one.
+fn with_rows(rows: &[Option<usize>], ids: Tensor, grad: Tensor) -> Result<(Tensor, Tensor)> {
+    if rows.iter().all(Option::is_some) {
+        return Ok((ids, grad));
+    }
+    let kept = (0u32..).zip(rows).filter(|(_, row)| row.is_some()).map(|(i, _)| i);
     let kept: Vec<_> = kept.collect();
     let kept = Tensor::new(kept.as_slice(), grad.device())?;
     Ok((ids.index_select(&kept, 0)?, grad.index_select(&kept, 0)?))
 }
 
-/// Adds row `i` of `grad` to row `rows[i]` of the weight's gradient, but for that of the padding.
-fn add_rows<N: Number>(
-    weight: &Parameter,
-    grad: &Tensor,
-    rows: &[usize],
-    padding: Option<usize>,
-) -> Result<()> {
+/// Adds row `i` of `grad` to row `rows[i]` of the weight's gradient, if it has one.
+fn add_rows<N: Number>(weight: &Parameter, grad: &Tensor, rows: &[Option<usize>]) -> Result<()> {
     let values = Values::of(grad);
     let grads = values.slice::<N>()?;
     let (_, hidden) = weight.shape().dims2()?;
@@ -99,8 +86,8 @@ fn add_rows<N: Number>(
         vectorised(
             #[inline(always)]
             || {
-                for (&row, grad) in rows.iter().zip(grads.chunks_exact(hidden)) {
-                    if padding != Some(row) {
+                for (row, grad) in rows.iter().zip(grads.chunks_exact(hidden)) {
+                    if let &Some(row) = row {
                         add_to(&mut sum[row * hidden..][..hidden], grad);
                     }
                 }

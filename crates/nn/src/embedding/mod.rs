@@ -121,23 +121,23 @@ impl Embedding {
         let y = match &self.among {
             None => {
                 let ids = flat.contiguous()?.to_device(self.weight.device())?;
-                self.lookup(&ids, rows)?
+                self.lookup(&ids, rows.into_iter().map(Some))?
             }
             Some(among) => {
                 let own = Own::of(&rows, &among.own);
                 let ids = own.ids(self.weight.device())?;
-                own.only(&self.lookup(&ids, own.rows.clone())?)?
+                own.only(&self.lookup(&ids, own.rows.iter().copied())?)?
             }
         };
         let y = y.reshape(ids.shape().clone().extend(&[hidden]))?;
         self.among.as_ref().map_or(Ok(y.clone()), |among| leave(&y, &among.group))
     }
 
-    /// The rows of this weight, one for each of a flat list of ids.
-    fn lookup(&self, ids: &Tensor, rows: Vec<usize>) -> Result<Tensor> {
-        let lookup =
-            Lookup { weight: self.weight.clone(), rows: rows.into(), padding: self.padding };
-        self.weight.value().apply_op2(ids, lookup)
+    /// The rows of this weight, one for each of a flat list of ids; those of them that are meant get gradients,
+    /// but for that of the padding.
+    fn lookup(&self, ids: &Tensor, rows: impl Iterator<Item = Option<usize>>) -> Result<Tensor> {
+        let rows = rows.map(|row| row.filter(|&row| self.padding != Some(row))).collect();
+        self.weight.value().apply_op2(ids, Lookup { weight: self.weight.clone(), rows })
     }
 
     /// The weight, of shape `[vocabulary, hidden]`.

@@ -6,21 +6,23 @@ use candle_core::{Device, Result, Tensor};
 use crate::Parameter;
 use crate::gpu::{Array, Call, Grid, Kernel, Machine, read};
 
-/// A block of threads for each row of the weight: it adds up the gradients of all places that have it, in
+/// A thread for each number of a row of the weight: it adds up the gradients of all places that have it, in
 /// their order.
-const CODE: &str = "    COUNT row, i;
-    for (row = BLOCK; row < rows; row += BLOCKS) {
-        for (i = THREAD; i < width; i += THREADS) {
-            COUNT at = ids[row] * width + i;
-            REAL sum = sums[at];
-            INDEX place;
-            for (place = starts[row]; place < starts[row + 1]; place++) {
-                sum += WIDE(grads[order[place] * width + i]);
-            }
-            sums[at] = sum;
+const CODE: &str = "    COUNT row = BLOCK / blocks_of_row;
+    COUNT i = BLOCK % blocks_of_row * THREADS + THREAD;
+    if (i < width) {
+        COUNT at = ids[row] * width + i;
+        REAL sum = sums[at];
+        INDEX place;
+        for (place = starts[row]; place < starts[row + 1]; place++) {
+            sum += WIDE(grads[order[place] * width + i]);
         }
+        sums[at] = sum;
     }
 ";
+
+/// Threads of a block.
+const THREADS: usize = 256;
 
 /// Places by what was looked up there.
 struct Places {
@@ -33,18 +35,20 @@ struct Places {
 }
 
 impl Places {
-    fn of(rows: &[usize], padding: Option<usize>, device: &Device) -> Result<Self> {
+    fn of(rows: &[Option<usize>], device: &Device) -> Result<Self> {
         let index = |num: usize| u32::try_from(num).map_err(candle_core::Error::wrap);
-        let mut order: Vec<usize> = (0..rows.len()).filter(|&i| Some(rows[i]) != padding).collect();
-        order.sort_by_key(|&i| rows[i]); // stable: places stay in their order
+        let places = rows.iter().enumerate().filter_map(|(place, row)| Some(((*row)?, place)));
+        let mut places: Vec<(usize, usize)> = places.collect();
+        places.sort_unstable(); // those of a row stay in their order
         let (mut starts, mut ids) = (Vec::new(), Vec::new());
-        for (place, &i) in order.iter().enumerate() {
-            if ids.last() != Some(&rows[i]) {
-                starts.push(place);
-                ids.push(rows[i]);
+        for (start, &(row, _)) in places.iter().enumerate() {
+            if ids.last() != Some(&row) {
+                starts.push(start);
+                ids.push(row);
             }
         }
-        starts.push(order.len());
+        starts.push(places.len());
+        let order: Vec<usize> = places.into_iter().map(|(_, place)| place).collect();
         // They go to the device together.
         let lens = [order.len(), starts.len(), ids.len()];
         let all = order.into_iter().chain(starts).chain(ids).map(index);
@@ -54,15 +58,14 @@ impl Places {
     }
 }
 
-/// Adds row `i` of a contiguous `grad` to row `rows[i]` of the weight's gradient, but for that of the padding.
+/// Adds row `i` of a contiguous `grad` to row `rows[i]` of the weight's gradient, if it has one.
 pub(super) fn add_rows<S: Machine>(
     weight: &Parameter,
     grad: &Tensor,
-    rows: &[usize],
-    padding: Option<usize>,
+    rows: &[Option<usize>],
 ) -> Result<()> {
     let (_, width) = weight.shape().dims2()?;
-    let Places { order, starts, ids } = Places::of(rows, padding, grad.device())?;
+    let Places { order, starts, ids } = Places::of(rows, grad.device())?;
     let kernel = Kernel {
         name: "embedding weight".into(),
         dtype: grad.dtype(),
@@ -73,17 +76,19 @@ pub(super) fn add_rows<S: Machine>(
             Array::Index("ids"),
         ],
         writes: &[Array::Real("sums")],
-        counts: &["rows", "width"],
+        counts: &["width", "blocks_of_row"],
         factors: &[],
-        code: CODE.into(),
+        code: Box::new(|| CODE.to_owned()),
     };
-    let counts = [ids.elem_count(), width];
+    let blocks_of_row = width.div_ceil(THREADS);
+    let counts = [width, blocks_of_row];
+    let grid = Grid { blocks: ids.elem_count() * blocks_of_row, threads: THREADS };
     weight.add_in_place(|sum| {
         read::<S, _, 4>([grad, &order, &starts, &ids], |reads| {
             S::write(sum, |sum, layout| {
                 let writes = &mut [(sum, layout)];
                 let call = Call { reads: &reads, writes, counts: &counts, factors: &[] };
-                S::run(&kernel, Grid::of_rows(counts[0], width), call)
+                S::run(&kernel, grid, call)
             })
         })
     })

@@ -3,14 +3,14 @@
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 
 use super::Operand;
-use super::product::{Gemm, Onto, Side, check_types};
+use super::product::{Gemm, Onto, Side, check};
 
 pub(super) fn multiply(
     [a, b]: [Operand<'_, CpuStorage>; 2],
     (to, layout): (&mut CpuStorage, &Layout),
     onto: Onto,
 ) -> Result<()> {
-    check_types([a, b], to)?;
+    check([a, b], to)?;
     let gemm = Gemm::of(a.1, b.1, layout)?;
     let [first, second] = [b, a].map(|(storage, layout)| from(storage, layout.start_offset()));
     let (first, second) = (first?, second?);

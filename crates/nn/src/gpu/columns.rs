@@ -1,7 +1,5 @@
 //! Sums over the columns of matrices: the gradients of what each row is multiplied by or added to.
 
-use std::borrow::Cow;
-
 use candle_core::{Result, Shape, Tensor};
 
 use super::{Array, Call, Grid, Kernel, Machine, make, read, tensor};
@@ -14,11 +12,11 @@ pub(crate) struct Term {
     /// What it is made of; the first is the matrix.
     pub(crate) reads: &'static [Array],
     /// A `REAL` for the number `at`, which is in that `row` and `column`.
-    pub(crate) code: Cow<'static, str>,
+    pub(crate) code: &'static str,
 }
 
 /// The most parts of the rows whose sums are added up one by one.
-const MOST_PARTS: usize = 256;
+const MOST_PARTS: usize = 64;
 /// The rows of a part, if there are no more parts.
 const ROWS_OF_PART: usize = 32;
 /// Threads of a block, for a column each.
@@ -35,20 +33,22 @@ pub(crate) fn add_columns<S: Machine, const N: usize>(
     let rows = tensors[0].elem_count() / width.max(1);
     let rows_of_part = rows.div_ceil(MOST_PARTS).max(ROWS_OF_PART);
     let (parts, blocks_of_part) = (rows.div_ceil(rows_of_part), width.div_ceil(THREADS));
-    let code = format!(
-        "    COUNT part = BLOCK / blocks_of_part;
+    let of_number = term.code;
+    let code = move || {
+        format!(
+            "    COUNT part = BLOCK / blocks_of_part;
     COUNT column = BLOCK % blocks_of_part * THREADS + THREAD;
     COUNT row = part * rows_of_part, end = row + rows_of_part;
     REAL sum = 0;
     if (column >= width) return;
     for (; row < end && row < rows; row++) {{
         COUNT at = row * width + column;
-        sum += {};
+        sum += {of_number};
     }}
     sums[part * width + column] = sum;
-",
-        term.code
-    );
+"
+        )
+    };
     let kernel = Kernel {
         name: format!("{} by columns", term.name).into(),
         dtype,
@@ -56,7 +56,7 @@ pub(crate) fn add_columns<S: Machine, const N: usize>(
         writes: &[Array::Real("sums")],
         counts: &["rows", "width", "rows_of_part", "blocks_of_part"],
         factors: &[],
-        code: code.into(),
+        code: Box::new(code),
     };
     let counts = [rows, width, rows_of_part, blocks_of_part];
     let grid = Grid { blocks: parts * blocks_of_part, threads: THREADS };
@@ -76,14 +76,16 @@ fn add_rows<S: Machine>(parameter: &Parameter, sums: &Tensor) -> Result<()> {
         writes: &[Array::Num("a")],
         counts: &["n", "rows"],
         factors: &[],
-        code: "    COUNT i, row;
+        code: Box::new(|| {
+            "    COUNT i, row;
     for (i = FIRST; i < n; i += STRIDE) {
         REAL sum = a[i];
         for (row = 0; row < rows; row++) sum += b[row * n + i];
         a[i] = sum;
     }
 "
-        .into(),
+            .to_owned()
+        }),
     };
     parameter.add_in_place(|sum| {
         read::<S, _, 1>([sums], |reads| {

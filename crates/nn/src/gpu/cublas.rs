@@ -15,14 +15,14 @@ use candle_core::cuda_backend::{
 use candle_core::{CudaStorage, DType, Layout, Result, WithDType, bail};
 
 use super::Operand;
-use super::product::{Gemm, Onto, Side, check_types};
+use super::product::{Gemm, Onto, Side, check};
 
 pub(super) fn multiply(
     [a, b]: [Operand<'_, CudaStorage>; 2],
     (to, layout): (&mut CudaStorage, &Layout),
     onto: Onto,
 ) -> Result<()> {
-    check_types([a, b], to)?;
+    check([a, b], to)?;
     let product = Product { gemm: Gemm::of(a.1, b.1, layout)?, onto, device: to.device.clone() };
     match (&a.0.slice, &b.0.slice, &mut to.slice) {
         (Slice::F32(x), Slice::F32(y), Slice::F32(to)) => {
@@ -102,6 +102,8 @@ impl Product {
         let beta = Scalar::new((self.onto == Onto::Sum).into());
         let stream = self.device.cuda_stream();
         let blas = self.device.cublas_handle();
+        // cuBLAS takes the context of the thread that calls.
+        stream.context().bind_to_thread().w()?;
         let a = a.0.slice(a.1.start_offset()..);
         let b = b.0.slice(b.1.start_offset()..);
         let mut to = to.0.slice_mut(to.1.start_offset()..);

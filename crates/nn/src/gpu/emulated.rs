@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
@@ -89,7 +90,8 @@ fn program(kernel: &Kernel) -> String {
     let of = |name: &str, num: usize| (0..num).map(|i| format!("{name}[{i}]")).collect::<Vec<_>>();
     let arguments =
         [of("arrays", num_arrays), of("counts", num_counts), of("factors", kernel.factors.len())];
-    let meets = ["MEET()", "ALL_SUM(", "ALL_MAX("].iter().any(|word| kernel.code.contains(word));
+    let code = (kernel.code)();
+    let meets = ["MEET()", "ALL_SUM(", "ALL_MAX("].iter().any(|word| code.contains(word));
     format!(
         "{BEFORE}{}
 #define ARRAYS {num_arrays}
@@ -159,6 +161,15 @@ impl Compiled {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::read(self.at("made")).unwrap()
     }
+}
+
+/// On a GPU a kernel is kept by its name and type, so that two of one name would be one.
+fn check_name(kernel: &Kernel) {
+    static TEXTS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let (key, text) = (format!("{} {:?}", kernel.name, kernel.dtype), kernel.text());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = texts.entry(key).or_insert_with(|| text.clone());
+    assert_eq!(*same, text, "two kernels have the name `{}`", kernel.name);
 }
 
 thread_local! {
@@ -232,6 +243,7 @@ impl Machine for CpuStorage {
 
     fn run(kernel: &Kernel, grid: Grid, call: Call<'_, '_, Self>) -> Result<()> {
         call.check(kernel)?;
+        check_name(kernel);
         if grid.blocks == 0 {
             return Ok(());
         }

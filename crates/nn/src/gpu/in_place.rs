@@ -17,7 +17,12 @@ pub(crate) fn add<S: Machine>(a: (&mut S, &Layout), b: Operand<'_, S>) -> Result
         writes: &[Array::Real("a")],
         counts: &["n"],
         factors: &[],
-        code: "    COUNT i;\n    for (i = FIRST; i < n; i += STRIDE) a[i] += WIDE(b[i]);\n".into(),
+        code: Box::new(|| {
+            "    COUNT i;
+    for (i = FIRST; i < n; i += STRIDE) a[i] += WIDE(b[i]);
+"
+            .to_owned()
+        }),
     };
     let call = Call { reads: &[b], writes: &mut [a], counts: &[num], factors: &[] };
     S::run(&kernel, Grid::of_numbers(num), call)
@@ -33,10 +38,12 @@ pub(crate) fn scale<S: Machine>(a: (&mut S, &Layout), factor: f64) -> Result<()>
         writes: &[Array::Num("a")],
         counts: &["n"],
         factors: &["factor"],
-        code: "    COUNT i;
+        code: Box::new(|| {
+            "    COUNT i;
     for (i = FIRST; i < n; i += STRIDE) a[i] = NARROW(WIDE(a[i]) * factor);
 "
-        .into(),
+            .to_owned()
+        }),
     };
     let call = Call { reads: &[], writes: &mut [a], counts: &[num], factors: &[factor] };
     S::run(&kernel, Grid::of_numbers(num), call)

@@ -17,13 +17,31 @@ pub(crate) enum Array {
     Index(&'static str),
 }
 
+/// What makes the code of a kernel: it is asked once in a process for each type of numbers, and not at every
+/// start.
+pub(crate) type Code = Box<dyn Fn() -> String>;
+
+/// Code of which a block runs `of_row` for a `row` of so many `rows`, together with its other threads; `i` is
+/// for the numbers of the row.
+pub(crate) fn for_rows(of_row: impl Fn() -> String + 'static) -> Code {
+    Box::new(move || {
+        let of_row = of_row();
+        format!(
+            "    SHARED REAL parts[PARTS];
+    COUNT row, i;
+    for (row = BLOCK; row < rows; row += BLOCKS) {{
+{of_row}    }}
+"
+        )
+    })
+}
+
 /// A kernel for one type of numbers. Its arguments come in the order of the fields.
 ///
 /// The code sees `THREAD` of `THREADS` in `BLOCK` of `BLOCKS`, counts all threads of all blocks from `FIRST`
 /// by `STRIDE`, and reads and writes a `NUM` by `WIDE` and `NARROW`. Where all threads of a block come by,
 /// they wait for each other in `MEET`, and have `ALL_SUM` and `ALL_MAX` of a number of each, which need an
 /// array `SHARED REAL parts[PARTS]`.
-#[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     /// Tells it from all other kernels.
     pub(crate) name: Cow<'static, str>,
@@ -34,7 +52,7 @@ pub(crate) struct Kernel {
     pub(crate) counts: &'static [&'static str],
     /// Numbers, `REAL`.
     pub(crate) factors: &'static [&'static str],
-    pub(crate) code: Cow<'static, str>,
+    pub(crate) code: Code,
 }
 
 impl Array {
@@ -69,7 +87,7 @@ impl Kernel {
         let counts = self.counts.iter().map(|name| format!("COUNT {name}"));
         let factors = self.factors.iter().map(|name| format!("REAL {name}"));
         let parameters: Vec<_> = reads.chain(writes).chain(counts).chain(factors).collect();
-        let (types, parameters, code) = (types(self.dtype), parameters.join(", "), &self.code);
+        let (types, parameters, code) = (types(self.dtype), parameters.join(", "), (self.code)());
         let function = self.function();
         format!("{MACHINE}{types}{MEETING}KERNEL {function}({parameters}) {{\n{code}}}\n")
     }

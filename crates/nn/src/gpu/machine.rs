@@ -62,7 +62,17 @@ impl<S: Machine> Call<'_, '_, S> {
                 bail!("the kernel {} takes {array:?} of {expected:?}, not {actual:?}", kernel.name)
             }
         }
-        if fits { Ok(()) } else { bail!("the kernel {} was not given what it takes", kernel.name) }
+        if !fits {
+            bail!("the kernel {} was not given what it takes", kernel.name)
+        }
+        // Of one that is elsewhere a GPU would have no more than the address.
+        let reads = self.reads.iter().map(|(storage, _)| storage.device());
+        let mut all = reads.chain(self.writes.iter().map(|(storage, _)| storage.device()));
+        let first = all.next();
+        if !all.all(|device| first.is_some_and(|first| first.same_device(device))) {
+            bail!("the kernel {} was given tensors of several devices", kernel.name)
+        }
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) use columns::{Term, add_columns};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use in_place::{add, scale};
 #[cfg(any(test, feature = "cuda"))]
-pub(crate) use kernel::{Array, Kernel};
+pub(crate) use kernel::{Array, Kernel, for_rows};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use machine::{Call, Grid, Machine, Operand, make, read, tensor};
 #[cfg(any(test, feature = "cuda"))]

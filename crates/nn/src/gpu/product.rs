@@ -139,8 +139,11 @@ fn order(layout: &Layout) -> Option<(bool, usize, usize)> {
     Some((is_turned, lead, stride.unwrap_or(0)))
 }
 
-/// What every [`Machine::multiply`] asks of the types.
-pub(super) fn check_types<S: Machine>([a, b]: [Operand<'_, S>; 2], to: &S) -> Result<()> {
+/// What every [`Machine::multiply`] asks of the types and devices.
+pub(super) fn check<S: Machine>([a, b]: [Operand<'_, S>; 2], to: &S) -> Result<()> {
+    if ![a.0, b.0].iter().all(|factor| factor.device().same_device(to.device())) {
+        bail!("a product is of matrices of one device")
+    }
     let [a, b, to] = [a.0, b.0, to].map(candle_core::backend::BackendStorage::dtype);
     if a != b || (to != a && to != wide_dtype(a)) {
         bail!("a product of {a:?} and {b:?} is not {to:?}")

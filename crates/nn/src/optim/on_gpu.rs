@@ -23,21 +23,23 @@ const FACTORS: &[&str] = &["f0", "f1", "f2", "f3", "f4", "f5", "f6"];
 /// A step of a rule that remembers so many numbers of each: of `n` values, of `grads`, and of `packed`,
 /// which has what is remembered, row by row, and then the values in truth, if it has them.
 fn kernel(formula: &GpuFormula, num_rows: usize, dtype: DType) -> Kernel {
-    let each = |line: &dyn Fn(usize) -> String| (0..num_rows).map(line).collect::<String>();
-    let read = each(&|row| format!("        REAL r{row} = packed[{row} * n + i];\n"));
-    let write = each(&|row| format!("        packed[{row} * n + i] = r{row};\n"));
-    let code = formula.code;
-    let code = format!(
-        "    COUNT i;
+    let of_number = formula.code;
+    let code = move || {
+        let each = |line: &dyn Fn(usize) -> String| (0..num_rows).map(line).collect::<String>();
+        let read = each(&|row| format!("        REAL r{row} = packed[{row} * n + i];\n"));
+        let write = each(&|row| format!("        packed[{row} * n + i] = r{row};\n"));
+        format!(
+            "    COUNT i;
     for (i = FIRST; i < n; i += STRIDE) {{
         REAL value = has_truth ? packed[{num_rows} * n + i] : WIDE(values[i]);
         REAL grad = grads[i];
-{read}        {code}
+{read}        {of_number}
 {write}        if (has_truth) packed[{num_rows} * n + i] = value;
         values[i] = NARROW(value);
     }}
 "
-    );
+        )
+    };
     Kernel {
         name: formula.name.into(),
         dtype,
@@ -45,7 +47,7 @@ fn kernel(formula: &GpuFormula, num_rows: usize, dtype: DType) -> Kernel {
         writes: &[Array::Num("values"), Array::Real("packed")],
         counts: &["n", "has_truth"],
         factors: FACTORS,
-        code: code.into(),
+        code: Box::new(code),
     }
 }
 

@@ -3,7 +3,9 @@
 use candle_core::{DType, Result, Shape, Tensor};
 
 use crate::Parameter;
-use crate::gpu::{Array, Grid, Kernel, Machine, Operand, Term, add_columns, make, read, tensor};
+use crate::gpu::{
+    Array, Grid, Kernel, Machine, Operand, Term, add_columns, for_rows, make, read, tensor,
+};
 
 /// What is the same for all rows: the number that keeps the root from zero, and whether the factor of a
 /// column is one more than its weight.
@@ -36,25 +38,10 @@ fn kernel(
     name: &'static str,
     dtype: DType,
     [reads, writes]: [&'static [Array]; 2],
-    of_row: &str,
+    of_row: impl Fn() -> String + 'static,
 ) -> Kernel {
-    let code = format!(
-        "    SHARED REAL parts[PARTS];
-    COUNT row, i;
-    for (row = BLOCK; row < rows; row += BLOCKS) {{
-        REAL sum = 0;
-{of_row}    }}
-"
-    );
-    Kernel {
-        name: name.into(),
-        dtype,
-        reads,
-        writes,
-        counts: COUNTS,
-        factors: &["eps"],
-        code: code.into(),
-    }
+    let code = for_rows(move || format!("        REAL sum = 0;\n{}", of_row()));
+    Kernel { name: name.into(), dtype, reads, writes, counts: COUNTS, factors: &["eps"], code }
 }
 
 /// `y` of a contiguous `x`.
@@ -63,13 +50,15 @@ pub(super) fn forward<S: Machine>(
     w: Operand<'_, S>,
     rule: GpuRule,
 ) -> Result<S> {
-    let of_row = format!(
-        "        const NUM *from = x + row * width;
+    let of_row = || {
+        format!(
+            "        const NUM *from = x + row * width;
         for (i = THREAD; i < width; i += THREADS) sum += WIDE(from[i]) * WIDE(from[i]);
         {ROOT}{SCALE}"
-    );
+        )
+    };
     let (reads, writes) = (&[Array::Num("x"), Array::Num("w")], &[Array::Num("y")]);
-    let kernel = kernel("rms norm", x.0.dtype(), [reads, writes], &of_row);
+    let kernel = kernel("rms norm", x.0.dtype(), [reads, writes], of_row);
     let (rows, width) = sizes(x.1.shape(), w.1.shape());
     let counts = [rows, width, usize::from(rule.has_offset)];
     let grid = Grid::of_rows(rows, width);
@@ -83,17 +72,19 @@ pub(super) fn forward_sum<S: Machine>(
     rule: GpuRule,
 ) -> Result<[S; 2]> {
     // Each thread reads again what it has written itself.
-    let of_row = format!(
-        "        NUM *from = both + row * width;
+    let of_row = || {
+        format!(
+            "        NUM *from = both + row * width;
         for (i = THREAD; i < width; i += THREADS) {{
             from[i] = NARROW(WIDE(x[row * width + i]) + WIDE(block[row * width + i]));
             sum += WIDE(from[i]) * WIDE(from[i]);
         }}
         {ROOT}{SCALE}"
-    );
+        )
+    };
     let reads = &[Array::Num("x"), Array::Num("block"), Array::Num("w")];
     let writes = &[Array::Num("both"), Array::Num("y")];
-    let kernel = kernel("rms norm of a sum", x.0.dtype(), [reads, writes], &of_row);
+    let kernel = kernel("rms norm of a sum", x.0.dtype(), [reads, writes], of_row);
     let (rows, width) = sizes(x.1.shape(), w.1.shape());
     let counts = [rows, width, usize::from(rule.has_offset)];
     let (grid, shape) = (Grid::of_rows(rows, width), x.1.shape());
@@ -105,8 +96,9 @@ pub(super) fn backward<S: Machine>(
     [x, w, grad]: [&Tensor; 3],
     rule: GpuRule,
 ) -> Result<[Tensor; 2]> {
-    let of_row = format!(
-        "        const NUM *from = x + row * width, *grads = grad + row * width;
+    let of_row = || {
+        format!(
+            "        const NUM *from = x + row * width, *grads = grad + row * width;
         REAL along = 0;
         for (i = THREAD; i < width; i += THREADS) {{
             REAL number = WIDE(from[i]);
@@ -121,10 +113,11 @@ pub(super) fn backward<S: Machine>(
         }}
         if (THREAD == 0) roots[row] = r;
 "
-    );
+        )
+    };
     let reads = &[Array::Num("x"), Array::Num("w"), Array::Num("grad")];
     let writes = &[Array::Num("x_grad"), Array::Real("roots")];
-    let kernel = kernel("rms norm backward", x.dtype(), [reads, writes], &of_row);
+    let kernel = kernel("rms norm backward", x.dtype(), [reads, writes], of_row);
     let (rows, width) = sizes(x.shape(), w.shape());
     let counts = [rows, width, usize::from(rule.has_offset)];
     let (grid, each) = (Grid::of_rows(rows, width), Shape::from(rows));
@@ -145,7 +138,7 @@ pub(super) fn weight_grad<S: Machine>(
     } else {
         ("rms norm", "WIDE(grad[at]) * WIDE(NARROW(WIDE(x[at]) * roots[row]))")
     };
-    let (name, code) = (term.0, term.1.into());
+    let (name, code) = term;
     let reads = &[Array::Num("x"), Array::Num("grad"), Array::Real("roots")];
     add_columns::<S, 3>(weight, &Term { name, reads, code }, [x, grad, roots])
 }

@@ -218,7 +218,7 @@ impl Rotation {
             .into());
         }
         let fits = self.cos.dtype() == x.dtype() && self.cos.device().same_device(x.device());
-        if has_kernels(x) && fits {
+        if has_kernels(x) && fits && !is_too_large(x) {
             return x.apply_op1(Rotate { rotation: self.clone(), back: false });
         }
         let (cos, sin) = (self.cos.unsqueeze(1)?, self.sin.unsqueeze(1)?);
@@ -231,4 +231,12 @@ impl Rotation {
         }
         Tensor::cat(&[turned_a, turned_b, x.narrow(D::Minus1, 2 * half, rest)?], D::Minus1)
     }
+}
+
+/// Whether there are more numbers than a GPU's kernel counts.
+fn is_too_large(x: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    return x.device().is_cuda() && x.elem_count() >= on_gpu::MOST_NUMBERS;
+    #[cfg(not(feature = "cuda"))]
+    return x.device().is_cuda();
 }

@@ -6,7 +6,7 @@ use super::Rotation;
 use crate::gpu::{Array, Grid, Kernel, Machine, Operand, make, read};
 
 /// A thread finds its number's place by divisions of 32 bits, which are several times as fast as longer ones.
-const MOST_NUMBERS: usize = 1 << 31;
+pub(super) const MOST_NUMBERS: usize = 1 << 31;
 
 const CODE: &str = "    INDEX i;
     for (i = FIRST; i < n; i += STRIDE) {
@@ -56,7 +56,7 @@ pub(super) fn rotate<S: Machine>(x: Operand<'_, S>, rotation: &Rotation, back: b
             "stride",
         ],
         factors: &["sign"],
-        code: CODE.into(),
+        code: Box::new(|| CODE.to_owned()),
     };
     let angles_of_batch = if angles == 1 { 0 } else { length * half };
     let counts = [num, heads, length, width, half, angles_of_batch];

@@ -16,10 +16,7 @@ use crate::computed::{Computed, computed};
 use crate::every_device::wide_dtype;
 use operations::Operations;
 
-/// How many scores there are at once, at about the most.
-const MOST_SCORES: usize = 1 << 24;
-
-/// As many rows at a time as have [`MOST_SCORES`].
+/// As many rows at a time as have [`Form::MOST_SCORES`].
 pub(super) fn forward(
     attention: &Attention,
     [q, k, v]: [&Tensor; 3],
@@ -27,12 +24,14 @@ pub(super) fn forward(
 ) -> Result<Tensor> {
     let (batch, heads, ..) = q.dims4()?;
     let of_row = batch.saturating_mul(heads).saturating_mul(k.dim(2)?);
-    let rule = Rule::new(MOST_SCORES / of_row.max(1), attention, [q, k], segments)?;
+    let rule =
+        |most_scores: usize| Rule::new(most_scores / of_row.max(1), attention, [q, k], segments);
     #[cfg(feature = "cuda")]
     if [q, k, v].into_iter().all(crate::gpu::has_kernels) {
-        return rule.attend(on_gpu::OnGpu::<candle_core::CudaStorage>::default(), [q, k, v]);
+        type OnGpu = on_gpu::OnGpu<candle_core::CudaStorage>;
+        return rule(OnGpu::MOST_SCORES)?.attend(OnGpu::default(), [q, k, v]);
     }
-    rule.attend(Operations, [q, k, v])
+    rule(Operations::MOST_SCORES)?.attend(Operations, [q, k, v])
 }
 
 /// So many rows at a time, one at the least, by candle's operations.
@@ -69,6 +68,9 @@ pub(super) struct Block {
 
 /// How a block is computed on a device.
 pub(super) trait Form: Send + Sync {
+    /// How many scores there are at once, at about the most.
+    const MOST_SCORES: usize;
+
     /// What a block's rows give to its keys, the softmax of their scores: of shape
     /// `[batch, kv_heads, group · rows, keys]` and the type of the values.
     fn weights(&self, rule: &Rule, block: &Block) -> Result<Tensor>;

@@ -8,7 +8,9 @@ use candle_core::{DType, Result, Tensor};
 
 use super::{Block, Form, Rule};
 use crate::every_device::wide_dtype;
-use crate::gpu::{Array, Grid, Kernel, Machine, add_product, make, product, read, tensor};
+use crate::gpu::{
+    Array, Grid, Kernel, Machine, add_product, for_rows, make, product, read, tensor,
+};
 
 /// On one kind of machine.
 pub(in crate::attention) struct OnGpu<S>(PhantomData<fn() -> S>);
@@ -22,6 +24,8 @@ impl<S> Default for OnGpu<S> {
 /// Where the keys that a row sees `start` and `end` among those of the block, and `most`, the largest of
 /// their scores. A score is a number of `from`, scaled and perhaps bounded.
 const ROW: &str = "
+#define BOUND(x) TANH((x) * scale / bound)
+#define SCORE(x) (is_bounded ? bound * BOUND(x) : (x) * scale)
         const COUNT query = row / rows_of_sequence * num_queries + first_query + row % rows_of_head;
         const COUNT first = seen[2 * query], last = seen[2 * query + 1];
         const COUNT start = first > first_key ? first - first_key : 0;
@@ -53,16 +57,9 @@ fn kernel(
     name: &'static str,
     dtype: DType,
     [reads, writes]: [&'static [Array]; 2],
-    of_row: &str,
+    of_row: &'static str,
 ) -> Kernel {
-    let code = format!(
-        "#define BOUND(x) TANH((x) * scale / bound)
-#define SCORE(x) (is_bounded ? bound * BOUND(x) : (x) * scale)
-    SHARED REAL parts[PARTS];
-    COUNT row, i;
-    for (row = BLOCK; row < rows; row += BLOCKS) {{{ROW}{of_row}    }}
-"
-    );
+    let code = for_rows(move || format!("{ROW}{of_row}"));
     Kernel {
         name: name.into(),
         dtype,
@@ -70,7 +67,7 @@ fn kernel(
         writes,
         counts: COUNTS,
         factors: &["scale", "bound"],
-        code: code.into(),
+        code,
     }
 }
 
@@ -136,6 +133,9 @@ impl Rule {
 }
 
 impl<S: Machine + 'static> Form for OnGpu<S> {
+    // The backward has 12 bytes of each in half precision: fewer would be too many small products for a GPU.
+    const MOST_SCORES: usize = 1 << 26;
+
     fn weights(&self, rule: &Rule, block: &Block) -> Result<Tensor> {
         let dtype = block.q.dtype();
         let products = product::<S>(&block.q, &block.k.t()?, wide_dtype(dtype))?;

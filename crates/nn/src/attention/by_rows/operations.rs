@@ -50,6 +50,8 @@ fn masked(rule: &Rule, block: &Block, scores: &Tensor) -> Result<Tensor> {
 }
 
 impl Form for Operations {
+    const MOST_SCORES: usize = 1 << 24;
+
     fn weights(&self, rule: &Rule, block: &Block) -> Result<Tensor> {
         softmax(rule, block)?.wide.to_dtype(block.v.dtype())
     }

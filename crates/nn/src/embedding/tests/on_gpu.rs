@@ -28,8 +28,9 @@ fn gradients_on_a_gpu_are_those_of_the_cpu() {
             }
             let expected = embedding.weight().grad().unwrap();
             set.zero_grad();
+            let rows = rows.map(|row| Some(row).filter(|&row| padding != Some(row)));
             for _ in 0..2 {
-                add_rows::<CpuStorage>(embedding.weight(), &grad, &rows, padding).unwrap();
+                add_rows::<CpuStorage>(embedding.weight(), &grad, &rows).unwrap();
             }
             assert_same(&embedding.weight().grad().unwrap(), &expected, &what);
         }

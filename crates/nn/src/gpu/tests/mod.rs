@@ -76,10 +76,12 @@ fn half_precision_is_rounded_as_on_the_cpu() {
         writes: &[Array::Num("narrow")],
         counts: &["n"],
         factors: &[],
-        code: "    COUNT i;
+        code: Box::new(|| {
+            "    COUNT i;
     for (i = FIRST; i < n; i += STRIDE) narrow[i] = NARROW(wide[i]);
 "
-        .into(),
+            .to_owned()
+        }),
     };
     let grid = Grid::of_numbers(wide.elem_count());
     let [made] = read::<CpuStorage, _, 1>([&wide], |reads| {
