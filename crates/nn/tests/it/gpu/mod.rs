@@ -11,7 +11,8 @@ use device::gpu;
 #[track_caller]
 fn check(operation: Operation) {
     let Some(device) = gpu() else { return };
-    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-10), (DType::BF16, 2e-2)] {
+    // Angles are float32 whatever the type, and each device has its own sine.
+    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-6), (DType::BF16, 2e-2)] {
         let at = Place { device: device.clone(), dtype };
         assert_same(operation, &at, &Place { device: Device::Cpu, dtype }, tolerance);
     }
