@@ -1,12 +1,9 @@
 //! An activation of one input.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 
 use super::Activation;
-#[cfg(feature = "cuda")]
 use super::on_gpu;
 use crate::cpu::{Number, Values, contiguous, for_number, vectorised};
 use crate::every_device::has_kernels;
@@ -62,14 +59,12 @@ impl<A: Activation> CustomOp1 for Alone<A> {
         Ok((y, layout.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         Ok((on_gpu::forward::<A, _>((x, layout))?, layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.detach().contiguous()?;
-        #[cfg(feature = "cuda")]
         if crate::gpu::has_kernels(x) {
             return on_gpu::backward::<A, CudaStorage>(x, &grad).map(Some);
         }

@@ -1,12 +1,9 @@
 //! An activation of a gate times a second input.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use super::Activation;
-#[cfg(feature = "cuda")]
 use super::on_gpu;
 use crate::Error;
 use crate::cpu::{Number, Values, contiguous, for_number, vectorised};
@@ -90,7 +87,6 @@ impl<A: Activation> CustomOp2 for Gated<A> {
         Ok((y, gl.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         gate: &CudaStorage,
@@ -112,7 +108,6 @@ impl<A: Activation> CustomOp2 for Gated<A> {
         let wanted = |gate_grad, up_grad| {
             (gate.track_op().then_some(gate_grad), up.track_op().then_some(up_grad))
         };
-        #[cfg(feature = "cuda")]
         if crate::gpu::has_kernels(gate) {
             let [gate_grad, up_grad] = on_gpu::backward_gated::<A, CudaStorage>([gate, up, &grad])?;
             return Ok(wanted(gate_grad, up_grad));

@@ -2,7 +2,6 @@
 
 mod alone;
 mod gated;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 #[cfg(test)]
 mod tests;
@@ -13,7 +12,6 @@ use crate::cpu::Real;
 
 pub(crate) use alone::alone;
 pub(crate) use gated::gated;
-#[cfg(any(test, feature = "cuda"))]
 pub(crate) use on_gpu::GpuActivation;
 
 /// A function `f(x) = x s(x)` of every number, `s` between 0 and 1.
@@ -22,7 +20,6 @@ pub(crate) trait Activation: Copy + Send + Sync + 'static {
     const NAMES: [&'static str; 2];
 
     /// The same in a kernel for GPUs.
-    #[cfg(any(test, feature = "cuda"))]
     const ON_GPU: GpuActivation;
 
     /// `s(x)`.

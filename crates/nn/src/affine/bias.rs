@@ -1,11 +1,10 @@
 //! The sum y + b whose bias gradient waits, and that gradient by a kernel.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CustomOp2, Device, Layout, Result, Shape, Tensor, op};
+use candle_core::{CudaStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, op};
 
 use crate::cpu::{Number, Values, add_to, for_number, vectorised};
 use crate::every_device::on_every_device;
-#[cfg(any(test, feature = "cuda"))]
 use crate::gpu::{Array, Machine, Term, add_columns};
 use crate::{Error, Parameter};
 
@@ -60,9 +59,8 @@ impl CustomOp2 for AddBias {
         if self.bias.is_trainable() {
             let grad = grad.detach().reshape(((), b.elem_count()))?;
             self.bias.defer(move |bias| {
-                #[cfg(feature = "cuda")]
                 if crate::gpu::has_kernels(&grad) {
-                    return bias_grad_on_gpu::<candle_core::CudaStorage>(bias, &grad.contiguous()?);
+                    return bias_grad_on_gpu::<CudaStorage>(bias, &grad.contiguous()?);
                 }
                 bias.accumulate(&grad.to_dtype(bias.grad_dtype())?.sum(0)?)
             })?;
@@ -72,7 +70,6 @@ impl CustomOp2 for AddBias {
 }
 
 /// As [`bias_grad`], where a GPU's kernels are.
-#[cfg(any(test, feature = "cuda"))]
 fn bias_grad_on_gpu<S: Machine>(bias: &Parameter, grad: &Tensor) -> Result<()> {
     let term = Term { name: "bias", reads: &[Array::Num("grad")], code: "WIDE(grad[at])" };
     add_columns::<S, 1>(bias, &term, [grad])

@@ -44,7 +44,6 @@ impl Masks {
     ///
     /// # Errors
     /// If there are more keys than u32 can count, or the device fails.
-    #[cfg(any(test, feature = "cuda"))]
     pub(super) fn seen(
         &self,
         visible: &Visible,

@@ -1,11 +1,10 @@
 //! The norm of all gradients, and scaling them: what clipping needs.
 
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 #[cfg(test)]
 mod tests;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{CudaStorage, DType, Result, Tensor};
 
 use crate::Parameter;
 use crate::cpu::{Number, Values, for_number, has_kernels, vectorised};
@@ -69,17 +68,15 @@ fn to_f64(tensor: &Tensor) -> Result<Tensor> {
 }
 
 fn squares_elsewhere(grad: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(grad) {
-        return on_gpu::squares::<candle_core::CudaStorage>(grad);
+        return on_gpu::squares::<CudaStorage>(grad);
     }
     grad.to_dtype(wide_dtype(grad.dtype()))?.sqr()?.sum_all()
 }
 
 fn max_abs_elsewhere(grad: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(grad) {
-        return on_gpu::largest::<candle_core::CudaStorage>(grad);
+        return on_gpu::largest::<CudaStorage>(grad);
     }
     let grad = grad.to_dtype(wide_dtype(grad.dtype()))?;
     // candle's maximum may pass over a NaN; a sum does not, and of zeros it is zero.

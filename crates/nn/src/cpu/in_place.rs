@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CudaStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType,
+};
 
 use super::{Number, add_to, contiguous, contiguous_mut, for_number, vectorised};
 
@@ -69,7 +69,6 @@ impl InplaceOp2 for AddAssign {
         for_number!(b.dtype(), self.name(), N => run::<N>(a, a_layout, b, b_layout))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         a: &mut CudaStorage,
@@ -106,7 +105,6 @@ impl InplaceOp1 for ScaleAssign {
         for_number!(a.dtype(), self.name(), N => run::<N>(a, layout, self.0))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, a: &mut CudaStorage, layout: &Layout) -> Result<()> {
         crate::gpu::scale((a, layout), self.0)
     }

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CustomOp1, D, DType, Result, Tensor};
+use candle_core::{CudaStorage, CustomOp1, D, DType, Result, Tensor};
 
 use super::labels::Label;
-#[cfg(feature = "cuda")]
 use super::on_gpu;
 use super::{fused, labels, leading};
 use crate::computed::{Computed, computed};
@@ -63,7 +60,6 @@ fn largest(rows: &Tensor, dtype: DType) -> Result<Tensor> {
     if has_kernels(rows) {
         return for_number!(rows.dtype(), NAME, N => fused::row_maxima::<N>(rows));
     }
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(rows) {
         return on_gpu::row_maxima::<CudaStorage>(rows);
     }
@@ -75,7 +71,6 @@ fn sums(rows: &Tensor, max: &Tensor) -> Result<Tensor> {
     if has_kernels(rows) {
         return for_number!(rows.dtype(), NAME, N => fused::row_sums::<N>(rows, max));
     }
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(rows) {
         return on_gpu::row_sums::<CudaStorage>(rows, max);
     }
@@ -159,7 +154,6 @@ impl CustomOp1 for Among {
         if logits.elem_count() == 0 {
             return logits.zeros_like().map(Some);
         }
-        #[cfg(feature = "cuda")]
         if crate::gpu::has_kernels(&logits) {
             let places = on_gpu::places(&self.classes, logits.device())?;
             let rows = logits.reshape((self.classes.len(), ()))?;

@@ -4,15 +4,14 @@ mod among;
 mod by_rows;
 mod fused;
 mod labels;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 
 #[cfg(test)]
 mod tests;
 
+use candle_core::{CudaStorage, Result, Tensor};
 #[cfg(test)]
 use candle_core::{D, DType};
-use candle_core::{Result, Tensor};
 
 use crate::Error;
 use crate::cpu::has_kernels;
@@ -49,9 +48,8 @@ pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     if has_kernels(logits) {
         return logits.contiguous()?.apply_op1(CrossEntropy::new(classes));
     }
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(logits) {
-        return on_gpu::loss::<candle_core::CudaStorage>(logits, &classes);
+        return on_gpu::loss::<CudaStorage>(logits, &classes);
     }
     by_rows::loss(logits, classes)
 }

@@ -1,9 +1,7 @@
 //! Dropout in one pass, the same operation on the way back.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::mask::Mask;
 use crate::cpu::{Number, contiguous, for_number};
@@ -35,7 +33,6 @@ impl CustomOp1 for Fused {
         Ok((y, layout.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         Ok((super::on_gpu::multiply(&self.mask, (x, layout))?, layout.shape().clone()))
     }

@@ -98,7 +98,6 @@ impl Mask {
 }
 
 /// What a kernel for GPUs has to know.
-#[cfg(any(test, feature = "cuda"))]
 impl Mask {
     /// The eight words of the key, and two of the stream of each row.
     pub(super) fn words(&self, num_rows: usize) -> Vec<u32> {

@@ -2,7 +2,6 @@
 
 mod fused;
 mod mask;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
 use crate::cpu::{Number, Values, add_to, for_number, has_kernels, vectorised, write};
@@ -50,9 +50,7 @@ impl CustomOp2 for Lookup {
                         add_rows::<N>(weight, &grad, &rows)
                     });
                 }
-                #[cfg(feature = "cuda")]
                 if crate::gpu::has_kernels(&grad) {
-                    use candle_core::CudaStorage;
                     return super::on_gpu::add_rows::<CudaStorage>(weight, &grad, &rows);
                 }
                 let (dtype, device) = (weight.grad_dtype(), weight.device());

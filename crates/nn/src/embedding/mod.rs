@@ -1,7 +1,6 @@
 //! The embedding: one row of the weight per token id.
 
 mod lookup;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 mod own;
 

@@ -6,7 +6,6 @@ use candle_core::{Result, Tensor};
 
 use super::in_float32;
 use crate::activation::Activation;
-#[cfg(any(test, feature = "cuda"))]
 use crate::activation::GpuActivation;
 use crate::cpu::Real;
 
@@ -18,7 +17,6 @@ impl Activation for Exact {
     const NAMES: [&'static str; 2] = ["gelu", "geglu"];
 
     // The second constant is 1 / √(2π).
-    #[cfg(any(test, feature = "cuda"))]
     const ON_GPU: GpuActivation = GpuActivation {
         share: "REAL s = ERFC(x * (REAL) -0.70710678118654752) / 2;",
         slope: "s + x * EXP(x * x / -2) * (REAL) 0.39894228040143268",

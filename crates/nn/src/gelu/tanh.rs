@@ -5,7 +5,6 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use candle_core::{Result, Tensor};
 
 use super::in_float32;
-#[cfg(any(test, feature = "cuda"))]
 use crate::activation::GpuActivation;
 use crate::activation::{Activation, sigmoid};
 use crate::cpu::Real;
@@ -36,7 +35,6 @@ impl Activation for Tanh {
     const NAMES: [&'static str; 2] = ["gelu by tanh", "geglu by tanh"];
 
     // The constants are 2 √(2/π) and that of the cube; beyond 64 `s` is 0 or 1.
-    #[cfg(any(test, feature = "cuda"))]
     const ON_GPU: GpuActivation = GpuActivation {
         share: "REAL near = x > 64 ? 64 : (x < -64 ? -64 : x);
         REAL slope = near * (REAL) 1.5957691216057308;

@@ -1,7 +1,7 @@
 //! The matrix product x Wᵀ on every device, for dtypes without a kernel too.
 
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::Parameter;
 use crate::every_device::on_every_device;
@@ -35,16 +35,14 @@ where
 
 /// Adds `Gᵀ x` to the weight's gradient.
 fn weight_grad(weight: &Parameter, grad: &Tensor, x: &Tensor) -> Result<()> {
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(x) {
-        return weight_grad_on_gpu::<candle_core::CudaStorage>(weight, grad, x);
+        return weight_grad_on_gpu::<CudaStorage>(weight, grad, x);
     }
     weight.accumulate(&grad.t()?.matmul(x)?)
 }
 
 /// The same by one product, which adds where the gradient is and in its type: nothing of half precision is
 /// rounded on the way.
-#[cfg(any(test, feature = "cuda"))]
 pub(super) fn weight_grad_on_gpu<S: crate::gpu::Machine>(
     weight: &Parameter,
     grad: &Tensor,

@@ -3,7 +3,6 @@
 use candle_core::{Result, Tensor};
 
 use super::AdamWConfig;
-#[cfg(any(test, feature = "cuda"))]
 use super::on_gpu::GpuFormula;
 use super::update::Formula;
 use crate::cpu::Real;
@@ -52,7 +51,6 @@ impl Formula<2> for AdamW {
         }
     }
 
-    #[cfg(any(test, feature = "cuda"))]
     fn on_gpu(&self) -> GpuFormula {
         GpuFormula {
             name: "adamw",

@@ -3,7 +3,6 @@
 use candle_core::{Result, Tensor};
 
 use super::LionConfig;
-#[cfg(any(test, feature = "cuda"))]
 use super::on_gpu::GpuFormula;
 use super::update::Formula;
 use crate::cpu::Real;
@@ -41,7 +40,6 @@ impl Formula<1> for Lion {
         }
     }
 
-    #[cfg(any(test, feature = "cuda"))]
     fn on_gpu(&self) -> GpuFormula {
         GpuFormula {
             name: "lion",

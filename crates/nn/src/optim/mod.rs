@@ -3,7 +3,6 @@
 mod adamw;
 mod groups;
 mod lion;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 mod optimizer;
 mod rule;

@@ -2,7 +2,6 @@
 
 use candle_core::{Result, Tensor};
 
-#[cfg(any(test, feature = "cuda"))]
 use super::on_gpu::GpuFormula;
 use super::update::Formula;
 use super::{Lookahead, SgdConfig};
@@ -29,7 +28,6 @@ impl Formula<0> for Plain {
         move |value, grad, rows| (value - (grad + value * weight_decay) * lr, rows)
     }
 
-    #[cfg(any(test, feature = "cuda"))]
     fn on_gpu(&self) -> GpuFormula {
         GpuFormula {
             name: "sgd",
@@ -87,7 +85,6 @@ impl Formula<1> for Momentum {
         }
     }
 
-    #[cfg(any(test, feature = "cuda"))]
     fn on_gpu(&self) -> GpuFormula {
         let &Self { weight_decay, lr, keep, add, from_grad, from_momentum } = self;
         GpuFormula {

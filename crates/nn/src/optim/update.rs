@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use candle_core::{Result, Tensor, Var, WithDType};
+use candle_core::{CudaStorage, Result, Tensor, Var, WithDType};
 
 use crate::cpu::{Number, Real, Values, for_number, has_kernels, vectorised, write};
 
@@ -13,7 +13,6 @@ pub(super) trait Formula<const ROWS: usize> {
     fn on_numbers<T: Real>(&self) -> impl Fn(T, T, [T; ROWS]) -> (T, [T; ROWS]);
 
     /// The same in a kernel for GPUs.
-    #[cfg(any(test, feature = "cuda"))]
     fn on_gpu(&self) -> super::on_gpu::GpuFormula;
 
     /// The same with candle's operations.
@@ -43,10 +42,9 @@ pub(super) fn update<const ROWS: usize>(
             fused::<N, ROWS>(formula, var, &grad, packed)
         });
     }
-    #[cfg(feature = "cuda")]
     if crate::gpu::has_kernels(var) && crate::gpu::has_kernels(packed) {
         let grad = grad.contiguous()?;
-        return super::on_gpu::step::<candle_core::CudaStorage, ROWS>(formula, var, &grad, packed);
+        return super::on_gpu::step::<CudaStorage, ROWS>(formula, var, &grad, packed);
     }
     composed(formula, var, &grad, packed)
 }

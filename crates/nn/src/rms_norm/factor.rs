@@ -5,7 +5,6 @@ use crate::cpu::Number;
 /// The factor of a column, from its weight.
 pub(super) trait Factor: Copy + Send + Sync + 'static {
     /// Whether it is one more than the weight.
-    #[cfg(any(test, feature = "cuda"))]
     const HAS_OFFSET: bool;
 
     /// The factor.
@@ -23,7 +22,6 @@ pub(super) struct Weight;
 pub(super) struct OnePlusWeight;
 
 impl Factor for Weight {
-    #[cfg(any(test, feature = "cuda"))]
     const HAS_OFFSET: bool = false;
 
     #[inline(always)]
@@ -38,7 +36,6 @@ impl Factor for Weight {
 }
 
 impl Factor for OnePlusWeight {
-    #[cfg(any(test, feature = "cuda"))]
     const HAS_OFFSET: bool = true;
 
     #[inline(always)]

@@ -1,16 +1,14 @@
 //! Root-mean-square normalisation in one pass over each row.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType,
+};
 
 use super::factor::Factor;
-#[cfg(any(test, feature = "cuda"))]
 use super::on_gpu::{self, GpuRule};
 use crate::Parameter;
 use crate::cpu::{Number, Real, Values, contiguous, count, for_number, sum, sum2, vectorised};
-#[cfg(any(test, feature = "cuda"))]
 use crate::gpu::Machine;
 
 /// `f · x / sqrt(mean(x²) + eps)` for contiguous tensors, the factor from the weight.
@@ -114,14 +112,12 @@ fn weight_grad<N: Number, F: Factor>(
     weight.accumulate(&sums)
 }
 
-#[cfg(any(test, feature = "cuda"))]
 impl<F: Factor> Rule<F> {
     pub(super) fn on_gpu(self) -> GpuRule {
         GpuRule { eps: self.eps, has_offset: F::HAS_OFFSET }
     }
 }
 
-#[cfg(any(test, feature = "cuda"))]
 impl<F: Factor> Normalise<F> {
     /// Sees to the gradient of the weight and returns that of `x`.
     pub(super) fn backward_on_gpu<S: Machine>(
@@ -159,7 +155,6 @@ impl<F: Factor> CustomOp2 for Normalise<F> {
         Ok((y, xl.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &CudaStorage,
@@ -178,7 +173,6 @@ impl<F: Factor> CustomOp2 for Normalise<F> {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.detach().contiguous()?;
-        #[cfg(feature = "cuda")]
         if crate::gpu::has_kernels(x) {
             return Ok((self.backward_on_gpu::<CudaStorage>(x, w, grad)?, None));
         }

@@ -2,7 +2,6 @@
 
 mod factor;
 mod fused;
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 mod residual;
 

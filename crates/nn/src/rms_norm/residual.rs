@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, WithDType,
+};
 
 use super::factor::Factor;
 use super::fused::{Normalise, Rule, inverse_root, scale};
@@ -81,7 +81,6 @@ impl<F: Factor> CustomOp2 for AddAhead<F> {
         Ok((sum, xl.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &CudaStorage,
@@ -129,7 +128,6 @@ impl<F: Factor> CustomOp2 for NormaliseAhead<F> {
         }
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &CudaStorage,

@@ -1,6 +1,5 @@
 //! Rotary position embedding: pairs of numbers turned by an angle that grows with the position.
 
-#[cfg(any(test, feature = "cuda"))]
 mod on_gpu;
 mod rotate;
 
@@ -235,8 +234,5 @@ impl Rotation {
 
 /// Whether there are more numbers than a GPU's kernel counts.
 fn is_too_large(x: &Tensor) -> bool {
-    #[cfg(feature = "cuda")]
-    return x.device().is_cuda() && x.elem_count() >= on_gpu::MOST_NUMBERS;
-    #[cfg(not(feature = "cuda"))]
-    return x.device().is_cuda();
+    x.device().is_cuda() && x.elem_count() >= on_gpu::MOST_NUMBERS
 }

@@ -1,9 +1,7 @@
 //! The rotation of heads in one pass, whatever their strides.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::Rotation;
 use crate::cpu::{Number, Values, for_number, vectorised};
@@ -88,7 +86,6 @@ impl CustomOp1 for Rotate {
         Ok((y, layout.shape().clone()))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let y = super::on_gpu::rotate((x, layout), &self.rotation, self.back)?;
         Ok((y, layout.shape().clone()))

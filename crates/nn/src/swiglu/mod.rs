@@ -5,7 +5,6 @@ mod tests;
 
 use candle_core::{Result, Tensor};
 
-#[cfg(any(test, feature = "cuda"))]
 use crate::activation::GpuActivation;
 use crate::activation::{Activation, gated, sigmoid};
 use crate::cpu::Real;
@@ -29,7 +28,6 @@ pub(crate) struct Silu;
 impl Activation for Silu {
     const NAMES: [&'static str; 2] = ["silu", "swiglu"];
 
-    #[cfg(any(test, feature = "cuda"))]
     const ON_GPU: GpuActivation =
         GpuActivation { share: "REAL s = 1 / (1 + EXP(-x));", slope: "s * (1 + x * (1 - s))" };
 

@@ -1,13 +1,12 @@
 //! Attention some rows of queries at a time: for GPUs, and for the devices and dtypes without a kernel.
 //! The scores of other rows are never there, and for the backward none are kept: it computes them again.
 
-#[cfg(any(test, feature = "cuda"))]
 pub(super) mod on_gpu;
 mod operations;
 
 use std::ops::Range;
 
-use candle_core::{CustomOp3, Result, Tensor};
+use candle_core::{CudaStorage, CustomOp3, Result, Tensor};
 
 use super::masks::Masks;
 use super::visible::Visible;
@@ -26,9 +25,8 @@ pub(super) fn forward(
     let of_row = batch.saturating_mul(heads).saturating_mul(k.dim(2)?);
     let rule =
         |most_scores: usize| Rule::new(most_scores / of_row.max(1), attention, [q, k], segments);
-    #[cfg(feature = "cuda")]
     if [q, k, v].into_iter().all(crate::gpu::has_kernels) {
-        type OnGpu = on_gpu::OnGpu<candle_core::CudaStorage>;
+        type OnGpu = on_gpu::OnGpu<CudaStorage>;
         return rule(OnGpu::MOST_SCORES)?.attend(OnGpu::default(), [q, k, v]);
     }
     rule(Operations::MOST_SCORES)?.attend(Operations, [q, k, v])
