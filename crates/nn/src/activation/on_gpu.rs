@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::Activation;
-use crate::gpu::{Array, Grid, Kernel, Machine, Operand, make, read, tensor};
+use crate::gpu::{Array, Given, Grid, Kernel, Machine, Operand, make, read, tensor};
 
 /// An activation as a kernel has it, of a `REAL x`.
 pub(crate) struct GpuActivation {
@@ -40,7 +40,11 @@ pub(super) fn forward<A: Activation, S: Machine>(x: Operand<'_, S>) -> Result<S>
     let kernel =
         kernel::<A>("", x.0.dtype(), arrays, || "        ys[i] = NARROW(x * s);\n".to_owned());
     let (num, shape) = (x.1.shape().elem_count(), x.1.shape());
-    let [y] = make(&kernel, Grid::of_numbers(num), &[x], [shape], &[num], &[])?;
+    let [y] = make(
+        &kernel,
+        [shape],
+        &Given { grid: Grid::of_numbers(num), reads: &[x], counts: &[num], factors: &[] },
+    )?;
     Ok(y)
 }
 
@@ -55,7 +59,11 @@ pub(super) fn backward<A: Activation, S: Machine>(x: &Tensor, grad: &Tensor) -> 
     let kernel = kernel::<A>(" backward", x.dtype(), arrays, of_number);
     let num = x.elem_count();
     let [input_grad] = read::<S, _, 2>([x, grad], |reads| {
-        make(&kernel, Grid::of_numbers(num), &reads, [x.shape()], &[num], &[])
+        make(
+            &kernel,
+            [x.shape()],
+            &Given { grid: Grid::of_numbers(num), reads: &reads, counts: &[num], factors: &[] },
+        )
     })?;
     Ok(tensor(input_grad, x.shape()))
 }
@@ -69,7 +77,11 @@ pub(super) fn forward_gated<A: Activation, S: Machine>(
     let of_number = || "        ys[i] = NARROW(x * s * WIDE(ups[i]));\n".to_owned();
     let kernel = kernel::<A>(" gated", gate.0.dtype(), arrays, of_number);
     let (num, shape) = (gate.1.shape().elem_count(), gate.1.shape());
-    let [y] = make(&kernel, Grid::of_numbers(num), &[gate, up], [shape], &[num], &[])?;
+    let [y] = make(
+        &kernel,
+        [shape],
+        &Given { grid: Grid::of_numbers(num), reads: &[gate, up], counts: &[num], factors: &[] },
+    )?;
     Ok(y)
 }
 
@@ -91,7 +103,11 @@ pub(super) fn backward_gated<A: Activation, S: Machine>(
     let kernel = kernel::<A>(" gated backward", gate.dtype(), [reads, writes], of_number);
     let (num, shape) = (gate.elem_count(), gate.shape());
     let grads = read::<S, _, 3>([gate, up, grad], |reads| {
-        make(&kernel, Grid::of_numbers(num), &reads, [shape, shape], &[num], &[])
+        make(
+            &kernel,
+            [shape, shape],
+            &Given { grid: Grid::of_numbers(num), reads: &reads, counts: &[num], factors: &[] },
+        )
     })?;
     Ok(grads.map(|grad| tensor(grad, shape)))
 }

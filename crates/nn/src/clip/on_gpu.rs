@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor};
 
-use crate::gpu::{Array, Grid, Kernel, Machine, make, read, tensor};
+use crate::gpu::{Array, Given, Grid, Kernel, Machine, make, read, tensor};
 
 /// More add less than they cost the host.
 const MOST_BLOCKS: usize = 1 << 10;
@@ -40,7 +40,11 @@ fn parts<S: Machine>(
     grid.blocks = grid.blocks.min(MOST_BLOCKS);
     let shape = Shape::from(grid.blocks);
     let [made] = read::<S, _, 1>([&grad], |reads| {
-        make(&kernel, grid, &reads, [&shape], &[grad.elem_count()], &[])
+        make(
+            &kernel,
+            [&shape],
+            &Given { grid, reads: &reads, counts: &[grad.elem_count()], factors: &[] },
+        )
     })?;
     Ok(tensor(made, &shape))
 }

@@ -7,7 +7,7 @@ use candle_core::{CustomOp1, DType, Device, Result, Shape, Tensor, bail};
 use super::labels::Label;
 use crate::computed::{Computed, computed};
 use crate::every_device::wide_dtype;
-use crate::gpu::{Array, Grid, Kernel, Machine, for_rows, make, read, tensor};
+use crate::gpu::{Array, Given, Grid, Kernel, Machine, for_rows, make, read, tensor};
 
 /// The places of labels that are no class of a rank's own logits.
 const IGNORED: u32 = u32::MAX;
@@ -73,7 +73,11 @@ fn forward<S: Machine>(logits: &Tensor, places: &Tensor) -> Result<[Tensor; 2]> 
     let (rows, width) = logits.dims2()?;
     let (grid, each) = (Grid::of_rows(rows, width), Shape::from(rows));
     let made = read::<S, _, 2>([logits, places], |reads| {
-        make(&kernel, grid, &reads, [&each, &each], &[rows, width], &[])
+        make(
+            &kernel,
+            [&each, &each],
+            &Given { grid, reads: &reads, counts: &[rows, width], factors: &[] },
+        )
     })?;
     Ok(made.map(|made| tensor(made, &each)))
 }
@@ -107,7 +111,11 @@ pub(super) fn backward<S: Machine>(
     let (rows, width) = logits.dims2()?;
     let [grads] = read::<S, _, 4>([logits, places, &log_sums, &grad], |reads| {
         let grid = Grid::of_rows(rows, width);
-        make(&kernel, grid, &reads, [logits.shape()], &[rows, width], &[])
+        make(
+            &kernel,
+            [logits.shape()],
+            &Given { grid, reads: &reads, counts: &[rows, width], factors: &[] },
+        )
     })?;
     Ok(tensor(grads, logits.shape()))
 }
@@ -120,7 +128,11 @@ pub(super) fn row_maxima<S: Machine>(rows: &Tensor) -> Result<Tensor> {
     let (num_rows, width) = rows.dims2()?;
     let (grid, each) = (Grid::of_rows(num_rows, width), Shape::from(num_rows));
     let [maxima] = read::<S, _, 1>([rows], |reads| {
-        make(&kernel, grid, &reads, [&each], &[num_rows, width], &[])
+        make(
+            &kernel,
+            [&each],
+            &Given { grid, reads: &reads, counts: &[num_rows, width], factors: &[] },
+        )
     })?;
     Ok(tensor(maxima, &each))
 }
@@ -141,7 +153,11 @@ pub(super) fn row_sums<S: Machine>(rows: &Tensor, max: &Tensor) -> Result<Tensor
     let max = max.contiguous()?;
     let [sums] = read::<S, _, 2>([rows, &max], |reads| {
         let grid = Grid::of_rows(num_rows, width);
-        make(&kernel, grid, &reads, [max.shape()], &[num_rows, width], &[])
+        make(
+            &kernel,
+            [max.shape()],
+            &Given { grid, reads: &reads, counts: &[num_rows, width], factors: &[] },
+        )
     })?;
     Ok(tensor(sums, max.shape()))
 }

@@ -4,7 +4,7 @@ use candle_core::backend::BackendDevice as _;
 use candle_core::{Layout, Result, Shape};
 
 use super::mask::{Columns, Mask};
-use crate::gpu::{Array, Grid, Kernel, Machine, Operand, make};
+use crate::gpu::{Array, Given, Grid, Kernel, Machine, Operand, make};
 
 /// The words that ChaCha makes at once.
 const WORDS: usize = 16;
@@ -75,6 +75,10 @@ pub(super) fn multiply<S: Machine>(mask: &Mask, x: Operand<'_, S>) -> Result<S> 
     };
     let counts = [rows, parts, len, whole, start, blocks, mask.threshold() as usize];
     let (grid, reads) = (Grid::of_numbers(rows * parts * blocks), [x, (&key, &key_layout)]);
-    let [y] = make(&kernel, grid, &reads, [shape], &counts, &[mask.scale()])?;
+    let [y] = make(
+        &kernel,
+        [shape],
+        &Given { grid, reads: &reads, counts: &counts, factors: &[mask.scale()] },
+    )?;
     Ok(y)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::{Array, Call, Grid, Kernel, Machine, make, read, tensor};
+use super::{Array, Call, Given, Grid, Kernel, Machine, make, read, tensor};
 use crate::Parameter;
 
 /// What is added up of each number of a matrix.
@@ -61,8 +61,9 @@ pub(crate) fn add_columns<S: Machine, const N: usize>(
     let counts = [rows, width, rows_of_part, blocks_of_part];
     let grid = Grid { blocks: parts * blocks_of_part, threads: THREADS };
     let shape = Shape::from((parts, width));
-    let [sums] =
-        read::<S, _, N>(tensors, |reads| make(&kernel, grid, &reads, [&shape], &counts, &[]))?;
+    let [sums] = read::<S, _, N>(tensors, |reads| {
+        make(&kernel, [&shape], &Given { grid, reads: &reads, counts: &counts, factors: &[] })
+    })?;
     add_rows::<S>(parameter, &tensor(sums, &shape))
 }
 

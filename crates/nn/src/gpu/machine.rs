@@ -133,18 +133,25 @@ pub(crate) fn tensor<S: Machine>(storage: S, shape: &Shape) -> Tensor {
     Tensor::from_storage(storage.into_storage(), shape, BackpropOp::none(), false)
 }
 
-/// Runs a kernel that makes new numbers of others: as many, and as contiguous, as the layouts of `makes` say.
+/// What a kernel makes something of.
+pub(crate) struct Given<'a, 'b, S> {
+    pub(crate) grid: Grid,
+    /// Each from where its layout begins.
+    pub(crate) reads: &'a [Operand<'b, S>],
+    pub(crate) counts: &'a [usize],
+    pub(crate) factors: &'a [f64],
+}
+
+/// Runs a kernel that makes new arrays of others, of these shapes.
 ///
 /// # Errors
 /// As [`Machine::run`].
 pub(crate) fn make<S: Machine, const N: usize>(
     kernel: &Kernel,
-    grid: Grid,
-    reads: &[Operand<'_, S>],
     makes: [&Shape; N],
-    counts: &[usize],
-    factors: &[f64],
+    given: &Given<'_, '_, S>,
 ) -> Result<[S; N]> {
+    let &Given { grid, reads, counts, factors } = given;
     let Some((first, _)) = reads.first() else { bail!("a kernel makes something of nothing") };
     let layouts = makes.map(Layout::contiguous);
     let mut made = Vec::with_capacity(N);

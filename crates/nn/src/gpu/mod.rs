@@ -32,7 +32,7 @@ use candle_core::{DType, Tensor};
 pub(crate) use columns::{Term, add_columns};
 pub(crate) use in_place::{add, scale};
 pub(crate) use kernel::{Array, Kernel, for_rows};
-pub(crate) use machine::{Call, Grid, Machine, Operand, make, read, tensor};
+pub(crate) use machine::{Call, Given, Grid, Machine, Operand, make, read, tensor};
 pub(crate) use product::{Onto, add_product, product};
 #[cfg(test)]
 pub(crate) use tests::{DTYPES, assert_same, numbers_of};

@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Shape, Tensor};
 
 use crate::Parameter;
 use crate::gpu::{
-    Array, Grid, Kernel, Machine, Operand, Term, add_columns, for_rows, make, read, tensor,
+    Array, Given, Grid, Kernel, Machine, Operand, Term, add_columns, for_rows, make, read, tensor,
 };
 
 /// What is the same for all rows: the number that keeps the root from zero, and whether the factor of a
@@ -62,7 +62,11 @@ pub(super) fn forward<S: Machine>(
     let (rows, width) = sizes(x.1.shape(), w.1.shape());
     let counts = [rows, width, usize::from(rule.has_offset)];
     let grid = Grid::of_rows(rows, width);
-    let [y] = make(&kernel, grid, &[x, w], [x.1.shape()], &counts, &[rule.eps])?;
+    let [y] = make(
+        &kernel,
+        [x.1.shape()],
+        &Given { grid, reads: &[x, w], counts: &counts, factors: &[rule.eps] },
+    )?;
     Ok(y)
 }
 
@@ -88,7 +92,11 @@ pub(super) fn forward_sum<S: Machine>(
     let (rows, width) = sizes(x.1.shape(), w.1.shape());
     let counts = [rows, width, usize::from(rule.has_offset)];
     let (grid, shape) = (Grid::of_rows(rows, width), x.1.shape());
-    make(&kernel, grid, &[x, r, w], [shape, shape], &counts, &[rule.eps])
+    make(
+        &kernel,
+        [shape, shape],
+        &Given { grid, reads: &[x, r, w], counts: &counts, factors: &[rule.eps] },
+    )
 }
 
 /// The gradient of `x`, and `r` of each row. All are contiguous.
@@ -122,7 +130,11 @@ pub(super) fn backward<S: Machine>(
     let counts = [rows, width, usize::from(rule.has_offset)];
     let (grid, each) = (Grid::of_rows(rows, width), Shape::from(rows));
     let [x_grad, roots] = read::<S, _, 3>([x, w, grad], |reads| {
-        make(&kernel, grid, &reads, [x.shape(), &each], &counts, &[rule.eps])
+        make(
+            &kernel,
+            [x.shape(), &each],
+            &Given { grid, reads: &reads, counts: &counts, factors: &[rule.eps] },
+        )
     })?;
     Ok([tensor(x_grad, x.shape()), tensor(roots, &each)])
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, bail};
 
 use super::Rotation;
-use crate::gpu::{Array, Grid, Kernel, Machine, Operand, make, read};
+use crate::gpu::{Array, Given, Grid, Kernel, Machine, Operand, make, read};
 
 /// A thread finds its number's place by divisions of 32 bits, which are several times as fast as longer ones.
 pub(super) const MOST_NUMBERS: usize = 1 << 31;
@@ -67,7 +67,11 @@ pub(super) fn rotate<S: Machine>(x: Operand<'_, S>, rotation: &Rotation, back: b
         }
         let (grid, sign) = (Grid::of_numbers(num), if back { -1. } else { 1. });
         let counts = [&counts[..], &strides].concat();
-        make(&kernel, grid, &[x, cos, sin], [shape], &counts, &[sign])
+        make(
+            &kernel,
+            [shape],
+            &Given { grid, reads: &[x, cos, sin], counts: &counts, factors: &[sign] },
+        )
     })?;
     Ok(y)
 }

@@ -9,7 +9,7 @@ use candle_core::{DType, Result, Tensor};
 use super::{Block, Form, Rule};
 use crate::every_device::wide_dtype;
 use crate::gpu::{
-    Array, Grid, Kernel, Machine, add_product, for_rows, make, product, read, tensor,
+    Array, Given, Grid, Kernel, Machine, add_product, for_rows, make, product, read, tensor,
 };
 
 /// On one kind of machine.
@@ -144,7 +144,11 @@ impl<S: Machine + 'static> Form for OnGpu<S> {
         let grid = Grid::of_rows(counts[0], counts[1]);
         let shape = products.shape();
         let [weights] = read::<S, _, 2>([&products, &seen], |reads| {
-            make(&softmax(dtype), grid, &reads, [shape], &counts, &factors)
+            make(
+                &softmax(dtype),
+                [shape],
+                &Given { grid, reads: &reads, counts: &counts, factors: &factors },
+            )
         })?;
         Ok(tensor(weights, shape))
     }
@@ -158,7 +162,11 @@ impl<S: Machine + 'static> Form for OnGpu<S> {
         let grid = Grid::of_rows(counts[0], counts[1]);
         let shape = products.shape();
         let made = read::<S, _, 3>([&products, &weight_grad, &seen], |reads| {
-            make(&softmax_grad(dtype), grid, &reads, [shape, shape], &counts, &factors)
+            make(
+                &softmax_grad(dtype),
+                [shape, shape],
+                &Given { grid, reads: &reads, counts: &counts, factors: &factors },
+            )
         })?;
         Ok(made.map(|made| tensor(made, shape)))
     }

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, Shape};
 use super::*;
 use crate::attention::by_rows::Rule;
 use crate::attention::by_rows::on_gpu::{OnGpu, softmax, softmax_grad};
-use crate::gpu::{DTYPES as EVERY_DTYPE, Grid, make, read, tensor};
+use crate::gpu::{DTYPES as EVERY_DTYPE, Given, Grid, make, read, tensor};
 use crate::oracle::numbers;
 use crate::vjp;
 
@@ -129,11 +129,19 @@ fn a_row_that_sees_no_key_gives_nothing() {
     let (counts, factors) = ([3, 4, 3, 3, 3, 0, 2, 0], [0.5, 1.]);
     let (grid, shape) = (Grid::of_rows(3, 4), Shape::from((3, 4)));
     let [forward] = read::<CpuStorage, _, 2>([&products, &seen], |reads| {
-        make(&softmax(DType::F32), grid, &reads, [&shape], &counts, &factors)
+        make(
+            &softmax(DType::F32),
+            [&shape],
+            &Given { grid, reads: &reads, counts: &counts, factors: &factors },
+        )
     })
     .unwrap();
     let [weights, grads] = read::<CpuStorage, _, 3>([&products, &grads, &seen], |reads| {
-        make(&softmax_grad(DType::F32), grid, &reads, [&shape, &shape], &counts, &factors)
+        make(
+            &softmax_grad(DType::F32),
+            [&shape, &shape],
+            &Given { grid, reads: &reads, counts: &counts, factors: &factors },
+        )
     })
     .unwrap();
     let rows = |made| tensor(made, &shape).to_vec2::<f32>().unwrap();

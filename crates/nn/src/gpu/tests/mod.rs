@@ -4,7 +4,7 @@ mod product;
 
 use candle_core::{CpuStorage, DType, Device, Tensor};
 
-use super::{Array, Grid, Kernel, Machine as _, add, make, read, scale};
+use super::{Array, Given, Grid, Kernel, Machine as _, add, make, read, scale};
 use crate::every_device::wide_dtype;
 
 /// Every type that kernels are for.
@@ -85,7 +85,11 @@ fn half_precision_is_rounded_as_on_the_cpu() {
     };
     let grid = Grid::of_numbers(wide.elem_count());
     let [made] = read::<CpuStorage, _, 1>([&wide], |reads| {
-        make(&kernel, grid, &reads, [wide.shape()], &[wide.elem_count()], &[])
+        make(
+            &kernel,
+            [wide.shape()],
+            &Given { grid, reads: &reads, counts: &[wide.elem_count()], factors: &[] },
+        )
     })
     .unwrap();
     let CpuStorage::BF16(made) = made else { panic!("half precision was asked for") };
