@@ -23,10 +23,13 @@ fn setting(report: &Report) -> Vec<[String; 2]> {
         [
             "pipeline".to_owned(),
             format!(
-                "{} on {} of {}, {}, split {}",
+                "{} on {} {}, {}, split {}",
                 report.schedule,
                 counted(report.pp_size, "rank"),
-                counted(report.threads_per_rank, "thread"),
+                match report.device {
+                    "cuda" => "on GPUs".to_owned(),
+                    _ => format!("of {}", counted(report.threads_per_rank, "thread")),
+                },
                 counted(report.num_stages, "stage"),
                 report.split
             ),
@@ -63,10 +66,15 @@ fn figures(report: &Report) -> Vec<[String; 2]> {
     if let Some(cpu) = report.cpu_seconds_per_step {
         rows.push(["cpu time".to_owned(), format!("{} a step, of all threads", seconds(cpu))]);
     }
-    if let Some(peak) = report.peak_rss_bytes {
+    let peaks = [
+        ("peak memory", report.peak_rss_bytes, "of the whole process"),
+        ("GPU memory", report.peak_gpu_bytes, "the most of any GPU"),
+    ];
+    for (name, peak, of) in peaks {
+        let Some(peak) = peak else { continue };
         #[expect(clippy::cast_precision_loss, reason = "shown to three digits")]
         let peak = short_bytes(peak as f64);
-        rows.push(["peak memory".to_owned(), format!("{peak}, of the whole process")]);
+        rows.push([name.to_owned(), format!("{peak}, {of}")]);
     }
     let peaks = report.measured_peak_bytes.iter().zip(&report.simulated_peak_bytes);
     rows.extend(peaks.enumerate().map(|(rank, (&measured, &simulated))| {

@@ -22,8 +22,12 @@ pub struct Report {
     /// The most memory that the process has had, all ranks and everything else in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
+    /// The most memory that the process has had of any GPU in the measured steps, if ranks compute on GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_bytes: Option<u64>,
     /// The share of the ranks' time, from a step's start to the end of its last action, in which
     /// they did not compute; the median.
+    /// On GPUs of three more steps, as whoever looks waits for the device after every action.
     pub measured_bubble: f64,
     /// The same as the simulator has it, with each step's measured times of computations and
     /// messages; the median. What is measured beyond it is waiting that the schedule does not
@@ -67,6 +71,8 @@ pub struct Report {
     pub num_warmup_steps: usize,
     /// Steps that were measured.
     pub num_steps: usize,
+    /// What ranks computed on: `cpu` or `cuda`.
+    pub device: &'static str,
     /// Threads that each rank computed with.
     pub threads_per_rank: usize,
     /// What computed.
@@ -137,6 +143,7 @@ impl Report {
             step_seconds_all: seconds.clone(),
             cpu_seconds_per_step: (!cpu_seconds.is_empty()).then(|| median(cpu_seconds)),
             peak_rss_bytes: measured.peak_rss_bytes,
+            peak_gpu_bytes: measured.peak_gpu_bytes,
             measured_bubble: median(measured_idle),
             simulated_bubble: median(simulated_idle),
             measured_peak_bytes: measured.peaks.clone(),
@@ -156,6 +163,7 @@ impl Report {
             seq_len: options.seq_len,
             num_warmup_steps: options.num_warmup_steps,
             num_steps: options.num_steps,
+            device: if measured.is_gpu { "cuda" } else { "cpu" },
             threads_per_rank,
             versions: Versions {
                 autopipe: env!("CARGO_PKG_VERSION"),
