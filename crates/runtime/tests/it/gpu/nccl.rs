@@ -4,7 +4,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag};
+use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag, Work};
 use autopipe_runtime::nccl::{self, NcclOptions};
 use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, threads};
 use candle_core::{Device, Tensor};
@@ -41,6 +41,10 @@ impl Communicator for OnGpu {
 
     fn members(&self) -> &[usize] {
         self.inner.members()
+    }
+
+    fn begin_work(&self, work: Work) -> Result<(), Error> {
+        self.inner.begin_work(work)
     }
 
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
@@ -142,13 +146,19 @@ fn shares_gpus() -> bool {
 
 /// Runs `body` on a rank for each of the GPUs.
 fn run(gpus: &[usize], timeout: Duration, body: impl Fn(OnGpu) + Sync) {
+    run_from(Work::Known, gpus, timeout, body);
+}
+
+/// The same, where the work is new or known at first.
+fn run_from(begins_with: Work, gpus: &[usize], timeout: Duration, body: impl Fn(OnGpu) + Sync) {
     // One world at a time: its kernels take their part of the GPU while they wait.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let options = ThreadOptions { timeout, ..ThreadOptions::default() };
     let ran = threads(gpus.len(), &options, |below| {
         let device = Device::new_cuda_with_stream(gpus[below.rank()])?;
-        let options = NcclOptions { timeout: Duration::from_secs(60), ..NcclOptions::default() };
+        let timeout = Duration::from_secs(60);
+        let options = NcclOptions { timeout, begins_with, ..NcclOptions::default() };
         body(OnGpu { inner: nccl::over(below, &device, &options)?, device });
         Ok::<_, Error>(())
     });
@@ -188,6 +198,26 @@ fn what_is_computed_before_and_after_is_in_order() {
             let got = world.recv(other, Tag(0)).unwrap().remove(0);
             let sum = got.matmul(&ones).unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap();
             assert_eq!(sum, 1024.0 * 1024.0 * round as f32);
+        }
+    });
+}
+
+#[test]
+fn tensors_of_new_work_come_to_the_receivers_gpu_by_the_transport_below() {
+    let Some(gpus) = two() else { return };
+    run_from(Work::New, &gpus, Duration::from_secs(60), |OnGpu { inner: world, device }| {
+        let other = 1 - world.rank();
+        let group = world.split(0, world.rank()).unwrap();
+        for (round, work) in [Work::New, Work::Known, Work::New, Work::Known].iter().enumerate() {
+            world.begin_work(*work).unwrap();
+            world.barrier().unwrap();
+            for end in [&world, &group] {
+                let mine = Tensor::new(&[round as f32, world.rank() as f32], &device).unwrap();
+                end.send(vec![mine], other, Tag(0)).unwrap();
+                let got = end.recv(other, Tag(0)).unwrap().remove(0);
+                assert!(got.device().same_device(&device), "{work:?}");
+                assert_eq!(got.to_vec1::<f32>().unwrap(), [round as f32, other as f32]);
+            }
         }
     });
 }
