@@ -23,9 +23,27 @@ pub enum NcclError {
          take its place; make the device with `Device::new_cuda_with_stream`"
     )]
     StreamOfThread,
+    /// The GPU's memory comes from no pool.
+    #[error(
+        "this GPU has no pools of memory: to give memory up it waits for all that it is at, messages of \
+         other ranks included, which may wait for this one; leave NCCL out on all ranks (no --nccl)"
+    )]
+    NoPools,
     /// A call of NCCL.
     #[error("{call} failed: {cause}")]
     Call {
+        /// Which.
+        call: &'static str,
+        /// NCCL's words for the error, and the last that it has logged.
+        cause: String,
+    },
+    /// A call of NCCL that it refuses, as it does when two ranks are on one GPU.
+    #[error(
+        "{call} failed: {cause}; if two ranks are on one GPU, start no more ranks than GPUs, leave NCCL out \
+         on all ranks (no --nccl), or set NCCL_MULTI_RANK_GPU_ENABLE=1, with which NCCL takes two on each \
+         from 2.30 on"
+    )]
+    Usage {
         /// Which.
         call: &'static str,
         /// NCCL's words for the error, and the last that it has logged.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag, Work};
 use autopipe_runtime::nccl::{self, NcclOptions};
-use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, threads};
+use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, gpu_peak, threads};
 use candle_core::{Device, Tensor};
 
 use crate::conformance::{self, tensor, value};
@@ -119,7 +119,19 @@ impl Communicator for OnGpu {
 /// The GPUs of two ranks; without them, says why there are none.
 fn two() -> Option<[usize; 2]> {
     static SAID: OnceLock<()> = OnceLock::new();
-    gpu()?;
+    let device = gpu()?;
+    let say = |why: &str| {
+        SAID.get_or_init(|| {
+            #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
+            {
+                println!("skipped: {why}");
+            }
+        });
+    };
+    if !has_pools(&device) {
+        say("this GPU has no pools of memory");
+        return None;
+    }
     if Device::new_cuda_with_stream(1).is_ok() {
         return Some([0, 1]);
     }
@@ -127,16 +139,16 @@ fn two() -> Option<[usize; 2]> {
     if version >= SHARES_GPUS && shares_gpus() {
         return Some([0, 0]);
     }
-    SAID.get_or_init(|| {
-        #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
-        {
-            println!(
-                "skipped: NCCL {version} takes no two ranks on one GPU; from {SHARES_GPUS} on it does \
-                 with NCCL_MULTI_RANK_GPU_ENABLE=1"
-            );
-        }
-    });
+    say(&format!(
+        "NCCL {version} takes no two ranks on one GPU; from {SHARES_GPUS} on it does with \
+         NCCL_MULTI_RANK_GPU_ENABLE=1"
+    ));
     None
+}
+
+/// Without them CUDA counts no memory either.
+fn has_pools(device: &Device) -> bool {
+    gpu_peak(device).unwrap().is_some()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
@@ -223,8 +235,21 @@ fn tensors_of_new_work_come_to_the_receivers_gpu_by_the_transport_below() {
 }
 
 #[test]
+fn a_gpu_without_pools_of_memory_is_refused() {
+    let Some(device) = gpu() else { return };
+    let ran = threads(1, &ThreadOptions::default(), |below| {
+        let device = Device::new_cuda_with_stream(0)?;
+        nccl::over(below, &device, &NcclOptions::default()).map(drop)
+    });
+    let refusal = ran.err().map(|error| error.to_string());
+    assert_eq!(refusal.is_none(), has_pools(&device), "{refusal:?}");
+    let words = "leave NCCL out on all ranks (no --nccl)";
+    assert!(refusal.is_none_or(|refusal| refusal.ends_with(words)));
+}
+
+#[test]
 fn a_rank_alone_sends_to_itself() {
-    if gpu().is_none() {
+    if gpu().is_none_or(|device| !has_pools(&device)) {
         return;
     }
     run(&[0], Duration::from_secs(60), |world| {
