@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
-use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
+use autopipe::{OutOfMemory, Split};
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
@@ -379,7 +379,16 @@ pub enum Error {
     Pipeline(#[from] autopipe::Error),
     /// A tensor operation failed.
     #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    Tensor(candle_core::Error),
+    /// The same between steps, for which the GPU has too little memory.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        OutOfMemory::of(error).map_or_else(Self::Tensor, Self::OutOfMemory)
+    }
 }
 
 fn joined(problems: &[impl Display]) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::BoxError;
+use crate::{BoxError, OutOfMemory};
 
 /// Why tensors do not go from GPU to GPU.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,9 @@ pub enum NcclError {
     /// A tensor could not be made or copied.
     #[error(transparent)]
     Tensor(candle_core::Error),
+    /// There is no room for what is to come.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
     /// There is no thread to go on with what is under way.
     #[error("the thread that goes on with messages did not start: {0}")]
     Thread(#[source] std::io::Error),
@@ -79,7 +82,7 @@ impl From<candle_core::Error> for NcclError {
     fn from(error: candle_core::Error) -> Self {
         match error {
             candle_core::Error::WithBacktrace { inner, .. } => Self::from(*inner),
-            other => Self::Tensor(other),
+            other => OutOfMemory::of(other).map_or_else(Self::Tensor, Self::OutOfMemory),
         }
     }
 }
