@@ -31,9 +31,9 @@ pub use autopipe_config::PipelineConfig;
 pub use autopipe_mesh::{Axis, AxisNames, DeviceMesh, Error as MeshError, MeshSizes};
 pub use autopipe_runtime::{
     Batch, BoxError, Cause, Communicator, Guard, Input, InputValue, Keywords, LossFn, Model, Noise,
-    Outputs, Parameter, Parameters, ProcessWorld, RankError, Recovered, StageModel, StepOptions,
-    StepOutput, TensorParallelGroup, ThreadOptions, Tie, communicator, gpu_of_rank, gpu_peak,
-    memory, mpi, nccl, num_gpus, restart_gpu_peak, tcp, threads,
+    OutOfMemory, Outputs, Parameter, Parameters, ProcessWorld, RankError, Recovered, StageModel,
+    StepOptions, StepOutput, TensorParallelGroup, ThreadOptions, Tie, communicator, gpu_of_rank,
+    gpu_peak, memory, mpi, nccl, num_gpus, restart_gpu_peak, tcp, threads,
 };
 pub use autopipe_schedule as schedule;
 pub use autopipe_splitter as splitter;

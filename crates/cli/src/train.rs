@@ -52,6 +52,8 @@ pub(crate) fn run(args: &Train) -> anyhow::Result<ExitCode> {
         trace_step,
         device: args.device,
         nccl: args.nccl,
+        // NCCL reads it, too.
+        nccl_shares_gpus: variable("NCCL_MULTI_RANK_GPU_ENABLE").is_some_and(|told| told == "1"),
         local_rank: process.as_ref().and_then(|process| process.seat.local_rank),
         stop: stop.clone(),
     };

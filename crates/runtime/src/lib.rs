@@ -18,7 +18,7 @@ pub use autopipe_nn::{Noise, Parameter, Parameters, TensorParallelGroup}; // in 
 pub use batch::{Batch, BatchError, Input, InputValue, Keywords};
 pub use communicator::{Communicator, nccl};
 pub use device::{gpu_of_rank, gpu_peak, num_gpus, restart_gpu_peak};
-pub use error::{ActionError, Error, Failure, Made, Place, StepPart};
+pub use error::{ActionError, Error, Failure, Made, OutOfMemory, Place, StepPart};
 pub use launch::{Cause, ProcessWorld, RankError, ThreadOptions, mpi, tcp, threads};
 pub use model::{BoxError, Model, NotCuttable, StageModel};
 pub use worker::{

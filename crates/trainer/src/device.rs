@@ -21,6 +21,47 @@ pub enum DeviceChoice {
     Cuda,
 }
 
+/// Why ranks have not the GPUs that they are to compute on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GpuProblem {
+    /// GPUs are asked for, and there are none.
+    #[error("{}, or let it compute on the CPU (--device cpu)", if *has_cuda {
+        "CUDA sees no GPU; make one visible to this process"
+    } else {
+        "this build knows no GPU; build with the feature `cuda`"
+    })]
+    NoGpu {
+        /// Whether this build could use one.
+        has_cuda: bool,
+    },
+    /// CUDA does not start, or has failed.
+    #[error("a GPU cannot be used: {source}; a run on the CPU (--device cpu) needs none")]
+    Cuda {
+        /// What candle says.
+        source: candle_core::Error,
+    },
+    /// NCCL refuses so many ranks on so few GPUs.
+    #[error(
+        "NCCL takes {} of the {num_gpus} that CUDA sees, and the recipe has {num_ranks} ranks; set \
+         `distributed.pp_size`, `dp_size` and `tp_size` for fewer ranks, leave out --nccl, or {}",
+        if *ranks_per_gpu == 1 { "one rank on each GPU" } else { "two ranks on each GPU" },
+        if *ranks_per_gpu == 1 {
+            "set NCCL_MULTI_RANK_GPU_ENABLE=1, with which NCCL takes two on each from 2.30 on"
+        } else {
+            "make more GPUs visible to this process"
+        }
+    )]
+    TooFewGpus {
+        /// Of the recipe, all of which are threads of this process.
+        num_ranks: usize,
+        /// That this process sees.
+        num_gpus: usize,
+        /// How many ranks NCCL takes on each.
+        ranks_per_gpu: usize,
+    },
+}
+
 /// What is no choice of a device.
 #[derive(Debug, thiserror::Error)]
 #[error("`{text}` is no device; give auto, cpu or cuda")]
@@ -49,8 +90,8 @@ impl DeviceChoice {
         if self == Self::Cpu {
             return Ok(false);
         }
-        match num_gpus().map_err(|source| Error::Gpu { source })? {
-            0 if self == Self::Cuda => Err(Error::NoGpu { has_cuda: cfg!(feature = "cuda") }),
+        match num_gpus().map_err(cuda)? {
+            0 if self == Self::Cuda => Err(no_gpu()),
             num => Ok(num > 0),
         }
     }
@@ -62,8 +103,17 @@ impl DeviceChoice {
     /// If GPUs are asked for and none can be used, or CUDA does not start.
     pub fn of_rank(self, rank: usize) -> Result<Device, Error> {
         let gpu = if self.has_gpus()? { gpu_of_rank(rank) } else { Ok(None) };
-        Ok(gpu.map_err(|source| Error::Gpu { source })?.unwrap_or(Device::Cpu))
+        Ok(gpu.map_err(cuda)?.unwrap_or(Device::Cpu))
     }
+}
+
+/// This build or this machine has none.
+pub(crate) fn no_gpu() -> Error {
+    GpuProblem::NoGpu { has_cuda: cfg!(feature = "cuda") }.into()
+}
+
+pub(crate) fn cuda(source: candle_core::Error) -> Error {
+    GpuProblem::Cuda { source }.into()
 }
 
 impl FromStr for DeviceChoice {

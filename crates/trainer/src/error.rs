@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
-use autopipe::Split;
 use autopipe::schedule::csv::CsvErrors;
+use autopipe::{OutOfMemory, Split};
 use autopipe_config::{DType, RecipeErrors, UnevenBatch};
 
 use crate::data::{CorpusProblem, DocumentsProblem, LoaderProblem, RecordProblem};
@@ -13,7 +13,7 @@ use crate::generate::{GenerateProblem, SamplingProblem};
 use crate::state::StateProblem;
 use crate::tokenizer::TokenizerProblem;
 use crate::verify::BatchProblem;
-use crate::{LrProblem, NoSpace, NonFinite, ProcessProblem};
+use crate::{GpuProblem, LrProblem, NoSpace, NonFinite, ProcessProblem};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -22,22 +22,9 @@ pub enum Error {
     /// The recipe asks for what cannot be run; everything at once.
     #[error("{0}")]
     Recipe(RecipeErrors),
-    /// GPUs are asked for, and there are none.
-    #[error("{}, or let it compute on the CPU (--device cpu)", if *has_cuda {
-        "CUDA sees no GPU; make one visible to this process"
-    } else {
-        "this build knows no GPU; build with the feature `cuda`"
-    })]
-    NoGpu {
-        /// Whether this build could use one.
-        has_cuda: bool,
-    },
-    /// CUDA does not start, or has failed.
-    #[error("a GPU cannot be used: {source}; a run on the CPU (--device cpu) needs none")]
-    Gpu {
-        /// What candle says.
-        source: candle_core::Error,
-    },
+    /// The ranks have not the GPUs that they are to compute on.
+    #[error(transparent)]
+    Gpu(#[from] GpuProblem),
     /// A step is not a whole number of batches.
     #[error(transparent)]
     UnevenBatch(#[from] UnevenBatch),
@@ -392,7 +379,16 @@ pub enum Error {
     Pipeline(#[from] autopipe::Error),
     /// A tensor operation failed.
     #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    Tensor(candle_core::Error),
+    /// The same between steps, for which the GPU has too little memory.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        OutOfMemory::of(error).map_or_else(Self::Tensor, Self::OutOfMemory)
+    }
 }
 
 fn joined(problems: &[impl Display]) -> String {

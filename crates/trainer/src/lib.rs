@@ -27,7 +27,7 @@ pub use autopipe_models::hub;
 pub use autopipe::{ProcessWorld, ThreadOptions, mpi, tcp};
 pub use clip::{NonFinite, NonFiniteNumber, clip_coefficient};
 pub use clock::{Stopwatch, wall_time};
-pub use device::{DeviceChoice, NoDevice};
+pub use device::{DeviceChoice, GpuProblem, NoDevice};
 pub use error::Error;
 pub use lr::{Decay, LrProblem, LrSchedule};
 pub use metrics::{EvalRecord, Event, MetricsWriter, StepRecord, model_flops, peak_memory};

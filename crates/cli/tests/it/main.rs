@@ -7,6 +7,7 @@ mod command; // how to run it
 mod examples; // the recipes in examples/, cut short
 mod export; // autopipe export, and adapters elsewhere
 mod generate; // autopipe generate
+mod gpu; // runs on GPUs
 #[cfg(feature = "hosts")]
 mod hosts; // two hosts with a network between them
 mod init; // autopipe init

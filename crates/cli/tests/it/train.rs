@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::command::{Output, autopipe_in};
 
-const RECIPE: &str = "\
+pub(crate) const RECIPE: &str = "\
 step_scheduler: {global_batch_size: 8, local_batch_size: 4, max_steps: 4, ckpt_every_steps: 3}
 distributed:
   pp_size: 2

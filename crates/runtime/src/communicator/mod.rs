@@ -132,6 +132,17 @@ pub enum Reduction {
     Max,
 }
 
+/// What a rank is about to let its device compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// What it has not computed before: a GPU may have to load code for it, which can take until the GPU
+    /// is through with all that it is at.
+    #[default]
+    New,
+    /// What it has computed before, as has every rank that it exchanges messages with.
+    Known,
+}
+
 /// One rank's end of a group of ranks, after MPI's communicator.
 ///
 /// Ranks are numbered from 0 within the group. The collective calls have to be made by all ranks of
@@ -176,6 +187,19 @@ pub trait Communicator: Send + Sync {
     /// A transport that knows no GPU has nothing to do.
     fn set_device(&mut self, device: &Device) {
         let _ = device;
+    }
+
+    /// Says what kind of work is next, on all ranks between the same messages; it counts for all ends of
+    /// the rank, until it is said again. A transport lets a device wait for another rank in known work
+    /// only: before new work it waits until nothing is under way on the device, and then takes another way.
+    ///
+    /// A transport that lets no device wait has nothing to do.
+    ///
+    /// # Errors
+    /// If the world has failed, or what is under way does not come to its end in time.
+    fn begin_work(&self, work: Work) -> Result<(), Error> {
+        let _ = work;
+        Ok(())
     }
 
     /// Sends tensors to a rank and does not wait for it to receive them. The tensors must not be

@@ -1,5 +1,7 @@
 //! The GPUs that CUDA sees.
 
+use candle_core::cuda::CudaError;
+use candle_core::cuda::cudarc::cublas::sys::cublasStatus_t;
 use candle_core::cuda::cudarc::driver::sys::CUresult;
 use candle_core::cuda::cudarc::driver::{CudaContext, DriverError};
 use candle_core::cuda_backend::WrapErr as _;
@@ -21,6 +23,16 @@ pub(super) fn open(gpu: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(gpu)?;
     of(&device, pool::keep).transpose().w()?;
     Ok(device)
+}
+
+pub(super) fn is_out_of_memory(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_driver = |error: &DriverError| error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY;
+    match error.downcast_ref::<CudaError>() {
+        Some(CudaError::Cuda(error) | CudaError::Load { cuda: error, .. }) => is_driver(error),
+        Some(CudaError::Cublas(error)) => error.0 == cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED,
+        Some(_) => false,
+        None => error.downcast_ref().is_some_and(is_driver),
+    }
 }
 
 pub(super) fn peak(device: &Device) -> Result<Option<u64>> {

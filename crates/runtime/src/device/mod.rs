@@ -8,7 +8,7 @@ mod cuda;
 #[cfg(feature = "cuda")]
 mod pool;
 
-use candle_core::{Device, Result};
+use candle_core::{Device, Error, Result};
 
 /// How many GPUs this process sees; none in a build without the feature `cuda`.
 ///
@@ -41,6 +41,17 @@ pub fn gpu_of_rank(rank: usize) -> Result<Option<Device>> {
         0 => Ok(None),
         num_gpus => cuda::open(rank % num_gpus).map(Some),
     }
+}
+
+/// Whether an operation has failed because a GPU has too little memory.
+pub(crate) fn is_out_of_memory(error: &Error) -> bool {
+    if let Error::Cuda(source) = error {
+        return cuda::is_out_of_memory(&**source);
+    }
+    if let Error::WithBacktrace { inner, .. } | Error::Context { inner, .. } = error {
+        return is_out_of_memory(inner);
+    }
+    false
 }
 
 /// The most bytes that this process has had of a GPU at once since the last

@@ -11,6 +11,10 @@ pub(super) fn open(gpu: usize) -> Result<Device> {
     Device::new_cuda_with_stream(gpu)
 }
 
+pub(super) fn is_out_of_memory(_: &(dyn std::error::Error + 'static)) -> bool {
+    false
+}
+
 pub(super) fn peak(_: &Device) -> Result<Option<u64>> {
     Ok(None)
 }

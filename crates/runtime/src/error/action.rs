@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autopipe_schedule::Action;
 
-use super::Error;
+use super::{Error, OutOfMemory};
 use crate::Communicator;
 
 /// Why an action, or another part of a step, failed.
@@ -15,6 +15,9 @@ pub enum ActionError {
     /// A tensor operation of the stage, the loss or the runtime.
     #[error(transparent)]
     Tensor(candle_core::Error),
+    /// The same, for which the GPU has too little memory.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
     /// The stage, the loss or the communicator panicked.
     #[error("panicked: {0}")]
     Panic(String),
@@ -162,7 +165,18 @@ impl fmt::Display for Made {
 
 /// What a communicator could not do, as the reason for an action's failure.
 pub(crate) fn communication(error: Error) -> ActionError {
-    ActionError::Communication(Box::new(error))
+    match error {
+        // A rank makes room for what comes.
+        Error::HandOver { source } => match OutOfMemory::of(source) {
+            Ok(error) => ActionError::OutOfMemory(error),
+            Err(source) => ActionError::Communication(Box::new(Error::HandOver { source })),
+        },
+        Error::Tensor(source) => match OutOfMemory::of(source) {
+            Ok(error) => ActionError::OutOfMemory(error),
+            Err(source) => ActionError::Communication(Box::new(Error::Tensor(source))),
+        },
+        other => ActionError::Communication(Box::new(other)),
+    }
 }
 
 /// The same of a group's communicator: who did not come has another number there than in the world.
@@ -181,7 +195,7 @@ impl From<candle_core::Error> for ActionError {
     fn from(error: candle_core::Error) -> Self {
         match error {
             candle_core::Error::WithBacktrace { inner, .. } => Self::from(*inner),
-            other => Self::Tensor(other),
+            other => OutOfMemory::of(other).map_or_else(Self::Tensor, Self::OutOfMemory),
         }
     }
 }

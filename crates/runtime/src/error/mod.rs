@@ -2,6 +2,7 @@
 
 mod action;
 mod failure;
+mod out_of_memory;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::model::BoxError;
 pub use action::{ActionError, Made};
 pub(crate) use action::{among, communication};
 pub use failure::{Failure, Place, StepPart};
+pub use out_of_memory::OutOfMemory;
 
 /// An error of the runtime.
 #[derive(Debug, thiserror::Error)]

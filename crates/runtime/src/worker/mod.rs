@@ -28,7 +28,7 @@ use std::sync::Arc;
 use autopipe_nn::{Parameter, Parameters};
 use autopipe_schedule::{Action, ComputeOp, MicroBatch, Rank, Stage, ValidProgram};
 
-use crate::batch::Needs;
+use crate::batch::{Needs, Purpose};
 use crate::error::communication;
 use crate::{Batch, Communicator, Error, Place, StageModel, StepPart};
 use failure::Failed;
@@ -37,7 +37,7 @@ use replicas::Synced;
 use stage::{Grads, StageRun};
 use ties::Tied;
 use trace::Trace;
-use vote::Agreed;
+use vote::{Agreed, Kind};
 
 pub use guard::Guard;
 pub use parts::{LossFn, Outputs, Programs, StepOptions, StepOutput, WorkerParts};
@@ -64,6 +64,8 @@ pub struct Worker {
     /// The sequence length that batches are held to, if any.
     seq_len: Option<usize>,
     num_steps: usize,
+    /// What kinds of steps it has taken to their end.
+    known: BTreeSet<Kind>,
     failed: Option<Failed>,
 }
 
@@ -170,6 +172,7 @@ impl Worker {
             recomputed,
             seq_len: None,
             num_steps: 0,
+            known: BTreeSet::new(),
             failed: None,
         })
     }
@@ -246,13 +249,17 @@ impl Worker {
         batch: &Batch,
         options: StepOptions,
     ) -> Result<StepOutput, Error> {
-        let Agreed { rows, has_sums } = self.agree(program, batch, options)?;
+        let Agreed { rows, has_sums, .. } = self.agree(program, batch, options)?;
         let step = self.num_steps;
         self.num_steps += 1;
         let run = Run { has_sums, ..Run::new(program, batch, rows, options.outputs) };
         let result = self.run_actions(run, options, step);
-        if let Err(error) = &result {
-            self.note_failure(error, program.has_backward());
+        let kind = Kind::of(program, batch);
+        match &result {
+            // What comes after the last step of a batch, it has yet to do.
+            Ok(_) if kind.purpose == Purpose::Training && options.more_to_come => {}
+            Ok(_) => drop(self.known.insert(kind)),
+            Err(error) => self.note_failure(error, program.has_backward()),
         }
         result
     }

@@ -7,7 +7,7 @@ use super::interpret::purpose;
 use super::replicas::Synced;
 use super::{Outputs, StepOptions};
 use crate::batch::{Purpose, Rows};
-use crate::communicator::Reduction;
+use crate::communicator::{Reduction, Work};
 use crate::error::{among, communication};
 use crate::{ActionError, Batch, Communicator, Error, Place, StepPart};
 
@@ -18,6 +18,23 @@ pub(super) struct Agreed {
     pub(super) rows: Rows,
     /// Whether a rank has gradients that were summed over replicas before.
     pub(super) has_sums: bool,
+    /// Whether every rank has taken such a step before.
+    work: Work,
+}
+
+/// What steps of one kind compute with the same code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    pub(super) purpose: Purpose,
+    /// Whether random numbers are drawn in it.
+    is_random: bool,
+}
+
+impl Kind {
+    pub(super) fn of(program: &ValidProgram, batch: &Batch) -> Self {
+        let purpose = purpose(program);
+        Self { purpose, is_random: purpose == Purpose::Training && batch.seed.is_some() }
+    }
 }
 
 impl Worker {
@@ -46,10 +63,16 @@ impl Worker {
             rows: rows.map_or(vec![0; num_microbatches], |rows| rows.counts().collect()),
             loss_scale,
             has_sums: self.replicas.as_ref().is_some_and(Synced::has_sums),
+            // A step after another finds what was computed in between known, too.
+            is_new: !self.known.contains(&Kind::of(program, batch)),
         };
         let outcome = self.guarded(place, |worker| {
             worker.hear_peers(&mut own_vote)?;
-            worker.vote(&own_vote).map_err(communication)
+            let outcome = worker.vote(&own_vote).map_err(communication)?;
+            if let Ok(Agreed { work, .. }) = outcome {
+                worker.begin_work(work)?;
+            }
+            Ok(outcome)
         });
         match (unusable, outcome) {
             // After a failure it is also how the vote ends that is no news.
@@ -73,8 +96,14 @@ impl Worker {
         replicas.chain(parts.map(|comm| (comm, Peer::TensorParallel)))
     }
 
+    /// Tells the transports what is next, when all ranks have agreed about it.
+    fn begin_work(&self, work: Work) -> Result<(), ActionError> {
+        self.peers().try_for_each(|(comm, _)| comm.begin_work(work).map_err(communication))?;
+        self.comm.begin_work(work).map_err(communication)
+    }
+
     /// Makes what stands against the step on a peer an objection of this rank too, so that its
-    /// pipeline hears of it, and likewise what it has of sums.
+    /// pipeline hears of it, and likewise what it has of sums, and whether the step is new to it.
     fn hear_peers(&self, own: &mut Vote) -> Result<(), ActionError> {
         self.peers()
             .try_for_each(|(comm, peer)| hear(comm, peer, own).map_err(|error| among(comm, error)))
@@ -82,17 +111,16 @@ impl Worker {
 
     /// What all ranks know, or what stands against the step, on all ranks the same.
     fn vote(&self, own: &Vote) -> Result<Result<Agreed, Dissent>, Error> {
-        let mut numbers =
-            [own.objection.is_some(), own.has_sums].map(|flag| f64::from(u8::from(flag))).to_vec();
+        let mut numbers = own.flags().to_vec();
         for word in own.call.words().map(f64::from) {
             numbers.extend([word, -word]);
         }
         #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^53 rows")]
         numbers.extend(own.rows.iter().map(|&rows| rows as f64));
         let most = self.comm.all_reduce(&numbers, Reduction::Max)?;
-        let (votes, rows) = most.split_at(2 + 2 * NUM_WORDS);
+        let (votes, rows) = most.split_at(NUM_FLAGS + 2 * NUM_WORDS);
         let by_rank = |texts: Vec<String>| self.comm.members().iter().copied().zip(texts);
-        if votes[2..].chunks(2).any(|word| word[0] != -word[1]) {
+        if votes[NUM_FLAGS..].chunks(2).any(|word| word[0] != -word[1]) {
             let calls = by_rank(self.comm.all_gather_text(&own.call.to_string())?).collect();
             return Ok(Err(Dissent::Calls(calls)));
         }
@@ -100,7 +128,8 @@ impl Worker {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
             let counts: Vec<usize> = rows.iter().map(|&rows| rows as usize).collect();
             let rows = Rows::new(counts, rows.len());
-            return Ok(Ok(Agreed { rows, has_sums: votes[1] > 0.0 }));
+            let work = if votes[2] > 0.0 { Work::New } else { Work::Known };
+            return Ok(Ok(Agreed { rows, has_sums: votes[1] > 0.0, work }));
         }
         let said =
             by_rank(self.comm.all_gather_text(own.objection.as_deref().unwrap_or_default())?);
@@ -152,12 +181,12 @@ impl Peer {
 /// The same of one group.
 fn hear(comm: &dyn Communicator, peer: Peer, own: &mut Vote) -> Result<(), Error> {
     let (numbers, call) = peer.same(own);
-    let flags = [own.objection.is_some(), own.has_sums];
-    let mut all = flags.map(|flag| f64::from(u8::from(flag))).to_vec();
+    let mut all = own.flags().to_vec();
     all.extend(numbers.iter().flat_map(|number| [*number, -number]));
     let most = comm.all_reduce(&all, Reduction::Max)?;
-    let (flags, numbers) = most.split_at(flags.len());
+    let (flags, numbers) = most.split_at(NUM_FLAGS);
     own.has_sums = flags[1] > 0.0;
+    own.is_new = flags[2] > 0.0;
     // Of a batch that is refused, the rows are not compared.
     let is_compared = peer == Peer::Replica || flags[0] == 0.0;
     let is_other_call = is_compared && numbers.chunks(2).any(|number| number[0] != -number[1]);
@@ -189,6 +218,18 @@ struct Vote {
     loss_scale: Option<f64>,
     /// Whether there are gradients that were summed over replicas before.
     has_sums: bool,
+    /// Whether it has taken no such step to its end.
+    is_new: bool,
+}
+
+/// In how many numbers a vote says what is so if it is so on any rank.
+const NUM_FLAGS: usize = 3;
+
+impl Vote {
+    fn flags(&self) -> [f64; NUM_FLAGS] {
+        let flags = [self.objection.is_some(), self.has_sums, self.is_new];
+        flags.map(|flag| f64::from(u8::from(flag)))
+    }
 }
 
 /// Why there is no step, with the ranks in the world's numbers.

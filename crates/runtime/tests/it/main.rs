@@ -14,6 +14,7 @@ mod guard;
 mod half;
 mod inject;
 mod kept;
+mod known_work;
 mod launch;
 mod memory;
 mod net;

@@ -9,6 +9,7 @@ use candle_core::Device;
 
 use super::{Setup, process};
 use crate::data::{RandomSize, random_batch};
+use crate::device::cuda;
 use crate::train::{loss_fn, pipeline};
 use crate::{Error, Stopwatch};
 
@@ -59,7 +60,7 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
     for step in 1..=num_timed {
         let taken = take_step(setup, (step, !is_gpu), device, &mut pipeline, &mut optimizer)?;
         if step <= num_warmup {
-            restart_gpu_peak(device).map_err(|source| Error::Gpu { source })?;
+            restart_gpu_peak(device).map_err(cuda)?;
             continue;
         }
         measured.seconds.push(taken.seconds);
@@ -68,7 +69,7 @@ pub(super) fn run(setup: &Setup<'_>, world: Box<dyn Communicator>) -> Result<Mea
         measured.look_into(setup, taken.timeline, !is_gpu);
     }
     if is_gpu {
-        let own = gpu_peak(device).map_err(|source| Error::Gpu { source })?;
+        let own = gpu_peak(device).map_err(cuda)?;
         measured.peak_gpu_bytes = most_of_all(&pipeline, own)?;
         for step in (num_timed..).skip(1).take(NUM_LOOKED_INTO) {
             let taken = take_step(setup, (step, true), device, &mut pipeline, &mut optimizer)?;

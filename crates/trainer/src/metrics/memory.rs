@@ -7,6 +7,7 @@ use autopipe::{Communicator, gpu_peak, restart_gpu_peak};
 use candle_core::Device;
 
 use crate::Error;
+use crate::device::cuda;
 
 /// By rank, the most bytes held since the last call of this on the rank: weights, gradients,
 /// moments, activations. All ranks call it at the end of a step, each with its own row of the timeline
@@ -24,7 +25,7 @@ pub fn peak_memory(
     measured: &[Span],
 ) -> Result<Vec<u64>, Error> {
     let account = Account::of_thread();
-    let of_gpu = gpu_peak(device).map_err(|source| Error::Gpu { source })?;
+    let of_gpu = gpu_peak(device).map_err(cuda)?;
     let (mine, measured) = match of_gpu {
         Some(bytes) => (Some(bytes), &[][..]),
         None => (account.and_then(Account::peak), measured),
@@ -41,7 +42,7 @@ pub fn peak_memory(
     }
     let mut figures = world.all_reduce(&figures, Reduction::Sum).map_err(autopipe::Error::from)?;
     // Whoever shares a GPU has looked: all have taken part.
-    restart_gpu_peak(device).map_err(|source| Error::Gpu { source })?;
+    restart_gpu_peak(device).map_err(cuda)?;
     let num_counting = figures.pop().unwrap_or(0.0);
     if num_counting < float(world.size() as u64) {
         return Ok(Vec::new());

@@ -14,12 +14,14 @@ use autopipe_models::AutoModel;
 use super::data::{described, training_data, validation_data};
 use super::data_order::{data_order, same_data, same_order};
 use super::from_recipe::{data_parallel, num_ranks, pipeline_config, read_schedule, split_of};
+use super::gpus::nccl_takes;
 use super::model::{model_of, trained_dtype};
 use super::optimizer::{idle_groups, parameter_bytes};
 use super::options::TrainOptions;
 use super::resume::{Origin, Restored, origin, restored_model};
 use super::space::checkpoint_bytes;
 use crate::data::{Evaluation, Loader, Reader, WindowShape, feed};
+use crate::device::no_gpu;
 use crate::state::TrainingState;
 use crate::{Decay, Error, Event, LrSchedule, RunDir};
 
@@ -68,7 +70,10 @@ impl<'a> Job<'a> {
         // Before anything is read: a rank without its GPU has nothing to do.
         let is_on_gpu = found(&mut problems, options.device.has_gpus());
         if options.nccl && is_on_gpu == Some(false) {
-            problems.push(Error::NoGpu { has_cuda: cfg!(feature = "cuda") });
+            problems.push(no_gpu());
+        }
+        if let (Here::All, true, Some(true)) = (here, options.nccl, is_on_gpu) {
+            found(&mut problems, nccl_takes(num_ranks(recipe), options));
         }
         let pp_size = recipe.distributed.pp_size;
         let data_parallel = data_parallel(recipe);

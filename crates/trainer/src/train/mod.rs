@@ -4,6 +4,7 @@ mod data;
 mod data_order;
 mod folder;
 mod from_recipe;
+mod gpus;
 mod job;
 mod model;
 mod optimizer;

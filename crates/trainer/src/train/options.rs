@@ -25,6 +25,9 @@ pub struct TrainOptions {
     /// Whether the tensors that ranks send each other go from GPU to GPU by NCCL, and not between threads
     /// by copies and between processes over the host.
     pub nccl: bool,
+    /// Whether NCCL is told to take two ranks on one GPU (`NCCL_MULTI_RANK_GPU_ENABLE=1`), as it can from 2.30
+    /// on.
+    pub nccl_shares_gpus: bool,
     /// Ends the run early.
     pub stop: Stop,
 }

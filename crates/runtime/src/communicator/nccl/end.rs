@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use super::bell::pause;
+use super::bell::{Motion, pause};
 use super::carrier::Carrier;
 use super::driver::Driven;
 use super::lines::{Ask, Lines, Told, lock};
 use super::record::Header;
 use super::{NcclError, NcclOptions};
 use crate::communicator::wire::code_of;
-use crate::communicator::{Communicator, PostedRecv, Reduction, Tag};
+use crate::communicator::{Communicator, PostedRecv, Reduction, Tag, Work};
 use crate::{Error, Failure};
 
 /// The longest rest of a rank that waits for a message whose first part is here.
@@ -87,6 +87,26 @@ impl<C: Carrier> End<C> {
         unreachable!("there is no end to the numbers")
     }
 
+    /// Waits until the device is through with all that goes by lane.
+    #[expect(clippy::disallowed_methods, reason = "a rank that does not answer has a deadline")]
+    fn come_to_rest(&self) -> Result<(), Error> {
+        let lines = self.lines();
+        let since = Instant::now();
+        for num_idle in 0.. {
+            if lines.go_on()? == Motion::Still {
+                break;
+            }
+            let waited = since.elapsed();
+            if waited >= lines.options.timeout
+                && let Some((from, to)) = lines.moving()
+            {
+                return Err(lines.error(from, to, NcclError::Late { waited }));
+            }
+            pause(num_idle, LONGEST_REST, thread::park_timeout);
+        }
+        Ok(())
+    }
+
     fn ask(&self, from: usize, tag: Tag) -> Ask {
         (self.group, from, tag)
     }
@@ -101,12 +121,31 @@ impl<C: Carrier> Communicator for End<C> {
         self.below.members()
     }
 
-    fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
+    fn set_device(&mut self, device: &Device) {
+        self.below.set_device(device);
+    }
+
+    fn begin_work(&self, work: Work) -> Result<(), Error> {
+        self.lines().set_work(work);
+        match work {
+            Work::New => self.come_to_rest(),
+            Work::Known => Ok(()),
+        }
+    }
+
+    fn send(&self, mut tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
         let peer = self.peer(to)?;
         let carrier = &self.lines().carrier;
         // What a rank sends to itself is here already.
         let goes = |tensor: &Tensor| to != self.below.rank() && carrier.takes(tensor);
         let by_lane: Vec<bool> = tensors.iter().map(goes).collect();
+        for (tensor, _) in tensors.iter_mut().zip(&by_lane).filter(|(_, by_lane)| **by_lane) {
+            if code_of(tensor.dtype()).is_none() {
+                return Err(Error::Unsendable { dtype: tensor.dtype() });
+            }
+            // Also of what goes by the end below: what a lane takes is then computed before there is one.
+            *tensor = tensor.contiguous()?.detach();
+        }
         let send = |header: Header, is_here: &dyn Fn(usize) -> bool| {
             let members = self.below.members();
             let failed = |source| {
@@ -118,15 +157,13 @@ impl<C: Carrier> Communicator for End<C> {
             message.extend(rest.map(|(_, tensor)| tensor.clone()));
             self.below.send(message, to, tag)
         };
-        if !by_lane.contains(&true) {
+        // The one place that decides: whoever receives goes by the header.
+        if !by_lane.contains(&true) || self.lines().work() == Work::New {
             return send(Header::Whole, &|_| true);
         }
-        let going: Vec<&Tensor> =
-            tensors.iter().zip(&by_lane).filter(|(_, by)| **by).map(|(tensor, _)| tensor).collect();
-        if let Some(tensor) = going.iter().find(|tensor| code_of(tensor.dtype()).is_none()) {
-            return Err(Error::Unsendable { dtype: tensor.dtype() });
-        }
-        self.lines().send(peer, &going, |number| {
+        let going = tensors.iter().zip(&by_lane).filter(|(_, by_lane)| **by_lane);
+        let going = going.map(|(tensor, _)| tensor.clone()).collect();
+        self.lines().send(peer, going, |number| {
             let header = Header::Parted { number, by_lane: by_lane.clone() };
             send(header, &|place| !by_lane[place])
         })

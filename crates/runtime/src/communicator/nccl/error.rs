@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::BoxError;
+use crate::{BoxError, OutOfMemory};
 
 /// Why tensors do not go from GPU to GPU.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +23,27 @@ pub enum NcclError {
          take its place; make the device with `Device::new_cuda_with_stream`"
     )]
     StreamOfThread,
+    /// The GPU's memory comes from no pool.
+    #[error(
+        "this GPU has no pools of memory: to give memory up it waits for all that it is at, messages of \
+         other ranks included, which may wait for this one; leave NCCL out on all ranks (no --nccl)"
+    )]
+    NoPools,
     /// A call of NCCL.
     #[error("{call} failed: {cause}")]
     Call {
+        /// Which.
+        call: &'static str,
+        /// NCCL's words for the error, and the last that it has logged.
+        cause: String,
+    },
+    /// A call of NCCL that it refuses, as it does when two ranks are on one GPU.
+    #[error(
+        "{call} failed: {cause}; if two ranks are on one GPU, start no more ranks than GPUs, leave NCCL out \
+         on all ranks (no --nccl), or set NCCL_MULTI_RANK_GPU_ENABLE=1, with which NCCL takes two on each \
+         from 2.30 on"
+    )]
+    Usage {
         /// Which.
         call: &'static str,
         /// NCCL's words for the error, and the last that it has logged.
@@ -51,6 +69,9 @@ pub enum NcclError {
     /// A tensor could not be made or copied.
     #[error(transparent)]
     Tensor(candle_core::Error),
+    /// There is no room for what is to come.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
     /// There is no thread to go on with what is under way.
     #[error("the thread that goes on with messages did not start: {0}")]
     Thread(#[source] std::io::Error),
@@ -61,7 +82,7 @@ impl From<candle_core::Error> for NcclError {
     fn from(error: candle_core::Error) -> Self {
         match error {
             candle_core::Error::WithBacktrace { inner, .. } => Self::from(*inner),
-            other => Self::Tensor(other),
+            other => OutOfMemory::of(other).map_or_else(Self::Tensor, Self::OutOfMemory),
         }
     }
 }

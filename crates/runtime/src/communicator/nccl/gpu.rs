@@ -29,6 +29,9 @@ pub(super) fn connect(device: &Device, options: &NcclOptions) -> Result<Gpu, Err
     if compute.cu_stream().addr() == OF_THREAD {
         return Err(NcclError::StreamOfThread.into());
     }
+    if !compute.context().has_async_alloc() {
+        return Err(NcclError::NoPools.into());
+    }
     let max_ctas = i32::try_from(options.max_ctas).unwrap_or(i32::MAX);
     Ok(Gpu { device: device.clone(), compute, max_ctas })
 }

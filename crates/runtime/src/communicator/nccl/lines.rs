@@ -1,7 +1,7 @@
 //! All lines of a rank, and the transport below by which ranks tell each other of what goes there.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
@@ -12,7 +12,7 @@ use super::line::Line;
 use super::record::{Header, Last, Record};
 use super::wreck::{Rubble, Wreck};
 use super::{NcclError, NcclOptions};
-use crate::communicator::{Communicator, PostedRecv, Tag};
+use crate::communicator::{Communicator, PostedRecv, Tag, Work};
 use crate::{Error, Failure};
 
 /// The tag of records.
@@ -36,6 +36,8 @@ pub(super) struct Lines<C: Carrier> {
     pub(super) asked: Mutex<BTreeMap<Ask, VecDeque<Told>>>,
     /// How many groups this rank has an end of, or had.
     num_groups: AtomicU64,
+    /// Whether the work is known, so that the device may wait for other ranks.
+    is_known: AtomicBool,
     /// Wakes the thread.
     pub(super) bell: Bell,
 }
@@ -67,6 +69,7 @@ impl<C: Carrier> Lines<C> {
             num_groups: AtomicU64::new(0),
             wrecks: Mutex::default(),
             asked: Mutex::default(),
+            is_known: AtomicBool::new(options.begins_with == Work::Known),
             bell: Bell::default(),
         }
     }
@@ -77,24 +80,30 @@ impl<C: Carrier> Lines<C> {
         members.clone().position(|&member| member == world_rank).expect("groups are splits of it")
     }
 
-    /// Sends tensors by lane. `send_header` sends the first part of the message.
+    pub(super) fn work(&self) -> Work {
+        if self.is_known.load(Ordering::SeqCst) { Work::Known } else { Work::New }
+    }
+
+    pub(super) fn set_work(&self, work: Work) {
+        self.is_known.store(work == Work::Known, Ordering::SeqCst);
+    }
+
+    /// Sends contiguous tensors by lane. `send_header` sends the first part of the message.
     pub(super) fn send(
         &self,
         peer: usize,
-        tensors: &[&Tensor],
+        tensors: Vec<Tensor>,
         send_header: impl FnOnce(u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let failed = |source| self.error(self.root.rank(), peer, source);
-        let whole = tensors.iter().map(|tensor| Ok(tensor.contiguous()?.detach()));
-        let whole = whole.collect::<Result<Vec<_>, candle_core::Error>>()?;
         // Under the lock: all that tells of messages goes in the order of their numbers.
         let mut line = lock(&self.out[peer]);
-        let record = line.announce(&self.carrier, &whole).map_err(failed)?;
+        let record = line.announce(&self.carrier, &tensors).map_err(failed)?;
         let words = record.write().map_err(failed)?;
         let after = self.carrier.now().map_err(failed)?;
         send_header(record.number)?;
         self.root.send(vec![words], peer, RECORDS)?;
-        line.send(whole, after);
+        line.send(tensors, after);
         line.go_on(&self.carrier, self.options.timeout);
         drop(line);
         self.bell.ring();
@@ -133,6 +142,16 @@ impl<C: Carrier> Lines<C> {
             }
         }
         Ok(motion)
+    }
+
+    /// Something that is under way, from one rank of the group to another.
+    pub(super) fn moving(&self) -> Option<(usize, usize)> {
+        let own = self.root.rank();
+        let moves = |line: &Mutex<Line<C>>| lock(line).motion() != Motion::Still;
+        self.others().find_map(|peer| {
+            let incoming = moves(&self.incoming[peer]).then_some((peer, own));
+            incoming.or_else(|| moves(&self.out[peer]).then_some((own, peer)))
+        })
     }
 
     /// Drops what the device is through with of lanes that were broken off.

@@ -16,7 +16,7 @@
 //! # Lanes
 //!
 //! A *lane* carries the tensors of one rank to another: an NCCL communicator of these two with a CUDA
-//! stream of its own, made when the first tensor goes. There and back are two lanes, so that nothing that
+//! stream of its own, made when the first tensor goes by it. There and back are two lanes, so that nothing that
 //! is sent waits for anything but what the same rank has sent the same other before. What has been sent is
 //! received in the order in which it was sent, whatever tags it is asked for by: the *record* of a message
 //! tells its receiver of it before anybody asks.
@@ -26,6 +26,26 @@
 //! computes when the tensors are there. Neither waits for the GPU. A thread goes on with what is under way.
 //! It breaks lanes off when the world fails, as no kernel of NCCL's ends by itself when the other rank is
 //! gone; and with the last end of its rank it waits until what was sent has left.
+//!
+//! # New work goes by the transport below
+//!
+//! A lane's kernel waits on the GPU for that of the other rank. A rank that has to load code meanwhile, for
+//! what it computes for the first time, may be kept by CUDA until its GPU is through with everything: two
+//! ranks could so wait for each other in the driver, where no deadline reaches them. So a rank says by
+//! [`begin_work`](Communicator::begin_work) whether what is next is known: until then its tensors go by the
+//! transport below as all else does, there is no lane, and no call of NCCL. Every rank says it for what it
+//! sends; whoever receives follows. It is for whoever says it to know that the ranks it sends to have come
+//! as far.
+//!
+//! A [`Worker`](crate::Worker) does all of that. The ranks agree before each step, of all pipelines together,
+//! and the step is known if every rank has taken one of its kind before: a whole one of training, the last
+//! of those that make a batch, after which the optimiser has worked; or one of evaluation; with or without
+//! random numbers. So the first step of each kind goes by the transport below, and that after a
+//! [`recover`](crate::Worker::recover) by lane, unless none was whole before. A rank that uses `over` on its
+//! own says it itself, or begins with it ([`NcclOptions::begins_with`]).
+//!
+//! Code that only later steps need, as cuBLAS may for batches of other sizes, is still loaded beside lanes.
+//! `CUDA_MODULE_LOADING=EAGER` lets CUDA load all of a library's at once, at the beginning.
 //!
 //! # What to know
 //!
@@ -45,7 +65,7 @@
 //!
 //! # Examples
 //! ```no_run
-//! use autopipe_runtime::communicator::{Reduction, Tag};
+//! use autopipe_runtime::communicator::{Reduction, Tag, Work};
 //! use autopipe_runtime::nccl::{NcclOptions, over};
 //! use autopipe_runtime::{Error, ThreadOptions, threads};
 //! use candle_core::{Device, Tensor};
@@ -55,6 +75,10 @@
 //!     let gpu = Device::new_cuda_with_stream(world.rank())?;
 //!     let world = over(world, &gpu, &NcclOptions::default())?;
 //!     let mine = Tensor::new(&[1f32, world.rank() as f32], &gpu)?;
+//!     // By the world below: all that is needed for a sum is loaded.
+//!     world.all_reduce_tensor(&mine, Reduction::Sum, Tag(0))?;
+//!     world.barrier()?;
+//!     world.begin_work(Work::Known)?;
 //!     let sum = world.all_reduce_tensor(&mine, Reduction::Sum, Tag(0))?;
 //!     Ok::<_, Error>(sum.to_vec1::<f32>()?)
 //! })?;
@@ -66,7 +90,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
-use super::Communicator;
+use super::{Communicator, Work};
 use crate::Error;
 
 mod bell;
@@ -103,12 +127,20 @@ pub struct NcclOptions {
     /// How many of the GPU's multiprocessors each message that is under way takes at most; it holds them
     /// while it waits for the other rank, too.
     pub max_ctas: u32,
+    /// What [`Communicator::begin_work`] need not say at first. A [`Worker`](crate::Worker) says itself
+    /// what it does.
+    pub begins_with: Work,
 }
 
 impl Default for NcclOptions {
-    /// Ten minutes, five seconds, and four.
+    /// Ten minutes, five seconds, four, and new work.
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(600), grace: Duration::from_secs(5), max_ctas: 4 }
+        Self {
+            timeout: Duration::from_secs(600),
+            grace: Duration::from_secs(5),
+            max_ctas: 4,
+            begins_with: Work::New,
+        }
     }
 }
 
@@ -119,11 +151,13 @@ impl Default for NcclOptions {
 /// If NCCL is not compiled in, the device is no CUDA device or has a stream for each thread, the world has
 /// failed, or not all ranks come in time.
 pub fn over(
-    below: Box<dyn Communicator>,
+    mut below: Box<dyn Communicator>,
     device: &Device,
     options: &NcclOptions,
 ) -> Result<Box<dyn Communicator>, Error> {
     let carrier = gpu::connect(device, options)?;
+    // What goes by it comes to the same place.
+    below.set_device(device);
     Ok(Box::new(end::over(below, carrier, *options)?))
 }
 

@@ -226,7 +226,10 @@ fn accept(call: &'static str, result: ncclResult_t) -> Result<(), NcclError> {
         (text(sys::ncclGetErrorString(result)), text(sys::ncclGetLastError(ptr::null_mut())))
     };
     let cause = if last.is_empty() { words } else { format!("{words} ({last})") };
-    Err(NcclError::Call { call, cause })
+    Err(match result {
+        ncclResult_t::ncclInvalidUsage => NcclError::Usage { call, cause },
+        _ => NcclError::Call { call, cause },
+    })
 }
 
 /// # Safety

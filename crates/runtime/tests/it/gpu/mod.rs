@@ -2,5 +2,6 @@
 
 #[path = "../../../../nn/tests/it/gpu/device.rs"]
 mod device;
+mod memory;
 mod nccl;
 mod streams;

@@ -4,9 +4,9 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag};
+use autopipe_runtime::communicator::{PostedRecv, Reduction, Tag, Work};
 use autopipe_runtime::nccl::{self, NcclOptions};
-use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, threads};
+use autopipe_runtime::{Communicator, Error, Failure, ThreadOptions, gpu_peak, threads};
 use candle_core::{Device, Tensor};
 
 use crate::conformance::{self, tensor, value};
@@ -41,6 +41,10 @@ impl Communicator for OnGpu {
 
     fn members(&self) -> &[usize] {
         self.inner.members()
+    }
+
+    fn begin_work(&self, work: Work) -> Result<(), Error> {
+        self.inner.begin_work(work)
     }
 
     fn send(&self, tensors: Vec<Tensor>, to: usize, tag: Tag) -> Result<(), Error> {
@@ -115,7 +119,19 @@ impl Communicator for OnGpu {
 /// The GPUs of two ranks; without them, says why there are none.
 fn two() -> Option<[usize; 2]> {
     static SAID: OnceLock<()> = OnceLock::new();
-    gpu()?;
+    let device = gpu()?;
+    let say = |why: &str| {
+        SAID.get_or_init(|| {
+            #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
+            {
+                println!("skipped: {why}");
+            }
+        });
+    };
+    if !has_pools(&device) {
+        say("this GPU has no pools of memory");
+        return None;
+    }
     if Device::new_cuda_with_stream(1).is_ok() {
         return Some([0, 1]);
     }
@@ -123,16 +139,16 @@ fn two() -> Option<[usize; 2]> {
     if version >= SHARES_GPUS && shares_gpus() {
         return Some([0, 0]);
     }
-    SAID.get_or_init(|| {
-        #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
-        {
-            println!(
-                "skipped: NCCL {version} takes no two ranks on one GPU; from {SHARES_GPUS} on it does \
-                 with NCCL_MULTI_RANK_GPU_ENABLE=1"
-            );
-        }
-    });
+    say(&format!(
+        "NCCL {version} takes no two ranks on one GPU; from {SHARES_GPUS} on it does with \
+         NCCL_MULTI_RANK_GPU_ENABLE=1"
+    ));
     None
+}
+
+/// Without them CUDA counts no memory either.
+fn has_pools(device: &Device) -> bool {
+    gpu_peak(device).unwrap().is_some()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
@@ -142,13 +158,19 @@ fn shares_gpus() -> bool {
 
 /// Runs `body` on a rank for each of the GPUs.
 fn run(gpus: &[usize], timeout: Duration, body: impl Fn(OnGpu) + Sync) {
+    run_from(Work::Known, gpus, timeout, body);
+}
+
+/// The same, where the work is new or known at first.
+fn run_from(begins_with: Work, gpus: &[usize], timeout: Duration, body: impl Fn(OnGpu) + Sync) {
     // One world at a time: its kernels take their part of the GPU while they wait.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let options = ThreadOptions { timeout, ..ThreadOptions::default() };
     let ran = threads(gpus.len(), &options, |below| {
         let device = Device::new_cuda_with_stream(gpus[below.rank()])?;
-        let options = NcclOptions { timeout: Duration::from_secs(60), ..NcclOptions::default() };
+        let timeout = Duration::from_secs(60);
+        let options = NcclOptions { timeout, begins_with, ..NcclOptions::default() };
         body(OnGpu { inner: nccl::over(below, &device, &options)?, device });
         Ok::<_, Error>(())
     });
@@ -193,8 +215,41 @@ fn what_is_computed_before_and_after_is_in_order() {
 }
 
 #[test]
+fn tensors_of_new_work_come_to_the_receivers_gpu_by_the_transport_below() {
+    let Some(gpus) = two() else { return };
+    run_from(Work::New, &gpus, Duration::from_secs(60), |OnGpu { inner: world, device }| {
+        let other = 1 - world.rank();
+        let group = world.split(0, world.rank()).unwrap();
+        for (round, work) in [Work::New, Work::Known, Work::New, Work::Known].iter().enumerate() {
+            world.begin_work(*work).unwrap();
+            world.barrier().unwrap();
+            for end in [&world, &group] {
+                let mine = Tensor::new(&[round as f32, world.rank() as f32], &device).unwrap();
+                end.send(vec![mine], other, Tag(0)).unwrap();
+                let got = end.recv(other, Tag(0)).unwrap().remove(0);
+                assert!(got.device().same_device(&device), "{work:?}");
+                assert_eq!(got.to_vec1::<f32>().unwrap(), [round as f32, other as f32]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_gpu_without_pools_of_memory_is_refused() {
+    let Some(device) = gpu() else { return };
+    let ran = threads(1, &ThreadOptions::default(), |below| {
+        let device = Device::new_cuda_with_stream(0)?;
+        nccl::over(below, &device, &NcclOptions::default()).map(drop)
+    });
+    let refusal = ran.err().map(|error| error.to_string());
+    assert_eq!(refusal.is_none(), has_pools(&device), "{refusal:?}");
+    let words = "leave NCCL out on all ranks (no --nccl)";
+    assert!(refusal.is_none_or(|refusal| refusal.ends_with(words)));
+}
+
+#[test]
 fn a_rank_alone_sends_to_itself() {
-    if gpu().is_none() {
+    if gpu().is_none_or(|device| !has_pools(&device)) {
         return;
     }
     run(&[0], Duration::from_secs(60), |world| {

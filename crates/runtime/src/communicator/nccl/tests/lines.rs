@@ -47,7 +47,7 @@ fn lanes_are_broken_off_as_long_as_the_world_has_failed() {
     let mut ends = in_process(2, LONG);
     let options = NcclOptions { timeout: LONG, ..NcclOptions::default() };
     let lines = Lines::new(Box::new(ends.remove(0)), memory(&exchange), options);
-    lines.send(1, &[&tensor(1.0)], |_| Ok(())).unwrap();
+    lines.send(1, vec![tensor(1.0)], |_| Ok(())).unwrap();
     lines.break_off_failed();
     assert_eq!(exchange.ends().broken, 0);
     lines.abort(failure(0, "enough"));

@@ -5,6 +5,7 @@ mod lines;
 mod memory;
 mod order;
 mod record;
+mod work;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +15,8 @@ use candle_core::DType;
 use self::memory::{Exchange, Memory};
 use super::NcclOptions;
 use super::end::over;
-use crate::communicator::Communicator;
 use crate::communicator::tests::{conformance, offices};
+use crate::communicator::{Communicator, Work};
 use crate::{Error, RankError, ThreadOptions, threads};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -30,17 +31,20 @@ struct World {
     exchange: Arc<Exchange>,
     dtypes: &'static [DType],
     fails_at: Option<usize>,
+    begins_with: Work,
 }
 
 impl World {
     fn new(dtypes: &'static [DType]) -> Self {
-        Self { exchange: Arc::default(), dtypes, fails_at: None }
+        let begins_with = Work::Known;
+        Self { exchange: Arc::default(), dtypes, fails_at: None, begins_with }
     }
 
     fn over(&self, below: Box<dyn Communicator>) -> Result<Box<dyn Communicator>, Error> {
-        let Self { exchange, dtypes, fails_at } = self;
+        let Self { exchange, dtypes, fails_at, begins_with } = self;
         let (exchange, dtypes, fails_at) = (Arc::clone(exchange), *dtypes, *fails_at);
-        let options = NcclOptions { timeout: LONG, grace: LONG, max_ctas: 4 };
+        let options =
+            NcclOptions { timeout: LONG, grace: LONG, max_ctas: 4, begins_with: *begins_with };
         Ok(Box::new(over(below, Memory { exchange, dtypes, fails_at }, options)?))
     }
 
@@ -90,6 +94,11 @@ macro_rules! by_lane {
                 for (size, dtypes) in [(2, ALL), (3, SOME), (4, ALL)] {
                     check(size, dtypes, |world| conformance::$check(&*world));
                 }
+                // And by the transport below, before anything is known.
+                let world = World { begins_with: Work::New, ..World::new(ALL) };
+                let body = |world: Box<dyn Communicator>| Ok(conformance::$check(&*world));
+                world.run(3, LONG, body).unwrap();
+                assert_eq!(world.exchange.ends().opened, 0);
                 // Where the ranks are processes.
                 let world = World::new(SOME);
                 offices::run(3, 1 << 20, LONG, |below| {

@@ -1,0 +1,58 @@
+//! Runs on GPUs, and what is said when a machine has too little of them.
+
+use std::fs;
+
+use crate::command::{Output, autopipe_in};
+use crate::train::RECIPE;
+
+/// How many GPUs there are; without any says so, or fails if there have to be some.
+fn num_gpus() -> Option<usize> {
+    let why = match autopipe::num_gpus() {
+        Ok(0) => "there is none".to_owned(),
+        Ok(num_gpus) => return Some(num_gpus),
+        Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    };
+    assert!(!is_required(), "no CUDA device: {why}");
+    #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
+    {
+        println!("skipped: no CUDA device: {why}");
+    }
+    None
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
+fn is_required() -> bool {
+    std::env::var("AUTOPIPE_REQUIRE_GPU").is_ok_and(|value| value == "1")
+}
+
+/// Trains on GPUs with more arguments.
+fn train(args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "the quick brown fox jumps over the lazy dog. ".repeat(40);
+    fs::write(folder.path().join("text.txt"), text).unwrap();
+    fs::write(folder.path().join("recipe.yaml"), RECIPE).unwrap();
+    let output =
+        autopipe_in(folder.path(), &[&["train", "recipe.yaml", "--device", "cuda"], args].concat());
+    let has_begun = output.code == 0;
+    assert_eq!(
+        folder.path().join("run").exists(),
+        has_begun,
+        "a run that is refused leaves nothing"
+    );
+    output
+}
+
+#[test]
+fn nccl_with_more_ranks_than_gpus_is_refused_before_the_run() {
+    let Some(num_gpus) = num_gpus() else { return };
+    let num_layers = format!("model.config.num_hidden_layers={}", 2 * num_gpus + 1);
+    let num_ranks = format!("distributed.pp_size={}", 2 * num_gpus + 1);
+    let Output { code, err, .. } =
+        train(&["--nccl", "--set", num_ranks.as_str(), "--set", num_layers.as_str()]);
+    assert_eq!(code, 1, "{err}");
+    let words = format!(
+        "of the {num_gpus} that CUDA sees, and the recipe has {} ranks; set `distributed.pp_size`",
+        2 * num_gpus + 1
+    );
+    assert!(err.contains(&words), "{err}");
+}
