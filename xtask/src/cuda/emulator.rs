@@ -20,8 +20,9 @@ pub(super) struct Emulator {
 const VARIABLES: [(&str, &str); 2] = [("EMULATOR_DEVICES", "2"), ("AUTOPIPE_REQUIRE_GPU", "1")];
 
 impl Emulator {
-    /// Clippy and its own tests: it is no member of the workspace.
+    /// Its form, clippy and its own tests: it is no member of the workspace.
     pub(super) fn check(root: &Path) -> Result<()> {
+        run(command(root, &["fmt", "--check"]))?;
         cargo(root, &["clippy", "--all-targets"], &["-D", "warnings"])?;
         cargo(root, &["test"], &[])
     }
@@ -56,14 +57,26 @@ fn target(root: &Path) -> PathBuf {
     toolkit::folder(root).join("emulator")
 }
 
-fn cargo(root: &Path, arguments: &[&str], rest: &[&str]) -> Result<()> {
+/// Cargo for the emulator's own workspace.
+fn command(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(arguments).arg("--locked").arg("--manifest-path");
+    command.args(arguments).arg("--manifest-path");
     command.arg(Path::new("tests").join("emulator").join("Cargo.toml"));
-    command.arg("--target-dir").arg(target(root)).current_dir(root).stdin(Stdio::null());
+    command.current_dir(root).stdin(Stdio::null());
+    command
+}
+
+/// The same for what builds something.
+fn cargo(root: &Path, arguments: &[&str], rest: &[&str]) -> Result<()> {
+    let mut command = command(root, arguments);
+    command.arg("--locked").arg("--target-dir").arg(target(root));
     if !rest.is_empty() {
         command.arg("--").args(rest);
     }
+    run(command)
+}
+
+fn run(mut command: Command) -> Result<()> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
     let line = words.join(" ");
