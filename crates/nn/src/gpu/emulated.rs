@@ -20,8 +20,23 @@ const BEFORE: &str = r"#include <math.h>
 #include <stdlib.h>
 static _Thread_local unsigned int own_thread, own_block;
 static unsigned int num_threads, num_blocks;
-static pthread_barrier_t all_threads;
+static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all_here = PTHREAD_COND_INITIALIZER;
+static unsigned int num_here, num_meetings;
 static double lanes[1024];
+/* Not a barrier of pthreads, which some systems lack. */
+static void meet(void) {
+    unsigned int own;
+    pthread_mutex_lock(&door);
+    own = num_meetings;
+    if (++num_here == num_threads) {
+        num_here = 0;
+        num_meetings++;
+        pthread_cond_broadcast(&all_here);
+    }
+    while (own == num_meetings) pthread_cond_wait(&all_here, &door);
+    pthread_mutex_unlock(&door);
+}
 #define KERNEL static void
 #define INLINE static inline
 #define RESTRICT restrict
@@ -30,7 +45,7 @@ static double lanes[1024];
 #define THREADS num_threads
 #define BLOCK own_block
 #define BLOCKS num_blocks
-#define MEET() pthread_barrier_wait(&all_threads)
+#define MEET() meet()
 static double other_lane(double x, unsigned int mask) {
     double y;
     lanes[own_thread] = x;
@@ -71,7 +86,6 @@ int main(int argc, char **argv) {
     fclose(file);
     num_blocks = grid[0];
     num_threads = grid[1];
-    pthread_barrier_init(&all_threads, NULL, num_threads);
     for (i = 0; i < num_threads; i++) {
         if (!MEETS) work((void *) i);
         else if (pthread_create(&threads[i], NULL, work, (void *) i)) return 1;
