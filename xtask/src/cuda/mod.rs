@@ -93,7 +93,8 @@ pub(crate) fn archive(root: &Path, file: &Path) -> Result<()> {
     let mut arguments: Vec<OsString> = vec!["nextest".into()];
     arguments.extend(with("archive").into_iter().map(OsString::from));
     arguments.extend(["--filterset".into(), binaries(root)?.into()]);
-    arguments.extend(["--archive-file".into(), file.into()]);
+    // As small as it gets: it travels.
+    arguments.extend(["--zstd-level".into(), "19".into(), "--archive-file".into(), file.into()]);
     cargo.run(&arguments, &[])?;
     let file = file.display();
     println!(
