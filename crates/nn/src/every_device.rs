@@ -1,7 +1,13 @@
 //! One body for all devices: an operation made of what every backend of candle has.
 
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+
 use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::{DType, Layout, Result, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Shape, Tensor, bail,
+};
 
 use crate::{cpu, gpu};
 
@@ -24,6 +30,42 @@ where
     let mut copy = x.device().zeros_impl(shape, x.dtype())?;
     x.copy_strided_src(&mut copy, 0, layout)?;
     Ok((copy, shape.clone()))
+}
+
+/// Hands the storage of a tensor to `f` to be written; whoever else holds the tensor sees that.
+///
+/// # Errors
+/// If it is elsewhere, or what `f` says.
+pub(crate) fn write_on<S: 'static>(
+    tensor: &Tensor,
+    f: impl FnOnce(&mut S, &Layout) -> Result<()>,
+) -> Result<()> {
+    tensor.inplace_op1(&Write(Cell::new(Some(f)), PhantomData))
+}
+
+struct Write<S, F>(Cell<Option<F>>, PhantomData<fn(&mut S)>);
+
+impl<S: 'static, F: FnOnce(&mut S, &Layout) -> Result<()>> Write<S, F> {
+    fn run(&self, storage: &mut dyn Any, layout: &Layout) -> Result<()> {
+        let Some(storage) = storage.downcast_mut::<S>() else {
+            bail!("a kernel that writes in place was given a tensor of another device")
+        };
+        self.0.take().map_or(Ok(()), |f| f(storage, layout))
+    }
+}
+
+impl<S: 'static, F: FnOnce(&mut S, &Layout) -> Result<()>> InplaceOp1 for Write<S, F> {
+    fn name(&self) -> &'static str {
+        "write in place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        self.run(storage, layout)
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        self.run(storage, layout)
+    }
 }
 
 /// The forwards of a custom operation of one, two or three inputs on each device, all by the same

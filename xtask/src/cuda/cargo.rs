@@ -32,13 +32,7 @@ impl Cargo {
 
     /// Runs a subcommand with its `arguments`, and what comes after `--`; it prints what it likes.
     pub(super) fn run(&self, arguments: &[impl AsRef<OsStr>], rest: &[&str]) -> Result<()> {
-        let mut command = self.command(arguments, rest);
-        let line = print(&command);
-        let status = command.status().with_context(|| format!("did not start: {line}"))?;
-        if !status.success() {
-            bail!("failed ({status}): {line}");
-        }
-        Ok(())
+        run(self.command(arguments, rest))
     }
 
     /// The same, for what it prints on its standard output.
@@ -76,6 +70,16 @@ impl Cargo {
             None => self.toolkit.set_environment(command),
         }
     }
+}
+
+/// Runs a command, which prints what it likes.
+pub(super) fn run(mut command: Command) -> Result<()> {
+    let line = print(&command);
+    let status = command.status().with_context(|| format!("did not start: {line}"))?;
+    if !status.success() {
+        bail!("failed ({status}): {line}");
+    }
+    Ok(())
 }
 
 /// Prints a command as one types it, but for the environment, and returns that.

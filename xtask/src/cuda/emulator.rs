@@ -1,12 +1,12 @@
 //! The emulator (`tests/emulator`), on which the tests for a GPU run where there is none.
 
-use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use super::cargo::run;
 use super::stubs::LIBRARIES;
 use super::toolkit::{self, Toolkit};
 
@@ -74,16 +74,4 @@ fn cargo(root: &Path, arguments: &[&str], rest: &[&str]) -> Result<()> {
         command.arg("--").args(rest);
     }
     run(command)
-}
-
-fn run(mut command: Command) -> Result<()> {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
-    let line = words.join(" ");
-    println!("== {line}");
-    let status = command.status().with_context(|| format!("did not start: {line}"))?;
-    if !status.success() {
-        bail!("failed ({status}): {line}");
-    }
-    Ok(())
 }

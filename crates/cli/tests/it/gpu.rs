@@ -56,3 +56,27 @@ fn nccl_with_more_ranks_than_gpus_is_refused_before_the_run() {
     );
     assert!(err.contains(&words), "{err}");
 }
+
+#[test]
+fn a_bench_tells_the_gpus_memory() {
+    if num_gpus().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"model_type": "llama", "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 16}"#;
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let args = "bench --model config.json --pp 2 --batch 2 --seq 8 --steps 2 --device cuda --json";
+    let args: Vec<&str> = args.split(' ').collect();
+    let Output { code, out, err } = autopipe_in(folder.path(), &args);
+    assert_eq!(code, 0, "{err}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["device"], "cuda");
+    // The weights alone, their gradients and moments.
+    let least = 16. * report["model"]["num_parameters"].as_f64().unwrap();
+    assert!(report["peak_gpu_bytes"].as_f64().unwrap() > least / 2., "{out}");
+    assert_eq!(report["step_seconds_all"].as_array().unwrap().len(), 2);
+    assert!(report["measured_bubble"].as_f64().unwrap() > 0., "three more steps are looked into");
+    // What is counted there is the host's.
+    assert!(report.get("measured_peak_bytes").is_none(), "{out}");
+}

@@ -36,9 +36,8 @@ fn parts<S: Machine>(
             )
         }),
     };
-    let mut grid = Grid::of_numbers(grad.elem_count());
-    grid.blocks = grid.blocks.min(MOST_BLOCKS);
-    let shape = Shape::from(grid.blocks);
+    let grid = Grid::of_numbers_by(grad.elem_count(), MOST_BLOCKS);
+    let shape = Shape::from(grid.num_blocks());
     let [made] = read::<S, _, 1>([&grad], |reads| {
         make(
             &kernel,

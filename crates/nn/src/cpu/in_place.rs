@@ -3,15 +3,13 @@
 //! candle's own element-wise operations allocate their result and go through one thread pool of
 //! the whole process, where ranks that are threads would wait for each other.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
-
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, WithDType,
 };
 
 use super::{Number, add_to, contiguous, contiguous_mut, for_number, vectorised};
+use crate::every_device::write_on;
 
 /// Hands the numbers of a contiguous tensor to `f` to be written; whoever else holds the tensor
 /// sees them change.
@@ -22,20 +20,7 @@ pub(crate) fn write<N: Number>(
     tensor: &Tensor,
     f: impl FnOnce(&mut [N]) -> Result<()>,
 ) -> Result<()> {
-    struct Write<N, F>(Cell<Option<F>>, PhantomData<N>);
-
-    impl<N: Number, F: FnOnce(&mut [N]) -> Result<()>> InplaceOp1 for Write<N, F> {
-        fn name(&self) -> &'static str {
-            "write in place"
-        }
-
-        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-            let numbers = contiguous_mut(storage, layout)?;
-            self.0.take().map_or(Ok(()), |f| f(numbers))
-        }
-    }
-
-    tensor.inplace_op1(&Write(Cell::new(Some(f)), PhantomData))
+    write_on::<CpuStorage>(tensor, |storage, layout| f(contiguous_mut(storage, layout)?))
 }
 
 /// `a += b` for contiguous tensors of one shape; `a` may be of the type that `b` is computed in.

@@ -4,6 +4,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use crate::Parameter;
+use crate::every_device::write_on;
 use crate::gpu::{Array, Call, Grid, Kernel, Machine, read};
 
 /// A thread for each number of a row of the weight: it adds up the gradients of all places that have it, in
@@ -20,9 +21,6 @@ const CODE: &str = "    COUNT row = BLOCK / blocks_of_row;
         sums[at] = sum;
     }
 ";
-
-/// Threads of a block.
-const THREADS: usize = 256;
 
 /// Places by what was looked up there.
 struct Places {
@@ -80,12 +78,11 @@ pub(super) fn add_rows<S: Machine>(
         factors: &[],
         code: Box::new(|| CODE.to_owned()),
     };
-    let blocks_of_row = width.div_ceil(THREADS);
+    let (grid, blocks_of_row) = Grid::of_columns(ids.elem_count(), width);
     let counts = [width, blocks_of_row];
-    let grid = Grid { blocks: ids.elem_count() * blocks_of_row, threads: THREADS };
     weight.add_in_place(|sum| {
         read::<S, _, 4>([grad, &order, &starts, &ids], |reads| {
-            S::write(sum, |sum, layout| {
+            write_on::<S>(sum, |sum, layout| {
                 let writes = &mut [(sum, layout)];
                 let call = Call { reads: &reads, writes, counts: &counts, factors: &[] };
                 S::run(&kernel, grid, call)

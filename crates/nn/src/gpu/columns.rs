@@ -4,6 +4,7 @@ use candle_core::{Result, Shape, Tensor};
 
 use super::{Array, Call, Given, Grid, Kernel, Machine, make, read, tensor};
 use crate::Parameter;
+use crate::every_device::write_on;
 
 /// What is added up of each number of a matrix.
 pub(crate) struct Term {
@@ -19,8 +20,6 @@ pub(crate) struct Term {
 const MOST_PARTS: usize = 64;
 /// The rows of a part, if there are no more parts.
 const ROWS_OF_PART: usize = 32;
-/// Threads of a block, for a column each.
-const THREADS: usize = 256;
 
 /// Adds the terms of a contiguous matrix, with as many columns as a parameter has numbers, to the gradient
 /// of that: over some rows each, and then over those sums, so that the order is always the same.
@@ -32,7 +31,8 @@ pub(crate) fn add_columns<S: Machine, const N: usize>(
     let (dtype, width) = (tensors[0].dtype(), parameter.num_elements());
     let rows = tensors[0].elem_count() / width.max(1);
     let rows_of_part = rows.div_ceil(MOST_PARTS).max(ROWS_OF_PART);
-    let (parts, blocks_of_part) = (rows.div_ceil(rows_of_part), width.div_ceil(THREADS));
+    let parts = rows.div_ceil(rows_of_part);
+    let (grid, blocks_of_part) = Grid::of_columns(parts, width);
     let of_number = term.code;
     let code = move || {
         format!(
@@ -59,7 +59,6 @@ pub(crate) fn add_columns<S: Machine, const N: usize>(
         code: Box::new(code),
     };
     let counts = [rows, width, rows_of_part, blocks_of_part];
-    let grid = Grid { blocks: parts * blocks_of_part, threads: THREADS };
     let shape = Shape::from((parts, width));
     let [sums] = read::<S, _, N>(tensors, |reads| {
         make(&kernel, [&shape], &Given { grid, reads: &reads, counts: &counts, factors: &[] })
@@ -90,7 +89,7 @@ fn add_rows<S: Machine>(parameter: &Parameter, sums: &Tensor) -> Result<()> {
     };
     parameter.add_in_place(|sum| {
         read::<S, _, 1>([sums], |reads| {
-            S::write(sum, |sum, layout| {
+            write_on::<S>(sum, |sum, layout| {
                 let writes = &mut [(sum, layout)];
                 let call = Call { reads: &reads, writes, counts: &[num, rows], factors: &[] };
                 S::run(&kernel, Grid::of_numbers(num), call)

@@ -1,14 +1,14 @@
 //! A machine that stands in for a GPU in the tests: a kernel's text is compiled as C, and each thread of a
 //! block is a thread, if they wait for each other. What they read or write beyond an array is found.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, bail};
 use tempfile::TempDir;
 
 use super::machine::{Call, Grid, Machine};
@@ -302,21 +302,5 @@ impl Machine for CpuStorage {
         onto: Onto,
     ) -> Result<()> {
         by_loops::multiply(factors, to, onto)
-    }
-
-    fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()> {
-        struct InPlace<F>(Cell<Option<F>>);
-
-        impl<F: FnOnce(&mut CpuStorage, &Layout) -> Result<()>> InplaceOp1 for InPlace<F> {
-            fn name(&self) -> &'static str {
-                "write in place"
-            }
-
-            fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-                self.0.take().map_or(Ok(()), |f| f(storage, layout))
-            }
-        }
-
-        tensor.inplace_op1(&InPlace(Cell::new(Some(f))))
     }
 }

@@ -1,7 +1,6 @@
 //! How kernels are compiled and started on a GPU.
 #![expect(unsafe_code, reason = "a kernel trusts the pointers and the counts that it is given")]
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +11,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
 use candle_core::cuda_backend::{CudaDevice, CudaStorageSlice as Slice, WrapErr as _};
-use candle_core::{
-    CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
-};
+use candle_core::{CudaStorage, DType, Error, Layout, Result, Shape, Storage, bail};
 
 use super::machine::{Call, Grid, Machine};
 use super::{Kernel, Onto, Operand, cublas};
@@ -183,25 +180,5 @@ impl Machine for CudaStorage {
         onto: Onto,
     ) -> Result<()> {
         cublas::multiply(factors, to, onto)
-    }
-
-    fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()> {
-        struct InPlace<F>(Cell<Option<F>>);
-
-        impl<F: FnOnce(&mut CudaStorage, &Layout) -> Result<()>> InplaceOp1 for InPlace<F> {
-            fn name(&self) -> &'static str {
-                "write in place"
-            }
-
-            fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-                bail!("a GPU kernel was given a tensor on the CPU")
-            }
-
-            fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
-                self.0.take().map_or(Ok(()), |f| f(storage, layout))
-            }
-        }
-
-        tensor.inplace_op1(&InPlace(Cell::new(Some(f))))
     }
 }

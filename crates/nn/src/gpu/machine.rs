@@ -12,9 +12,9 @@ pub(crate) type Operand<'a, S> = (&'a S, &'a Layout);
 /// How many threads a kernel is run by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
-    pub(crate) blocks: usize,
+    pub(super) blocks: usize,
     /// In each block: a multiple of 32.
-    pub(crate) threads: usize,
+    pub(super) threads: usize,
 }
 
 /// Threads of a block that need not wait for each other.
@@ -26,6 +26,22 @@ impl Grid {
     /// A thread for each of so many numbers.
     pub(crate) fn of_numbers(num: usize) -> Self {
         Self { blocks: num.div_ceil(THREADS).min(MOST_BLOCKS), threads: THREADS }
+    }
+
+    /// The same by no more than so many blocks, each of which makes something of its own.
+    pub(crate) fn of_numbers_by(num: usize, most_blocks: usize) -> Self {
+        let Self { blocks, threads } = Self::of_numbers(num);
+        Self { blocks: blocks.min(most_blocks), threads }
+    }
+
+    /// A thread for each of so many numbers of each row, and how many blocks those of a row are.
+    pub(crate) fn of_columns(rows: usize, width: usize) -> (Self, usize) {
+        let blocks_of_row = width.div_ceil(THREADS);
+        (Self { blocks: rows * blocks_of_row, threads: THREADS }, blocks_of_row)
+    }
+
+    pub(crate) fn num_blocks(self) -> usize {
+        self.blocks
     }
 
     /// A block for each of so many rows of so many numbers.
@@ -77,7 +93,9 @@ impl<S: Machine> Call<'_, '_, S> {
 }
 
 /// A place of storages that runs kernels.
-pub(crate) trait Machine: BackendStorage<Device: BackendDevice<Storage = Self>> {
+pub(crate) trait Machine:
+    BackendStorage<Device: BackendDevice<Storage = Self>> + 'static
+{
     /// The storage, if it is one of this place.
     fn of(storage: &Storage) -> Option<&Self>;
 
@@ -101,9 +119,6 @@ pub(crate) trait Machine: BackendStorage<Device: BackendDevice<Storage = Self>> 
         to: (&mut Self, &Layout),
         onto: Onto,
     ) -> Result<()>;
-
-    /// Hands the storage of a tensor to `f` to be written; whoever else holds the tensor sees that.
-    fn write(tensor: &Tensor, f: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()>;
 }
 
 /// Hands the storages of tensors to `f` to be read.

@@ -1,7 +1,7 @@
 //! A GPU in a build that knows none: nothing starts there.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{CudaStorage, DType, Error, Layout, Result, Shape, Storage};
 
 use super::machine::{Call, Grid, Machine};
 use super::product::Onto;
@@ -30,10 +30,6 @@ impl Machine for CudaStorage {
     }
 
     fn multiply(_: [Operand<'_, Self>; 2], _: (&mut Self, &Layout), _: Onto) -> Result<()> {
-        none()
-    }
-
-    fn write(_: &Tensor, _: impl FnOnce(&mut Self, &Layout) -> Result<()>) -> Result<()> {
         none()
     }
 }

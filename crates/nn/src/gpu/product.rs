@@ -5,7 +5,7 @@ use candle_core::{DType, Layout, Result, Shape, Tensor, bail};
 
 use super::{Machine, Operand, read, tensor};
 use crate::Error;
-use crate::every_device::wide_dtype;
+use crate::every_device::{wide_dtype, write_on};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) fn add_product<S: Machine>(sum: &Tensor, a: &Tensor, b: &Tensor) -> R
         return Ok(());
     }
     read::<S, _, 2>([a, b], |factors| {
-        S::write(sum, |sum, layout| S::multiply(factors, (sum, layout), Onto::Sum))
+        write_on::<S>(sum, |sum, layout| S::multiply(factors, (sum, layout), Onto::Sum))
     })
 }
 

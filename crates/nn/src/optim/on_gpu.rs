@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::update::Formula;
-use crate::every_device::wide_dtype;
+use crate::every_device::{wide_dtype, write_on};
 use crate::gpu::{Array, Call, Grid, Kernel, Machine, read};
 
 /// A formula as a kernel has it.
@@ -71,8 +71,8 @@ pub(super) fn step<S: Machine, const ROWS: usize>(
     factors.resize(FACTORS.len(), 0.);
     let (kernel, has_truth) = (kernel(&formula, ROWS, value.dtype()), usize::from(rows > ROWS));
     read::<S, _, 1>([grad], |reads| {
-        S::write(value, |value, value_layout| {
-            S::write(packed, |packed, packed_layout| {
+        write_on::<S>(value, |value, value_layout| {
+            write_on::<S>(packed, |packed, packed_layout| {
                 let call = Call {
                     reads: &reads,
                     writes: &mut [(value, value_layout), (packed, packed_layout)],

@@ -4,8 +4,8 @@ mod product;
 
 use candle_core::{CpuStorage, DType, Device, Tensor};
 
-use super::{Array, Given, Grid, Kernel, Machine as _, add, make, read, scale};
-use crate::every_device::wide_dtype;
+use super::{Array, Given, Grid, Kernel, add, make, read, scale};
+use crate::every_device::{wide_dtype, write_on};
 
 /// Every type that kernels are for.
 pub(crate) const DTYPES: [DType; 3] = [DType::F32, DType::F64, DType::BF16];
@@ -49,12 +49,12 @@ fn sums_and_products_in_place_are_those_of_the_cpu() {
         let (a, b) = (numbers_of(&[777], 3, real), numbers_of(&[777], 5, dtype));
         let expected = (&a + b.to_dtype(real).unwrap()).unwrap();
         read::<CpuStorage, _, 1>([&b], |[b]| {
-            CpuStorage::write(&a, |a, layout| add((a, layout), b))
+            write_on::<CpuStorage>(&a, |a, layout| add((a, layout), b))
         })
         .unwrap();
         assert_same(&a, &expected, &format!("add, {dtype:?}"));
         let expected = (b.to_dtype(real).unwrap() * 0.3).unwrap().to_dtype(dtype).unwrap();
-        CpuStorage::write(&b, |b, layout| scale((b, layout), 0.3)).unwrap();
+        write_on::<CpuStorage>(&b, |b, layout| scale((b, layout), 0.3)).unwrap();
         assert_same(&b, &expected, &format!("scale, {dtype:?}"));
     }
 }
