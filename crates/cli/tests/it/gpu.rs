@@ -4,26 +4,10 @@ use std::fs;
 
 use crate::command::{Output, autopipe_in};
 use crate::train::RECIPE;
+use device::gpu;
 
-/// How many GPUs there are; without any says so, or fails if there have to be some.
-fn num_gpus() -> Option<usize> {
-    let why = match autopipe::num_gpus() {
-        Ok(0) => "there is none".to_owned(),
-        Ok(num_gpus) => return Some(num_gpus),
-        Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
-    };
-    assert!(!is_required(), "no CUDA device: {why}");
-    #[expect(clippy::print_stdout, reason = "who reads a test's output looks for it")]
-    {
-        println!("skipped: no CUDA device: {why}");
-    }
-    None
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test has no arguments")]
-fn is_required() -> bool {
-    std::env::var("AUTOPIPE_REQUIRE_GPU").is_ok_and(|value| value == "1")
-}
+#[path = "../../../nn/tests/it/gpu/device.rs"]
+mod device;
 
 /// Trains on GPUs with more arguments.
 fn train(args: &[&str]) -> Output {
@@ -44,7 +28,10 @@ fn train(args: &[&str]) -> Output {
 
 #[test]
 fn nccl_with_more_ranks_than_gpus_is_refused_before_the_run() {
-    let Some(num_gpus) = num_gpus() else { return };
+    if gpu().is_none() {
+        return;
+    }
+    let num_gpus = autopipe::num_gpus().unwrap();
     let num_layers = format!("model.config.num_hidden_layers={}", 2 * num_gpus + 1);
     let num_ranks = format!("distributed.pp_size={}", 2 * num_gpus + 1);
     let Output { code, err, .. } =
@@ -59,7 +46,7 @@ fn nccl_with_more_ranks_than_gpus_is_refused_before_the_run() {
 
 #[test]
 fn a_bench_tells_the_gpus_memory() {
-    if num_gpus().is_none() {
+    if gpu().is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
